@@ -1,0 +1,370 @@
+// The public contract of @oo/bandits. Hand-written and committed: the implementation in lib/ takes its types from here,
+// and `npm run check:types` proves that what lib/ exports and what this file declares are the same.
+
+/** The three policies. `egreedy-v1` is the active one unless configured otherwise. */
+export type PolicyName = 'linucb-v1' | 'egreedy-v1' | 'egreedy-v2'
+
+/** What {@link BanditError.code} can be. Codes are stable; messages are for people and may change. */
+export type BanditErrorCode =
+  /** An argument or option is wrong; the message names its path, e.g. `candidates[3].features.priority`. Fix the caller. */
+  | 'ERR_INVALID_ARGUMENT'
+  /** `candidates` is empty: there is nothing to choose from. */
+  | 'ERR_NO_CANDIDATES'
+  /** `policy` is not one of {@link PolicyName}. */
+  | 'ERR_UNKNOWN_POLICY'
+  /** `promptVersion` is not a registered prompt. */
+  | 'ERR_UNKNOWN_PROMPT_VERSION'
+  /** Another process holds the state directory; the message names its pid. Retryable: it may let go. */
+  | 'ERR_STATE_LOCKED'
+  /** A state file cannot be read as one; the message names it. It is left as it is. `reset(userId)` sets it aside. */
+  | 'ERR_STATE_CORRUPT'
+  /** The state directory could not be read or written; the call was not applied. */
+  | 'ERR_STATE_IO'
+  /** Too much is waiting to be written. Retryable, later. */
+  | 'ERR_BACKPRESSURE'
+  /** The LLM proxy could not be reached. Retryable. */
+  | 'ERR_LLM_UNREACHABLE'
+  /** The LLM proxy answered with an error status. */
+  | 'ERR_LLM_STATUS'
+  /** The model's reply could not be used. */
+  | 'ERR_LLM_INVALID_REPLY'
+  /** The engine was closed. */
+  | 'ERR_CLOSED'
+  /** This release does not contain the called part (see the message). */
+  | 'ERR_UNSUPPORTED'
+  /** A defect in this package: please report it. The process and the state are intact. */
+  | 'ERR_INTERNAL'
+
+/** Every error that this package throws or rejects with; `instanceof` works. */
+export class BanditError extends Error {
+  /** Made by the package; public so that tests can make one. `retryable` defaults to false. */
+  constructor(code: BanditErrorCode, message: string, options?: { retryable?: boolean; cause?: unknown })
+  /** Always `'BanditError'`. */
+  readonly name: 'BanditError'
+  /** What happened, for programs. */
+  readonly code: BanditErrorCode
+  /** True when the same call may succeed later without any change. */
+  readonly retryable: boolean
+}
+
+/** Options of {@link Bandits.open}. Each overrides its environment variable, which overrides the default. */
+export interface BanditsOptions {
+  /**
+   * Directory of the state files; created (0700) when it does not exist.
+   * @default the environment's `STATE_DIR`, else `/tmp/oo-bandit-state` (with a warning: a `/tmp` may be emptied)
+   */
+  stateDir?: string
+  /**
+   * The policy meant by calls that name none.
+   * @default the environment's `ACTIVE_POLICY`, else `'egreedy-v1'`
+   */
+  activePolicy?: PolicyName
+  /**
+   * An integer from 0 to 2^53−1 that makes exploration reproducible.
+   * @default drawn from the operating system
+   */
+  seed?: number
+  /**
+   * How many scored vectors `features()` remembers per user, 0 to 10,000.
+   * @default 100
+   */
+  historySize?: number
+}
+
+/** One thing that could be shown. */
+export interface Candidate {
+  /** Identifies the candidate in results, 1 to 512 UTF-16 units. */
+  id: string
+  /** The text to show; not used for scoring. */
+  content?: string
+  /** Where it comes from, e.g. `todoist` or `llm`; not used for scoring. */
+  source?: string
+  /** Its id at the source; not used for scoring. */
+  sourceId?: string | null
+  /** What is known of it; what is missing takes its default. */
+  features?: CandidateFeatures
+  /** The prompt version that wrote it; set by `generate()`. */
+  promptVersion?: string
+}
+
+/** What is known of a candidate. */
+export interface CandidateFeatures {
+  /** The task's due date has passed. @default false */
+  isOverdue?: boolean
+  /** Days since the task was made; clipped to 0–30. @default 0 */
+  taskAgeDays?: number
+  /** 1 (none) to 4 (most urgent), a whole number. @default 1 */
+  priority?: number
+}
+
+/** The moment of the decision, in the user's time zone. */
+export interface Context {
+  /** 0–23, a whole number. @default 12 */
+  hourOfDay?: number
+  /** 0–6, a whole number. @default 0 */
+  dayOfWeek?: number
+}
+
+/** The user's last 30 days, for `egreedy-v2`. `null` and missing both mean: not known. */
+export interface ProfileFeatures {
+  /** Share of tips done, clipped to 0–1. Not known: 0. */
+  completionRate30d?: number | null
+  /** Share of tips dismissed, clipped to 0–1. Not known: 0. */
+  dismissRate30d?: number | null
+  /** Mean time a tip was looked at, in ms, clipped to 10 minutes. Not known: 0. */
+  meanDwellMs30d?: number | null
+  /** The hour at which the user prefers to act. Not known: neither near nor far. */
+  preferredHour?: number | null
+  /** Tips shown, on a log scale up to 100. Not known: 0. */
+  tipVolume30d?: number | null
+  /** When the profile was computed (ISO 8601); not a feature. */
+  computedAt?: string | null
+}
+
+/** Which user, which candidates, when. */
+export interface ScoreRequest {
+  /** 1 to 512 UTF-16 units, no lone surrogates, no NUL. */
+  userId: string
+  /** 1 to 100,000 candidates, or a set made by `prepare()`. */
+  candidates: readonly Candidate[] | CandidateSet
+  /** @default noon on day 0 */
+  context?: Context
+  /** Used by `egreedy-v2`. @default not known */
+  profileFeatures?: ProfileFeatures | null
+  /** @default the active policy */
+  policy?: PolicyName
+}
+
+/** What was chosen. */
+export interface ScoreResult {
+  /** The id of the chosen candidate. */
+  tipId: string
+  /** Its score under the policy. */
+  score: number
+  /** The policy that chose. */
+  policy: PolicyName
+  /** Its place in `candidates`. */
+  index: number
+  /** True when the choice was a uniformly random draw. */
+  exploring: boolean
+  /** The probability with which the policy chose this candidate, in (0, 1]. */
+  propensity: number
+}
+
+/** A person's reaction to a tip. */
+export interface RewardRequest {
+  /** 1 to 512 UTF-16 units. */
+  userId: string
+  /** The tip that was shown. */
+  tipId: string
+  /** +1 done, +0.5 helpful, 0 snooze, −0.5 not helpful, −1 dismissed; any finite number is accepted. */
+  reward: number
+  /** The features that the tip was shown with, and the hour at which it was. */
+  features: CandidateFeatures & { hourOfDay?: number }
+  /** 0–6. @default 0 */
+  dayOfWeek?: number
+  /** Used by `egreedy-v2`. @default not known */
+  profileFeatures?: ProfileFeatures | null
+  /** The policy to train. @default the active policy */
+  policy?: PolicyName
+}
+
+/** Where one user stands under one policy. */
+export interface PolicyStats {
+  userId: string
+  policy: PolicyName
+  /** How often the policy scored for this user. */
+  pulls: number
+  /** How many rewards it learned from. */
+  rewardCount: number
+  /** Their sum. */
+  cumulativeReward: number
+  /** Their mean; 0 before the first. */
+  estimatedMeanReward: number
+  /** Share of pulls that explored. */
+  explorationRate: number
+  /** θ = A⁻¹b, in the order of `featureLabels`. */
+  theta: number[]
+  /** What each entry of `theta` weighs. */
+  featureLabels: string[]
+  /** ISO 8601 to the second, UTC; null for a user never seen. */
+  lastUpdated: string | null
+}
+
+/** One scored vector, as `features()` returns it. */
+export interface FeatureRecord {
+  /** ISO 8601 to the second, UTC. */
+  ts: string
+  policy: PolicyName
+  tipId: string
+  score: number
+  exploring: boolean
+  /** The raw inputs of the chosen candidate; `dayOfWeek` only where the policy uses it. */
+  features: { hourOfDay: number; isOverdue: boolean; taskAgeDays: number; priority: number; dayOfWeek?: number }
+}
+
+/** What to write candidates for. */
+export interface GenerateRequest {
+  userId: string
+  context?: { tasks?: Record<string, unknown>[]; hourOfDay?: number; dayOfWeek?: number; extra?: Record<string, unknown> }
+  /** How many. @default 3 */
+  n?: number
+  /** @default configured */
+  promptVersion?: string
+  profileFeatures?: ProfileFeatures | null
+}
+
+/** Candidates written by a model. */
+export interface GenerateResult {
+  candidates: { id: string; content: string; source: 'llm'; rationale: string | null; promptVersion: string }[]
+  model: string
+  promptVersion: string
+  promptTokens: number
+  completionTokens: number
+}
+
+/** Which bus events to list. */
+export interface EventFilter {
+  /** NATS subject, wildcards allowed. */
+  subject?: string
+  userId?: string
+  /** Only events after this stream sequence. */
+  sinceSeq?: number
+  limit?: number
+}
+
+/** One message seen on the bus. */
+export interface BusEvent {
+  seq: number
+  subject: string
+  userId: string | null
+  ts: string
+  outcome: string
+}
+
+/** How the engine is doing, for a health route and for people at 3 a.m. A snapshot; cheap. */
+export interface Health {
+  /** False when something needs a person: `warnings` says what. */
+  ok: boolean
+  /** The version of this package. */
+  version: string
+  /** One sentence for each thing that needs a person or that one should know. */
+  warnings: string[]
+  /** Where the state is and how the setting was found. */
+  stateDir: { path: string; source: 'option' | 'environment' | 'default' }
+  /** The active policy and how the setting was found. */
+  activePolicy: { name: PolicyName; source: 'option' | 'environment' | 'default' }
+  /** Users in memory. */
+  users: number
+  /** What is on its way to the state files. */
+  writer: {
+    /** Users changed since their files were last written. */
+    dirtyUsers: number
+    /** State files written since open. */
+    filesWritten: number
+    /** Writes that failed since open; each is tried again. */
+    errors: number
+    /** The last failure, or null. Kept after recovery. */
+    lastError: string | null
+    /** True while the last attempt failed: nothing reaches the disk. */
+    failing: boolean
+    /** Files of ours that somebody else had replaced while we had the directory; each was set aside. */
+    foreignWrites: number
+  }
+  /** NATS consumers; not part of this release. */
+  nats: { enabled: boolean; consumers: Record<string, never> }
+}
+
+/**
+ * Candidates validated and packed once, by `prepare()`. An immutable snapshot: changing the objects afterwards does not
+ * change it. Accepted wherever `candidates` is, by every engine of the same thread.
+ */
+export class CandidateSet {
+  private constructor()
+  /** How many candidates it holds. */
+  readonly length: number
+  /** Their ids, in order. */
+  readonly ids: readonly string[]
+}
+
+/** An engine on one state directory. */
+export class Bandits {
+  private constructor()
+  /**
+   * Opens a state directory. Worker threads that open the same directory share one engine; another process is refused
+   * with `ERR_STATE_LOCKED`.
+   * @example
+   * const bandits = Bandits.open({ stateDir: '/var/lib/tips' })
+   */
+  static open(options?: BanditsOptions): Bandits
+  /**
+   * The same off the JS thread; waits up to `lockTimeoutMs` (default 0) for another process to let go of the directory.
+   * Aborting rejects with `signal.reason`.
+   */
+  static openAsync(options?: BanditsOptions & { lockTimeoutMs?: number; signal?: AbortSignal }): Promise<Bandits>
+  /** Chooses one candidate. Counts as a pull of the policy and is remembered in `features()`. */
+  score(request: ScoreRequest): ScoreResult
+  /** Scores a batch with one crossing into native code; all of it or, when one request is refused, nothing. At most 10,000. */
+  scoreMany(requests: readonly ScoreRequest[]): ScoreResult[]
+  /** Validates and packs candidates once, for APIs that score the same tasks again and again. */
+  prepare(candidates: readonly Candidate[]): CandidateSet
+  /** Learns from a reaction. */
+  reward(request: RewardRequest): { ok: true }
+  /** Where a user stands. @param policy default: the active policy */
+  stats(userId: string, policy?: PolicyName): PolicyStats
+  /** The user's last scored vectors, oldest first, all policies together. */
+  features(userId: string): { userId: string; history: FeatureRecord[] }
+  /** Puts a user back to the start, under all policies. */
+  reset(userId: string): { ok: true }
+  /** Removes a person: memory and state files. Resolves when the removal is on disk. */
+  erase(userId: string): Promise<void>
+  /** Not part of this release: rejects with `ERR_UNSUPPORTED`. */
+  generate(request: GenerateRequest, options?: { signal?: AbortSignal }): Promise<GenerateResult>
+  /** What was seen on the bus. No consumer is part of this release, so nothing yet. */
+  events(filter?: EventFilter): BusEvent[]
+  /** How the engine is doing. */
+  health(): Health
+  /** NATS consumers: a no-op without `NATS_URL`; with it, rejects with `ERR_UNSUPPORTED` in this release. */
+  start(): Promise<void>
+  /** Resolves when everything acknowledged so far survives power loss. */
+  flush(): Promise<void>
+  /** `flush()`, and every state file is up to date and synced. */
+  checkpoint(): Promise<void>
+  /** Writes what is left, releases the directory. Idempotent. Afterwards every other call throws `ERR_CLOSED`. */
+  close(): Promise<void>
+  /** True once `close()` was called. */
+  readonly closed: boolean
+  /** `await using bandits = Bandits.open()` closes it at the end of the block. */
+  [Symbol.asyncDispose](): Promise<void>
+}
+
+/** {@link Bandits.score} on the default engine, which the first call opens from the environment. */
+export function score(request: ScoreRequest): ScoreResult
+/** {@link Bandits.scoreMany} on the default engine. */
+export function scoreMany(requests: readonly ScoreRequest[]): ScoreResult[]
+/** {@link Bandits.prepare}; needs no engine. */
+export function prepare(candidates: readonly Candidate[]): CandidateSet
+/** {@link Bandits.reward} on the default engine. */
+export function reward(request: RewardRequest): { ok: true }
+/** {@link Bandits.stats} on the default engine. */
+export function stats(userId: string, policy?: PolicyName): PolicyStats
+/** {@link Bandits.features} on the default engine. */
+export function features(userId: string): { userId: string; history: FeatureRecord[] }
+/** {@link Bandits.reset} on the default engine. */
+export function reset(userId: string): { ok: true }
+/** {@link Bandits.erase} on the default engine. */
+export function erase(userId: string): Promise<void>
+/** {@link Bandits.generate} on the default engine. */
+export function generate(request: GenerateRequest, options?: { signal?: AbortSignal }): Promise<GenerateResult>
+/** {@link Bandits.events} on the default engine. */
+export function events(filter?: EventFilter): BusEvent[]
+/** {@link Bandits.health} on the default engine. */
+export function health(): Health
+/** {@link Bandits.start} on the default engine. */
+export function start(): Promise<void>
+/** {@link Bandits.flush} on the default engine. */
+export function flush(): Promise<void>
+/** {@link Bandits.checkpoint} on the default engine. */
+export function checkpoint(): Promise<void>
+/** Closes the default engine; the next call opens a new one. Does nothing when none is open. */
+export function close(): Promise<void>

@@ -1,0 +1,195 @@
+//! What the engine tells about itself and its users, in the shape of the public contract.
+
+use crate::clock::format_seconds;
+use crate::feature::LABELS;
+use crate::policy::PolicyName;
+use crate::settings::{Settings, Source};
+use crate::state::{Counters, Pull, StoreReport, WriterReport};
+use serde::{Serialize, Serializer};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// Where one user stands under one policy.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs)] // documented where users read it: index.d.ts
+pub struct PolicyStats {
+    pub user_id: String,
+    #[serde(serialize_with = "name")]
+    pub policy: PolicyName,
+    pub pulls: u64,
+    pub reward_count: u64,
+    pub cumulative_reward: f64,
+    pub estimated_mean_reward: f64,
+    pub exploration_rate: f64,
+    pub theta: Vec<f64>,
+    pub feature_labels: &'static [&'static str],
+    pub last_updated: Option<String>,
+}
+
+impl PolicyStats {
+    #[allow(clippy::cast_precision_loss)] // counts below 2^53
+    pub(super) fn new(user_id: &str, policy: PolicyName, counters: &Counters, theta: Vec<f64>) -> Self {
+        let share = |sum: f64, count: u64| if count > 0 { sum / count as f64 } else { 0.0 };
+        Self {
+            user_id: user_id.to_owned(),
+            policy,
+            pulls: counters.pulls,
+            reward_count: counters.reward_count,
+            cumulative_reward: counters.cumulative_reward,
+            estimated_mean_reward: share(counters.cumulative_reward, counters.reward_count),
+            exploration_rate: share(counters.explore_count as f64, counters.pulls),
+            theta,
+            feature_labels: &LABELS[..policy.dimension()],
+            last_updated: counters.last_updated.map(format_seconds),
+        }
+    }
+}
+
+/// A user's last scored vectors, oldest first.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs)] // documented where users read it: index.d.ts
+pub struct FeatureHistory {
+    pub user_id: String,
+    pub history: Vec<FeatureRecord>,
+}
+
+/// One scored vector.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs)] // documented where users read it: index.d.ts
+pub struct FeatureRecord {
+    pub ts: String,
+    #[serde(serialize_with = "name")]
+    pub policy: PolicyName,
+    pub tip_id: String,
+    pub score: f64,
+    pub exploring: bool,
+    pub features: RawFeatures,
+}
+
+/// The inputs of a scored vector.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs)] // documented where users read it: index.d.ts
+pub struct RawFeatures {
+    pub hour_of_day: u8,
+    pub is_overdue: bool,
+    pub task_age_days: f64,
+    pub priority: u8,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub day_of_week: Option<u8>,
+}
+
+impl FeatureHistory {
+    pub(super) fn new(user_id: &str, pulls: Vec<(Pull, String)>) -> Self {
+        let record = |(pull, tip_id): (Pull, String)| FeatureRecord {
+            ts: format_seconds(pull.seconds),
+            policy: pull.policy,
+            tip_id,
+            score: pull.score,
+            exploring: pull.exploring,
+            features: RawFeatures {
+                hour_of_day: pull.moment.hour,
+                is_overdue: pull.task.is_overdue,
+                task_age_days: pull.task.task_age_days,
+                priority: pull.task.priority,
+                day_of_week: (pull.policy != PolicyName::LinUcbV1).then_some(pull.moment.day),
+            },
+        };
+        Self { user_id: user_id.to_owned(), history: pulls.into_iter().map(record).collect() }
+    }
+}
+
+/// How the engine is doing.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs)] // documented where users read it: index.d.ts
+pub struct Health {
+    pub ok: bool,
+    pub version: &'static str,
+    pub warnings: Vec<String>,
+    pub state_dir: StateDir,
+    pub active_policy: ActivePolicy,
+    pub users: usize,
+    pub writer: WriterHealth,
+    pub nats: Nats,
+}
+
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs)] // documented where users read it: index.d.ts
+pub struct StateDir {
+    pub path: PathBuf,
+    pub source: Source,
+}
+
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs)] // documented where users read it: index.d.ts
+pub struct ActivePolicy {
+    #[serde(serialize_with = "name")]
+    pub name: PolicyName,
+    pub source: Source,
+}
+
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs)] // documented where users read it: index.d.ts
+pub struct WriterHealth {
+    pub dirty_users: usize,
+    pub files_written: u64,
+    pub errors: u64,
+    pub last_error: Option<String>,
+    pub failing: bool,
+    pub foreign_writes: u64,
+}
+
+/// The place of the NATS consumers, which this release does not have.
+#[derive(Debug, Clone, Default, Serialize)]
+#[allow(missing_docs)] // documented where users read it: index.d.ts
+pub struct Nats {
+    pub enabled: bool,
+    pub consumers: BTreeMap<String, ()>,
+}
+
+impl Health {
+    pub(super) fn new(settings: &Settings, users: usize, writer: &WriterReport, store: &StoreReport) -> Self {
+        let mut warnings = Vec::new();
+        let mut ok = true;
+        let dir = settings.state_dir.display();
+        if settings.state_dir_source == Source::Default {
+            warnings.push(format!("state is in {dir}, the default, which a restart of the machine may empty: set STATE_DIR"));
+        }
+        if let (true, Some(error)) = (writer.failing, &writer.last_error) {
+            ok = false;
+            warnings.push(format!("{} users wait to be written, and writing fails: {error}", writer.dirty_users));
+        }
+        if store.foreign_writes > 0 {
+            let count = store.foreign_writes;
+            warnings.push(format!("{count} state files were replaced by somebody else while this process had {dir}; see {dir}/set-aside"));
+        }
+        Self {
+            ok,
+            version: env!("CARGO_PKG_VERSION"),
+            warnings,
+            state_dir: StateDir { path: settings.state_dir.clone(), source: settings.state_dir_source },
+            active_policy: ActivePolicy { name: settings.active_policy, source: settings.active_policy_source },
+            users,
+            writer: WriterHealth {
+                dirty_users: writer.dirty_users,
+                files_written: writer.files_written,
+                errors: writer.errors,
+                last_error: writer.last_error.clone(),
+                failing: writer.failing,
+                foreign_writes: store.foreign_writes,
+            },
+            nats: Nats::default(),
+        }
+    }
+}
+
+fn name<S: Serializer>(policy: &PolicyName, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(policy.as_str())
+}

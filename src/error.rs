@@ -1,0 +1,134 @@
+//! The one error type of the crate: few kinds, each telling the caller what to do.
+
+use std::fmt;
+
+/// What went wrong, by what the caller can do about it. Becomes `BanditError.code` in JavaScript.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// An argument or option is wrong: fix the caller.
+    InvalidArgument,
+    /// There is nothing to choose from.
+    NoCandidates,
+    /// No policy has that name.
+    UnknownPolicy,
+    /// Another process holds the directory: wait, or use another directory.
+    StateLocked,
+    /// A state file cannot be read as one: look at it; a reset sets it aside.
+    StateCorrupt,
+    /// The directory could not be read or written: the call was not applied.
+    StateIo,
+    /// The engine was closed: open another.
+    Closed,
+    /// This release does not contain the called part.
+    Unsupported,
+    /// A defect in this crate.
+    Internal,
+}
+
+impl ErrorKind {
+    /// The stable code that programs compare.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::InvalidArgument => "ERR_INVALID_ARGUMENT",
+            Self::NoCandidates => "ERR_NO_CANDIDATES",
+            Self::UnknownPolicy => "ERR_UNKNOWN_POLICY",
+            Self::StateLocked => "ERR_STATE_LOCKED",
+            Self::StateCorrupt => "ERR_STATE_CORRUPT",
+            Self::StateIo => "ERR_STATE_IO",
+            Self::Closed => "ERR_CLOSED",
+            Self::Unsupported => "ERR_UNSUPPORTED",
+            Self::Internal => "ERR_INTERNAL",
+        }
+    }
+
+    /// Whether the same call may succeed later without any change.
+    #[must_use]
+    pub const fn retryable(self) -> bool {
+        matches!(self, Self::StateLocked | Self::StateIo)
+    }
+}
+
+/// An error with its kind and a message that names the path and the value.
+#[derive(Debug)]
+pub struct Error {
+    kind: ErrorKind,
+    message: String,
+    source: Option<std::io::Error>,
+}
+
+/// The crate's results.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// An error of `kind`.
+    #[must_use]
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), source: None }
+    }
+
+    /// A bad argument: `path` is what the caller wrote, e.g. `features.priority`.
+    #[must_use]
+    pub fn invalid(path: &str, problem: impl fmt::Display) -> Self {
+        Self::new(ErrorKind::InvalidArgument, format!("{path}: {problem}"))
+    }
+
+    /// A failed file operation; `what` names the operation and the file.
+    #[must_use]
+    pub fn io(what: impl fmt::Display, source: impl Into<std::io::Error>) -> Self {
+        let source = source.into();
+        Self { kind: ErrorKind::StateIo, message: format!("{what}: {source}"), source: Some(source) }
+    }
+
+    /// What the caller can do about it.
+    #[must_use]
+    pub const fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// The text for people.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.kind.code(), self.message)
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_ref().map(|e| e as _)
+    }
+}
+
+/// A value as an error message shows it: quoted, with control characters escaped, at most 60 characters.
+#[must_use]
+pub fn shown(value: &str) -> String {
+    const LONGEST: usize = 60;
+    let mut text: String = value.chars().take(LONGEST).collect();
+    if text.len() < value.len() {
+        text.push('…');
+    }
+    format!("{text:?}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shown_values_are_bounded_and_escaped() {
+        assert_eq!(shown("a\nb"), r#""a\nb""#);
+        assert_eq!(shown(&"x".repeat(1000)).chars().count(), 63);
+    }
+
+    #[test]
+    fn display_starts_with_the_code() {
+        let error = Error::invalid("context.hourOfDay", "must be 0 to 23, got 24");
+        assert_eq!(error.to_string(), "ERR_INVALID_ARGUMENT: context.hourOfDay: must be 0 to 23, got 24");
+    }
+}

@@ -1,0 +1,18 @@
+//! Contextual bandits with per-user state, inside the calling process.
+//!
+//! Data flows one way: request → [`feature`] → [`policy`] → [`state`]; [`engine`] composes them, and `node` (feature `node`)
+//! is the thin glue to JavaScript. Time and chance come in through [`clock`] and [`rng`] only.
+
+pub mod clock;
+pub mod engine;
+pub mod error;
+pub mod feature;
+#[cfg(feature = "node")]
+mod node;
+pub mod policy;
+pub mod rng;
+pub mod settings;
+pub mod state;
+
+pub use engine::Engine;
+pub use error::{Error, ErrorKind, Result};

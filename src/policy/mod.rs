@@ -1,0 +1,17 @@
+//! The bandits as pure mathematics: the ridge estimator that all three share, and how each chooses. No I/O, no locks, no
+//! time; chance comes in as a [`Draw`](crate::rng::Draw). What a user's state is beside the estimator (counters, files)
+//! lives in `state`.
+
+mod choice;
+mod folded;
+mod kernel;
+mod lanes;
+mod name;
+mod ridge;
+
+pub use choice::{ALPHA, Choice, EPSILON, Scratch, choose_egreedy, choose_linucb};
+pub use folded::{Mean, Width};
+pub use kernel::Kernel;
+pub use lanes::{Lanes, NormalisedLanes};
+pub use name::PolicyName;
+pub use ridge::{MAX_SUM, Ridge, RidgeError, packed_index};

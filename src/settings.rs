@@ -1,0 +1,152 @@
+//! Options and environment, checked: options outrank the environment, which outranks the defaults.
+
+use crate::error::{Error, Result, shown};
+use crate::policy::PolicyName;
+use serde::Serialize;
+use serde_json::{Map, Value};
+use std::path::PathBuf;
+
+/// Where a setting was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Source {
+    /// Given by the caller.
+    Option,
+    /// Given by the environment.
+    Environment,
+    /// Given by nobody.
+    Default,
+}
+
+/// Everything an engine can be told, checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Where the state files are.
+    pub state_dir: PathBuf,
+    /// How that was found.
+    pub state_dir_source: Source,
+    /// The policy of calls that name none.
+    pub active_policy: PolicyName,
+    /// How that was found.
+    pub active_policy_source: Source,
+    /// Makes exploration reproducible.
+    pub seed: Option<u64>,
+    /// How many scored vectors are remembered per user.
+    pub history_size: u32,
+}
+
+/// The old service's directory, for those that set nothing.
+pub const DEFAULT_STATE_DIR: &str = "/tmp/oo-bandit-state";
+const DEFAULT_HISTORY: u32 = 100;
+const LARGEST_HISTORY: u64 = 10_000;
+const LARGEST_SEED: u64 = (1 << 53) - 1;
+const LONGEST_PATH: usize = 4096;
+
+impl Settings {
+    /// The settings for one directory, all else by default.
+    #[must_use]
+    pub fn at(state_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            state_dir: state_dir.into(),
+            state_dir_source: Source::Option,
+            active_policy: PolicyName::EGreedyV1,
+            active_policy_source: Source::Default,
+            seed: None,
+            history_size: DEFAULT_HISTORY,
+        }
+    }
+
+    /// Checks the caller's options (`null` and missing are the same) and, for those not given, what `environment` says; an empty
+    /// variable counts as not set.
+    ///
+    /// # Errors
+    /// `ERR_INVALID_ARGUMENT` or `ERR_UNKNOWN_POLICY`, naming the option or variable.
+    pub fn check(options: &Map<String, Value>, environment: impl Fn(&str) -> Option<String>) -> Result<Self> {
+        const KNOWN: [&str; 4] = ["stateDir", "activePolicy", "seed", "historySize"];
+        if let Some(key) = options.keys().find(|key| !KNOWN.contains(&key.as_str())) {
+            return Err(Error::invalid("options", format_args!("no option {}; known: {}", shown(key), KNOWN.join(", "))));
+        }
+        let text = |key: &str, variable: &str| match options.get(key).filter(|v| !v.is_null()) {
+            Some(Value::String(text)) => Ok(Some((text.clone(), Source::Option, format!("options.{key}")))),
+            Some(other) => Err(Error::invalid(&format!("options.{key}"), format_args!("must be a string, got {}", brief(other)))),
+            None => Ok(environment(variable).filter(|v| !v.is_empty()).map(|v| (v, Source::Environment, variable.to_owned()))),
+        };
+        let whole = |key: &str, largest: u64| match options.get(key).filter(|v| !v.is_null()) {
+            None => Ok(None),
+            Some(value) => whole_number(value).filter(|&n| n <= largest).map(Some).ok_or_else(|| {
+                Error::invalid(&format!("options.{key}"), format_args!("must be a whole number from 0 to {largest}, got {}", brief(value)))
+            }),
+        };
+        let mut settings = Self { state_dir_source: Source::Default, ..Self::at(DEFAULT_STATE_DIR) };
+        if let Some((dir, source, path)) = text("stateDir", "STATE_DIR")? {
+            if dir.is_empty() || dir.contains('\0') || dir.len() > LONGEST_PATH {
+                return Err(Error::invalid(&path, format_args!("must be a path of 1 to {LONGEST_PATH} bytes, got {}", shown(&dir))));
+            }
+            (settings.state_dir, settings.state_dir_source) = (dir.into(), source);
+        }
+        if let Some((name, source, path)) = text("activePolicy", "ACTIVE_POLICY")? {
+            (settings.active_policy, settings.active_policy_source) = (PolicyName::parse(&path, &name)?, source);
+        }
+        settings.seed = whole("seed", LARGEST_SEED)?;
+        if let Some(size) = whole("historySize", LARGEST_HISTORY)? {
+            settings.history_size = u32::try_from(size).unwrap_or(DEFAULT_HISTORY);
+        }
+        Ok(settings)
+    }
+}
+
+/// JavaScript has one kind of number: 7 may come as 7 or 7.0.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // checked before the cast
+fn whole_number(value: &Value) -> Option<u64> {
+    value.as_u64().or_else(|| value.as_f64().filter(|v| v.fract() == 0.0 && (0.0..=9e15).contains(v)).map(|v| v as u64))
+}
+
+fn brief(value: &Value) -> String {
+    match value {
+        Value::String(text) => shown(text),
+        Value::Array(_) => "an array".to_owned(),
+        Value::Object(_) => "an object".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn check(options: Value, environment: &[(&str, &str)]) -> Result<Settings> {
+        let Value::Object(options) = options else { panic!("options are an object") };
+        Settings::check(&options, |key| environment.iter().find(|(k, _)| *k == key).map(|(_, v)| (*v).to_owned()))
+    }
+
+    #[test]
+    fn options_outrank_the_environment_which_outranks_defaults() {
+        let environment = [("STATE_DIR", "/e"), ("ACTIVE_POLICY", "linucb-v1")];
+        let s = check(json!({"stateDir": "/o"}), &environment).unwrap();
+        assert_eq!((s.state_dir.as_path(), s.state_dir_source), ("/o".as_ref(), Source::Option));
+        assert_eq!((s.active_policy, s.active_policy_source), (PolicyName::LinUcbV1, Source::Environment));
+        let s = check(json!({"stateDir": null}), &[("ACTIVE_POLICY", "")]).unwrap();
+        assert_eq!((s.state_dir.as_path(), s.state_dir_source), (DEFAULT_STATE_DIR.as_ref(), Source::Default));
+        assert_eq!((s.active_policy, s.history_size, s.seed), (PolicyName::EGreedyV1, 100, None));
+        assert_eq!(check(json!({"seed": 7.0, "historySize": 0}), &[]).unwrap().seed, Some(7));
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        for (options, environment, part) in [
+            (json!({"stateDirectory": "/x"}), vec![], "stateDirectory"),
+            (json!({"stateDir": 5}), vec![], "options.stateDir"),
+            (json!({"stateDir": ""}), vec![], "options.stateDir"),
+            (json!({"seed": -1}), vec![], "options.seed"),
+            (json!({"seed": 0.5}), vec![], "options.seed"),
+            (json!({"seed": "7"}), vec![], "options.seed"),
+            (json!({"historySize": 10_001}), vec![], "options.historySize"),
+            (json!({"activePolicy": "thompson"}), vec![], "options.activePolicy"),
+            (json!({}), vec![("ACTIVE_POLICY", "x")], "ACTIVE_POLICY"),
+        ] {
+            let error = check(options.clone(), &environment).unwrap_err();
+            assert!(error.message().contains(part), "{options}: {error}");
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! The state file's format: `{"A": [[…], …], "b": […], "meta": {…}}`, one JSON object, A as its full rows. It is the format of
+//! the service that this engine replaced; `docs/state-files.md` describes it.
+
+use super::record::{Counters, Record};
+use crate::clock::{format_seconds, parse_seconds};
+use crate::policy::{PolicyName, packed_index};
+use serde::ser::{SerializeMap, SerializeSeq, Serializer};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// A parsed file with what it says of its owner.
+#[derive(Debug)]
+pub struct Parsed {
+    /// The state itself.
+    pub record: Record,
+    /// The user named in it; files of the old service name none.
+    pub user_id: Option<String>,
+    /// The policy named in it.
+    pub policy: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Raw {
+    #[serde(rename = "A")]
+    a: Vec<Vec<f64>>,
+    b: Vec<f64>,
+    #[serde(default)]
+    meta: Map<String, Value>,
+}
+
+/// Reads a state file of any policy; its dimension is b's length.
+///
+/// # Errors
+/// What is wrong with it, for people.
+pub fn parse(bytes: &[u8]) -> Result<Parsed, String> {
+    let Raw { a: rows, b, mut meta } = serde_json::from_slice(bytes).map_err(|e| e.to_string())?;
+    let d = b.len();
+    if rows.len() != d || rows.iter().any(|row| row.len() != d) {
+        return Err(format!("A is not a {d} × {d} matrix although b has {d} entries"));
+    }
+    let mut a = Vec::with_capacity(d * (d + 1) / 2);
+    for i in 0..d {
+        for j in 0..=i {
+            let (below, above) = (rows[i][j], rows[j][i]);
+            if (below - above).abs() > 1e-9 * below.abs().max(1.0) {
+                return Err(format!("A is not symmetric: A[{i}][{j}] is {below}, A[{j}][{i}] is {above}"));
+            }
+            a.push(below);
+        }
+    }
+    let count = |meta: &mut Map<String, Value>, key: &str| match meta.remove(key) {
+        None => Ok(0),
+        Some(value) => value.as_u64().ok_or(format!("meta.{key} is {value}, not a count")),
+    };
+    let counters = Counters {
+        pulls: count(&mut meta, "pulls")?,
+        explore_count: count(&mut meta, "explore_count")?,
+        reward_count: count(&mut meta, "reward_count")?,
+        cumulative_reward: match meta.remove("cumulative_reward") {
+            None => 0.0,
+            Some(value) => value.as_f64().ok_or(format!("meta.cumulative_reward is {value}, not a number"))?,
+        },
+        last_updated: match meta.remove("last_updated") {
+            None | Some(Value::Null) => None,
+            Some(value) => {
+                Some(value.as_str().and_then(parse_seconds).ok_or(format!("meta.last_updated is {value}, not a time"))?)
+            }
+        },
+    };
+    let mut name = |key: &str| match meta.remove(key) {
+        None => Ok(None),
+        Some(Value::String(name)) => Ok(Some(name)),
+        Some(value) => Err(format!("meta.{key} is {value}, not a string")),
+    };
+    let (user_id, policy) = (name("user_id")?, name("policy")?);
+    let extra = (!meta.is_empty()).then(|| Box::new(meta));
+    Ok(Parsed { record: Record { a, b, counters, extra }, user_id, policy })
+}
+
+/// The bytes of a state file, stamped with its owner.
+#[must_use]
+pub fn serialise(user_id: &str, policy: PolicyName, record: &Record) -> Vec<u8> {
+    let file = File { a: Rows(&record.a, record.b.len()), b: &record.b, meta: Meta { user_id, policy, record } };
+    // Numbers are finite and keys are strings: there is nothing that could fail, and a Vec takes every write.
+    serde_json::to_vec(&file).unwrap_or_default()
+}
+
+#[derive(Serialize)]
+struct File<'a> {
+    #[serde(rename = "A")]
+    a: Rows<'a>,
+    b: &'a [f64],
+    meta: Meta<'a>,
+}
+
+/// A packed lower triangle, written as full rows.
+struct Rows<'a>(&'a [f64], usize);
+
+impl Serialize for Rows<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut rows = serializer.serialize_seq(Some(self.1))?;
+        let mut row = vec![0.0; self.1];
+        for i in 0..self.1 {
+            for (j, entry) in row.iter_mut().enumerate() {
+                *entry = self.0[packed_index(i.max(j), i.min(j))];
+            }
+            rows.serialize_element(&row)?;
+        }
+        rows.end()
+    }
+}
+
+struct Meta<'a> {
+    user_id: &'a str,
+    policy: PolicyName,
+    record: &'a Record,
+}
+
+impl Serialize for Meta<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let counters = &self.record.counters;
+        let mut meta = serializer.serialize_map(None)?;
+        meta.serialize_entry("pulls", &counters.pulls)?;
+        if self.policy.explores_by_chance() {
+            meta.serialize_entry("explore_count", &counters.explore_count)?;
+        }
+        meta.serialize_entry("cumulative_reward", &counters.cumulative_reward)?;
+        meta.serialize_entry("reward_count", &counters.reward_count)?;
+        if let Some(seconds) = counters.last_updated {
+            meta.serialize_entry("last_updated", &format_seconds(seconds))?;
+        }
+        meta.serialize_entry("user_id", self.user_id)?;
+        meta.serialize_entry("policy", self.policy.as_str())?;
+        for (key, value) in self.record.extra.iter().flat_map(|extra| extra.iter()) {
+            meta.serialize_entry(key, value)?;
+        }
+        meta.end()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn record() -> Record {
+        Record {
+            a: vec![1.1, 0.1 + 0.2, 2.0, 1e-300, -0.0, 5e22],
+            b: vec![0.1, -3.0, f64::MIN_POSITIVE],
+            counters: Counters { pulls: 7, explore_count: 2, reward_count: 3, cumulative_reward: -0.5, last_updated: Some(1) },
+            extra: Some(Box::new(Map::from_iter([("cohort".to_owned(), json!({"x": [1, null]}))]))),
+        }
+    }
+
+    #[test]
+    fn a_record_round_trips_bit_for_bit() {
+        let parsed = parse(&serialise("ümläut", PolicyName::EGreedyV1, &record())).unwrap();
+        assert_eq!(parsed.record, record());
+        assert!(parsed.record.a[4].is_sign_negative());
+        assert_eq!(parsed.user_id.as_deref(), Some("ümläut"));
+        assert_eq!(parsed.policy.as_deref(), Some("egreedy-v1"));
+    }
+
+    #[test]
+    fn the_layout_is_the_old_service_s() {
+        let record = Record { a: vec![1.0, 0.5, 2.0], b: vec![0.0, 1.0], counters: Counters::default(), extra: None };
+        assert_eq!(
+            String::from_utf8(serialise("u", PolicyName::LinUcbV1, &record)).unwrap(),
+            r#"{"A":[[1.0,0.5],[0.5,2.0]],"b":[0.0,1.0],"meta":{"pulls":0,"cumulative_reward":0.0,"reward_count":0,"user_id":"u","policy":"linucb-v1"}}"#
+        );
+    }
+
+    #[test]
+    fn damage_is_named() {
+        for (text, part) in [
+            ("", "EOF"),
+            (r#"{"A": [[1, 0], [0, 1]], "b": [0], "meta": {}}"#, "not a 1 × 1 matrix"),
+            (r#"{"A": [[1, 0], [0.1, 1]], "b": [0, 0], "meta": {}}"#, "not symmetric"),
+            (r#"{"A": [[NaN]], "b": [0], "meta": {}}"#, "expected"),
+            (r#"{"A": [[1e999]], "b": [0], "meta": {}}"#, "out of range"),
+            (r#"{"A": [[1]], "b": [0], "meta": {"pulls": -1}}"#, "meta.pulls"),
+            (r#"{"A": [[1]], "b": [0], "meta": {"last_updated": "soon"}}"#, "meta.last_updated"),
+            (r#"{"A": [[1]], "b": [0], "meta": {"user_id": 5}}"#, "meta.user_id"),
+        ] {
+            let problem = parse(text.as_bytes()).unwrap_err();
+            assert!(problem.contains(part), "{text}: {problem}");
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Which name a user's state file has.
+//!
+//! The plain name is the old service's: each character of the user id that Python's `str.isalnum` refuses becomes `_`. It is
+//! not one to one (`a-b` and `a_b`; the ε-greedy file of `x` and the `LinUCB` file of `x_egreedy`), so whoever finds the plain
+//! name taken gets a distinct one, which holds a hash and a `~` that no plain name can hold.
+
+use super::alnum_table::ALNUM_RANGES;
+use crate::policy::PolicyName;
+use sha2::{Digest, Sha256};
+use std::fmt::Write;
+
+/// The longest file name, in bytes, that common file systems take.
+const LONGEST_NAME: usize = 255;
+/// How many bytes of the user id a distinct name keeps for people to recognise it by.
+const RECOGNISABLE: usize = 64;
+
+/// `str.isalnum` of Python 3.11 for one character: Unicode 14's categories L and N. Rust's own rule differs for 15,559
+/// characters, and file names would.
+fn is_alnum(c: char) -> bool {
+    let code = u32::from(c);
+    let after = ALNUM_RANGES.partition_point(|&(first, _)| first <= code);
+    after > 0 && code <= ALNUM_RANGES[after - 1].1
+}
+
+fn safe(user_id: &str) -> impl Iterator<Item = char> {
+    user_id.chars().map(|c| if is_alnum(c) { c } else { '_' })
+}
+
+/// The old service's name; `None` when it is too long for a file system.
+#[must_use]
+pub fn plain_name(user_id: &str, policy: PolicyName) -> Option<String> {
+    let mut name: String = safe(user_id).collect();
+    name.push_str(match policy {
+        PolicyName::LinUcbV1 => ".json",
+        PolicyName::EGreedyV1 => "_egreedy.json",
+        PolicyName::EGreedyV2 => "_egreedy_v2.json",
+    });
+    (name.len() <= LONGEST_NAME).then_some(name)
+}
+
+/// The name that no other user and policy can have.
+#[must_use]
+pub fn distinct_name(user_id: &str, policy: PolicyName) -> String {
+    let mut name = String::new();
+    for c in safe(user_id) {
+        if name.len() + c.len_utf8() > RECOGNISABLE {
+            break;
+        }
+        name.push(c);
+    }
+    name.push('~');
+    let hash = Sha256::new().chain_update(policy.as_str()).chain_update([0]).chain_update(user_id).finalize();
+    for byte in &hash[..16] {
+        // Writing to a String cannot fail.
+        let _ = write!(name, "{byte:02x}");
+    }
+    name.push_str(".json");
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_names_are_the_old_service_s() {
+        for (id, name) in [
+            ("user-1", "user_1.json"),
+            ("../../etc/passwd", "______etc_passwd.json"),
+            ("a\0b", "a_b.json"),
+            ("Zoë", "Zoë.json"),
+            ("٣x²", "٣x².json"),
+            ("e\u{301}", "e_.json"),
+        ] {
+            assert_eq!(plain_name(id, PolicyName::LinUcbV1).as_deref(), Some(name));
+        }
+        assert_eq!(plain_name("x", PolicyName::EGreedyV1).as_deref(), Some("x_egreedy.json"));
+        assert_eq!(plain_name("x", PolicyName::EGreedyV2).as_deref(), Some("x_egreedy_v2.json"));
+        assert_eq!(plain_name(&"y".repeat(251), PolicyName::LinUcbV1), None);
+    }
+
+    #[test]
+    fn distinct_names_are_short_and_differ() {
+        let long = "ж".repeat(512);
+        let name = distinct_name(&long, PolicyName::EGreedyV2);
+        assert!(name.len() <= RECOGNISABLE + 1 + 32 + 5);
+        let names = [("a-b", PolicyName::LinUcbV1), ("a_b", PolicyName::LinUcbV1), ("a-b", PolicyName::EGreedyV1)];
+        assert_eq!(names.map(|(id, p)| distinct_name(id, p)).iter().collect::<std::collections::HashSet<_>>().len(), 3);
+    }
+}

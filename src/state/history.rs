@@ -1,0 +1,166 @@
+//! A user's last scored vectors, in as few bytes as they take: 19 to 23 and the tip's id each.
+
+use crate::feature::{Moment, TaskFeatures};
+use crate::policy::PolicyName;
+use std::collections::VecDeque;
+
+/// One scored vector.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Pull {
+    /// Seconds since 1970.
+    pub seconds: u32,
+    /// Which policy scored.
+    pub policy: PolicyName,
+    /// Whether the tip was drawn at random.
+    pub exploring: bool,
+    /// The tip's score.
+    pub score: f64,
+    /// The hour and day of the request.
+    pub moment: Moment,
+    /// The tip's features as they were given.
+    pub task: TaskFeatures,
+}
+
+/// The last pulls, oldest first, as one ring of bytes. An entry is: length of the id (2 bytes), seconds (4), flags (1), moment (1),
+/// score (8), age (4 when a single-precision number holds it exactly, else 8), id.
+#[derive(Debug, Default, Clone)]
+pub struct History {
+    bytes: VecDeque<u8>,
+    entries: u32,
+}
+
+const LONG_AGE: u8 = 0b1000_0000;
+/// Memory is asked for in steps of so many bytes, not doubled: users are many.
+const STEP: usize = 256;
+
+impl History {
+    /// Adds a pull, and forgets the oldest ones past `limit`.
+    pub fn push(&mut self, pull: &Pull, tip_id: &str, limit: u32) {
+        if limit == 0 {
+            return;
+        }
+        while self.entries >= limit {
+            self.drop_oldest();
+        }
+        let mut flags = pull.policy as u8 | (u8::from(pull.exploring) << 2) | (u8::from(pull.task.is_overdue) << 3);
+        flags |= ((pull.task.priority - 1) & 3) << 4;
+        let days = pull.task.task_age_days;
+        #[allow(clippy::cast_possible_truncation)] // tried, and undone where it loses anything
+        let short = days as f32;
+        let (wide, narrow) = (days.to_le_bytes(), short.to_le_bytes());
+        let age: &[u8] = if f64::from(short).to_bits() == days.to_bits() {
+            &narrow
+        } else {
+            flags |= LONG_AGE;
+            &wide
+        };
+        let id = tip_id.as_bytes();
+        let id = &id[..id.len().min(usize::from(u16::MAX))];
+        #[allow(clippy::cast_possible_truncation)] // cut above
+        let length = (id.len() as u16).to_le_bytes();
+        let needed = 2 + 4 + 2 + 8 + age.len() + id.len();
+        if self.bytes.capacity() - self.bytes.len() < needed {
+            self.bytes.reserve_exact(needed.next_multiple_of(STEP));
+        }
+        self.bytes.extend(length);
+        self.bytes.extend(pull.seconds.to_le_bytes());
+        self.bytes.extend([flags, pull.moment.hour | (pull.moment.day << 5)]);
+        self.bytes.extend(pull.score.to_le_bytes());
+        self.bytes.extend(age);
+        self.bytes.extend(id);
+        self.entries += 1;
+    }
+
+    fn drop_oldest(&mut self) {
+        if let Some((_, _, length)) = decode(&mut self.bytes.iter().copied()) {
+            self.bytes.drain(..length);
+        }
+        self.entries = self.entries.saturating_sub(1);
+    }
+
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// The pulls with the ids of their tips, oldest first.
+    #[must_use]
+    pub fn list(&self) -> Vec<(Pull, String)> {
+        let mut bytes = self.bytes.iter().copied();
+        std::iter::from_fn(|| decode(&mut bytes)).map(|(pull, id, _)| (pull, id)).collect()
+    }
+}
+
+/// Reads the next entry: the pull, its tip's id, and how many bytes it took.
+fn decode(bytes: &mut impl Iterator<Item = u8>) -> Option<(Pull, String, usize)> {
+    fn take<const N: usize>(bytes: &mut impl Iterator<Item = u8>) -> Option<[u8; N]> {
+        let mut array = [0; N];
+        for byte in &mut array {
+            *byte = bytes.next()?;
+        }
+        Some(array)
+    }
+    let id_length = usize::from(u16::from_le_bytes(take(bytes)?));
+    let seconds = u32::from_le_bytes(take(bytes)?);
+    let [flags, moment] = take(bytes)?;
+    let score = f64::from_le_bytes(take(bytes)?);
+    let (task_age_days, age_length) = if flags & LONG_AGE == 0 {
+        (f64::from(f32::from_le_bytes(take(bytes)?)), 4)
+    } else {
+        (f64::from_le_bytes(take(bytes)?), 8)
+    };
+    let id: Vec<u8> = bytes.by_ref().take(id_length).collect();
+    let pull = Pull {
+        seconds,
+        policy: PolicyName::from_number(flags & 3)?,
+        exploring: flags & 4 != 0,
+        score,
+        moment: Moment { hour: moment & 31, day: moment >> 5 },
+        task: TaskFeatures { is_overdue: flags & 8 != 0, task_age_days, priority: ((flags >> 4) & 3) + 1 },
+    };
+    Some((pull, String::from_utf8_lossy(&id).into_owned(), 2 + 4 + 2 + 8 + age_length + id_length))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pull(i: u32) -> Pull {
+        Pull {
+            seconds: 1_700_000_000 + i,
+            policy: PolicyName::ALL[i as usize % 3],
+            exploring: i.is_multiple_of(2),
+            score: f64::from(i) * 0.1 - 3.0,
+            moment: Moment { hour: (i % 24) as u8, day: (i % 7) as u8 },
+            task: TaskFeatures { is_overdue: i.is_multiple_of(5), task_age_days: f64::from(i) / 10.0, priority: (i % 4) as u8 + 1 },
+        }
+    }
+
+    #[test]
+    fn what_goes_in_comes_out_and_the_oldest_leaves() {
+        let mut history = History::default();
+        for i in 0..1000 {
+            history.push(&pull(i), &format!("tip-{i}-ü"), 100);
+        }
+        let expected: Vec<_> = (900..1000).map(|i| (pull(i), format!("tip-{i}-ü"))).collect();
+        assert_eq!(history.list(), expected);
+        history.clear();
+        assert!(history.list().is_empty());
+    }
+
+    #[test]
+    fn a_limit_of_zero_keeps_nothing() {
+        let mut history = History::default();
+        history.push(&pull(1), "tip", 0);
+        assert!(history.list().is_empty());
+    }
+
+    #[test]
+    fn a_hundred_entries_take_few_bytes() {
+        let mut history = History::default();
+        for i in 0..500 {
+            history.push(&pull(i), &format!("{i:036}"), 100);
+        }
+        assert!(history.bytes.capacity() <= 100 * (22 + 36) + 2 * STEP, "{}", history.bytes.capacity());
+    }
+}

@@ -1,0 +1,31 @@
+//! What is kept of one user under one policy, independent of how it is stored.
+
+use serde_json::{Map, Value};
+
+/// What is counted beside A and b.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Counters {
+    /// How often the policy scored.
+    pub pulls: u64,
+    /// How many of them explored.
+    pub explore_count: u64,
+    /// How many rewards it learned from.
+    pub reward_count: u64,
+    /// Their sum.
+    pub cumulative_reward: f64,
+    /// Seconds since 1970, of the last pull or reward.
+    pub last_updated: Option<u32>,
+}
+
+/// One user's state under one policy.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Record {
+    /// A's packed lower triangle, d(d+1)/2 numbers.
+    pub a: Vec<f64>,
+    /// b, d numbers.
+    pub b: Vec<f64>,
+    /// The counts.
+    pub counters: Counters,
+    /// What somebody else wrote into the file's `meta`; kept as it is.
+    pub extra: Option<Box<Map<String, Value>>>,
+}
