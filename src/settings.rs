@@ -43,6 +43,9 @@ const LARGEST_SEED: u64 = (1 << 53) - 1;
 const LONGEST_PATH: usize = 4096;
 
 impl Settings {
+    /// The environment variables that [`Settings::check`] asks for.
+    pub const ENVIRONMENT: [&str; 2] = ["STATE_DIR", "ACTIVE_POLICY"];
+
     /// The settings for one directory, all else by default.
     #[must_use]
     pub fn at(state_dir: impl Into<PathBuf>) -> Self {
@@ -74,13 +77,19 @@ impl Settings {
         let whole = |key: &str, largest: u64| match options.get(key).filter(|v| !v.is_null()) {
             None => Ok(None),
             Some(value) => whole_number(value).filter(|&n| n <= largest).map(Some).ok_or_else(|| {
-                Error::invalid(&format!("options.{key}"), format_args!("must be a whole number from 0 to {largest}, got {}", brief(value)))
+                Error::invalid(
+                    &format!("options.{key}"),
+                    format_args!("must be a whole number from 0 to {largest}, got {}", brief(value)),
+                )
             }),
         };
         let mut settings = Self { state_dir_source: Source::Default, ..Self::at(DEFAULT_STATE_DIR) };
         if let Some((dir, source, path)) = text("stateDir", "STATE_DIR")? {
             if dir.is_empty() || dir.contains('\0') || dir.len() > LONGEST_PATH {
-                return Err(Error::invalid(&path, format_args!("must be a path of 1 to {LONGEST_PATH} bytes, got {}", shown(&dir))));
+                return Err(Error::invalid(
+                    &path,
+                    format_args!("must be a path of 1 to {LONGEST_PATH} bytes, got {}", shown(&dir)),
+                ));
             }
             (settings.state_dir, settings.state_dir_source) = (dir.into(), source);
         }

@@ -23,6 +23,8 @@ pub const RING_HEADER_WORDS: usize = 2;
 pub const ID_LENGTH_WORD: usize = 4;
 /// Bytes for the id. Longer ids, and ids with characters past U+00FF, go to [`PullRing::take_last`].
 pub const RECORD_ID_BYTES: usize = (RECORD_WORDS - ID_LENGTH_WORD - 1) * 8;
+/// The length of an id that came another way: see [`PullRing::take_last`].
+const NAMED_ALREADY: u32 = u32::MAX;
 /// How many records a producer that finds the ring full takes out at once: enough to make it rare, few enough to be quick.
 const MAKE_ROOM: usize = 32;
 
@@ -98,16 +100,15 @@ impl PullRing {
             #[allow(clippy::cast_possible_truncation)] // at most RING_RECORDS
             let number = tail.wrapping_add(i as u32);
             let (user, pull) = self.read(number);
-            self.read_id(number, &mut id);
-            if let Some(user) = users.get(user) {
+            if let (Some(user), true) = (users.get(user), self.read_id(number, &mut id)) {
                 remember(user, &pull, &id);
             }
             self.words[1].store(number.wrapping_add(1).into(), Ordering::Release);
         }
     }
 
-    /// Producer: takes out all that is published and then the pull `ahead` of it, under an id that does not fit a record; the
-    /// record stays unpublished.
+    /// Producer: takes out all that is published and then the next pull, under an id that does not fit a record. The producer
+    /// publishes that record with the id's length set to 2^32 − 1, which keeps it from being taken again.
     pub fn take_last(&self, tip_id: &str, remember: impl Fn(&User, &Pull, &str)) {
         self.settle(usize::MAX, &remember);
         let (user, pull) = self.read(self.counter(0, Ordering::Relaxed));
@@ -142,13 +143,19 @@ impl PullRing {
         (word(0) as usize, pull)
     }
 
+    /// False when the pull was taken already.
     #[allow(clippy::cast_possible_truncation)] // the length is 4 bytes
-    fn read_id(&self, number: u32, id: &mut String) {
+    fn read_id(&self, number: u32, id: &mut String) -> bool {
         let record = self.record(number);
-        let length = (record[ID_LENGTH_WORD].load(Ordering::Relaxed) as u32 as usize).min(RECORD_ID_BYTES);
+        let length = record[ID_LENGTH_WORD].load(Ordering::Relaxed) as u32;
+        if length == NAMED_ALREADY {
+            return false;
+        }
+        let length = (length as usize).min(RECORD_ID_BYTES);
         id.clear();
         let words = record[ID_LENGTH_WORD + 1..].iter().flat_map(|word| word.load(Ordering::Relaxed).to_le_bytes());
         id.extend(words.take(length).map(char::from));
+        true
     }
 }
 

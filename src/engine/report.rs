@@ -168,7 +168,9 @@ impl Health {
         }
         if store.foreign_writes > 0 {
             let count = store.foreign_writes;
-            warnings.push(format!("{count} state files were replaced by somebody else while this process had {dir}; see {dir}/set-aside"));
+            warnings.push(format!(
+                "{count} state files were replaced by somebody else while this process had {dir}; see {dir}/set-aside"
+            ));
         }
         Self {
             ok,

@@ -106,7 +106,7 @@ mod tests {
         block.extend(tasks.iter().map(|t| t.task_age_days));
         block.extend(tasks.iter().map(|t| f64::from(t.priority)));
         let mut lanes = NormalisedLanes::default();
-        lanes.fill(&Lanes::new(&block));
+        lanes.fill(&Lanes::new(std::cell::Cell::from_mut(&mut block[..]).as_slice_of_cells()));
         lanes
     }
 

@@ -1,20 +1,22 @@
 //! The candidates of one request as three lanes of numbers, one lane a feature: the shape that vector units like.
 
 use crate::feature::TaskFeatures;
+use std::cell::Cell;
 
-/// Raw candidate features, as the caller gave them: 0 or 1, days, and 1 to 4. The three have the same length.
+/// Raw candidate features, as the caller gave them: 0 or 1, days, and 1 to 4. The three have the same length. Cells, because
+/// JavaScript writes them in place; `Cell::from_mut(block).as_slice_of_cells()` makes them of any block of numbers.
 #[derive(Debug, Clone, Copy)]
 pub struct Lanes<'a> {
-    overdue: &'a [f64],
-    age: &'a [f64],
-    priority: &'a [f64],
+    overdue: &'a [Cell<f64>],
+    age: &'a [Cell<f64>],
+    priority: &'a [Cell<f64>],
 }
 
 impl<'a> Lanes<'a> {
     /// Splits `block`, three lanes one after another; what is left over (length not a multiple of 3) is ignored.
     #[inline]
     #[must_use]
-    pub fn new(block: &'a [f64]) -> Self {
+    pub fn new(block: &'a [Cell<f64>]) -> Self {
         let n = block.len() / 3;
         let (overdue, rest) = block.split_at(n);
         let (age, rest) = rest.split_at(n);
@@ -40,9 +42,9 @@ impl<'a> Lanes<'a> {
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // checked to be 1 to 4; the cast saturates anyway
     pub fn task(&self, index: usize) -> TaskFeatures {
         TaskFeatures {
-            is_overdue: self.overdue[index] != 0.0,
-            task_age_days: self.age[index],
-            priority: self.priority[index] as u8,
+            is_overdue: self.overdue[index].get() != 0.0,
+            task_age_days: self.age[index].get(),
+            priority: self.priority[index].get() as u8,
         }
     }
 }
@@ -58,9 +60,9 @@ impl NormalisedLanes {
     #[inline]
     pub fn fill(&mut self, lanes: &Lanes<'_>) {
         self.block.clear();
-        self.block.extend_from_slice(lanes.overdue);
-        self.block.extend(lanes.age.iter().map(|&days| TaskFeatures::age(days)));
-        self.block.extend(lanes.priority.iter().map(|&priority| TaskFeatures::priority(priority)));
+        self.block.extend(lanes.overdue.iter().map(Cell::get));
+        self.block.extend(lanes.age.iter().map(|days| TaskFeatures::age(days.get())));
+        self.block.extend(lanes.priority.iter().map(|priority| TaskFeatures::priority(priority.get())));
     }
 
     /// The three lanes: `is_overdue`, `task_age`, `priority`.

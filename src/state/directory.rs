@@ -89,7 +89,8 @@ impl Directory {
         #[allow(clippy::cast_sign_loss)] // sizes are not negative
         let size = stat.st_size as u64;
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile || size > LARGEST_FILE {
-            let message = format!("{}/{name} is not a state file: not a regular file, or over {LARGEST_FILE} bytes", self.path.display());
+            let message =
+                format!("{}/{name} is not a state file: not a regular file, or over {LARGEST_FILE} bytes", self.path.display());
             return Err(Error::new(ErrorKind::StateCorrupt, message));
         }
         let mut bytes = Vec::new();

@@ -62,9 +62,7 @@ pub fn parse(bytes: &[u8]) -> Result<Parsed, String> {
         },
         last_updated: match meta.remove("last_updated") {
             None | Some(Value::Null) => None,
-            Some(value) => {
-                Some(value.as_str().and_then(parse_seconds).ok_or(format!("meta.last_updated is {value}, not a time"))?)
-            }
+            Some(value) => Some(value.as_str().and_then(parse_seconds).ok_or(format!("meta.last_updated is {value}, not a time"))?),
         },
     };
     let mut name = |key: &str| match meta.remove(key) {

@@ -26,13 +26,15 @@ impl DirectoryLock {
                 let mut holder = String::new();
                 // Only for the message: a holder that has not yet written its id is simply not named.
                 let _ = Read::by_ref(&mut file).take(32).read_to_string(&mut holder);
-                let pid = holder.trim().parse::<u32>().map_or_else(|_| "another process".to_owned(), |pid| format!("process {pid}"));
+                let pid =
+                    holder.trim().parse::<u32>().map_or_else(|_| "another process".to_owned(), |pid| format!("process {pid}"));
                 let path = directory.path().display();
                 return Err(Error::new(ErrorKind::StateLocked, format!("{path} is in use by {pid}; one process per directory")));
             }
             Err(TryLockError::Error(e)) => return Err(Error::io(format_args!("lock {}/{NAME}", directory.path().display()), e)),
         }
-        let write = file.set_len(0).and_then(|()| file.seek(SeekFrom::Start(0))).and_then(|_| writeln!(file, "{}", std::process::id()));
+        let write =
+            file.set_len(0).and_then(|()| file.seek(SeekFrom::Start(0))).and_then(|_| writeln!(file, "{}", std::process::id()));
         write.map_err(|e| Error::io(format_args!("write {}/{NAME}", directory.path().display()), e))?;
         Ok(Self { _file: file })
     }

@@ -23,7 +23,7 @@ pub use file_name::{distinct_name, plain_name};
 pub use history::{History, Pull};
 pub use lock::DirectoryLock;
 pub use record::{Counters, Record};
-pub use store::{StateFiles, StateStore, StoreReport, Stamp};
+pub use store::{Stamp, StateFiles, StateStore, StoreReport};
 pub use user::{PolicyState, User, UserState};
 pub use users::Users;
 pub use writer::{Done, Writer, WriterReport};

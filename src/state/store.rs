@@ -108,7 +108,11 @@ impl StateFiles {
 
     fn checked(&self, policy: PolicyName, name: &str, file: Parsed) -> Result<Record> {
         let (d, found) = (policy.dimension(), file.record.b.len());
-        if d == found { Ok(file.record) } else { Err(self.corrupt(name, &format!("b has {found} entries, {} has {d}", policy.as_str()))) }
+        if d == found {
+            Ok(file.record)
+        } else {
+            Err(self.corrupt(name, &format!("b has {found} entries, {} has {d}", policy.as_str())))
+        }
     }
 
     /// Looks at a file that is not the one last seen, before it is replaced. True when it is another user's.

@@ -45,7 +45,14 @@ impl<const D: usize, const P: usize> Slot<D, P> {
         match loaded {
             Ok((None, stamp)) => Ok((Self::Absent, stamp)),
             Ok((Some(record), stamp)) => Ok(PolicyState::from_record(record).map_or_else(
-                || (Self::Damaged("A is not positive definite, or b is out of bounds; reset the user to set the file aside".into()), stamp),
+                || {
+                    (
+                        Self::Damaged(
+                            "A is not positive definite, or b is out of bounds; reset the user to set the file aside".into(),
+                        ),
+                        stamp,
+                    )
+                },
                 |state| (Self::Ready(Box::new(state)), stamp),
             )),
             Err(e) if e.kind() == ErrorKind::StateCorrupt => Ok((Self::Damaged(e.message().into()), Stamp::default())),

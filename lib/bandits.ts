@@ -1,0 +1,320 @@
+// The engine's face. Hot calls: check and pack, number the user, one native call, build the result. The rest: check, call, parse.
+
+import type {
+  BanditsOptions,
+  Bandits as Contract,
+  BusEvent,
+  Candidate,
+  CandidateSet,
+  EventFilter,
+  FeatureRecord,
+  GenerateRequest,
+  GenerateResult,
+  Health,
+  PolicyName,
+  PolicyStats,
+  RewardRequest,
+  ScoreRequest,
+  ScoreResult,
+} from '../index'
+import type { NativeChannel, NativeEngine } from '../dist/addon'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { checkId, isObject, policyNumber } from './check'
+import { BanditError, fromNative, native, refuse } from './error'
+import { closeAtExit, forgetAtExit } from './exit'
+import {
+  answer,
+  boundary,
+  cross,
+  DONE,
+  failedRequest,
+  FIRST,
+  isBusy,
+  LARGEST_BATCH,
+  LOOK_UP_AGAIN,
+  nested,
+  packBatch,
+  packed,
+  packedIds,
+  type PackedRequest,
+  packReward,
+  packScore,
+  setBatch,
+  setUser,
+  shrink,
+  status,
+} from './frame'
+import { addon } from './native'
+import { environment, optionsJson } from './options'
+import { prepare } from './prepare'
+import { PullRing } from './pull-ring'
+
+/** Past so many users the numbering starts afresh: it bounds what this thread remembers of them. */
+const MOST_NUMBERED = 1 << 17
+/** Equals no user id, whatever a caller passes for one. */
+const NOBODY = Symbol('nobody')
+const LARGEST_MANY = 10_000
+/** How often a directory that another process holds is tried again. */
+const LOCK_RETRY_MS = 50
+
+const secret = Symbol('made by open()')
+
+export class Bandits implements Contract {
+  readonly #engine: NativeEngine
+  readonly #channel: NativeChannel
+  readonly #scoreFrame: () => void
+  readonly #rewardFrame: () => void
+  readonly #ring: PullRing
+  readonly #active: number
+  readonly #numbers = new Map<string, number>()
+  #numbered = 0
+  #lastUser: string | typeof NOBODY = NOBODY
+  #lastNumber = 0
+  #closing: Promise<void> | undefined
+
+  private constructor(key: unknown, engine: NativeEngine) {
+    if (key !== secret) throw new BanditError('ERR_INVALID_ARGUMENT', 'engines are made by Bandits.open(options)')
+    this.#engine = engine
+    this.#channel = engine.channel(boundary)
+    this.#scoreFrame = this.#channel.scoreFunction()
+    this.#rewardFrame = this.#channel.rewardFunction()
+    this.#ring = new PullRing(this.#channel)
+    this.#active = engine.activePolicy
+    closeAtExit(this, engine)
+    const warning = (JSON.parse(engine.health()) as Health).warnings[0]
+    if (warning !== undefined) process.emitWarning(warning, { type: 'BanditsWarning', code: 'OO_BANDITS_DEFAULT_STATE_DIR' })
+  }
+
+  static open(options?: BanditsOptions): Bandits {
+    const json = optionsJson(options)
+    return new Bandits(secret, native(() => addon.NativeEngine.open(json, environment())))
+  }
+
+  static async openAsync(options: BanditsOptions & { lockTimeoutMs?: number; signal?: AbortSignal } = {}): Promise<Bandits> {
+    if (!isObject(options)) refuse('options', 'an object', options)
+    const { lockTimeoutMs = 0, signal, ...rest } = options
+    if (typeof lockTimeoutMs !== 'number' || !(lockTimeoutMs >= 0)) refuse('options.lockTimeoutMs', 'a number of at least 0', lockTimeoutMs)
+    if (signal !== undefined && !(signal instanceof AbortSignal)) refuse('options.signal', 'an AbortSignal', signal)
+    const json = optionsJson(rest)
+    const env = environment()
+    const deadline = performance.now() + lockTimeoutMs
+    for (;;) {
+      signal?.throwIfAborted()
+      try {
+        const engine = await addon.NativeEngine.openAsync(json, env)
+        if (!signal?.aborted) return new Bandits(secret, engine)
+        await engine.close()
+      } catch (error) {
+        const failure = fromNative(error)
+        const left = deadline - performance.now()
+        if (failure.code !== 'ERR_STATE_LOCKED' || left <= 0) throw failure
+        await sleep(Math.min(LOCK_RETRY_MS, left), undefined, { signal }).catch((aborted: unknown) => {
+          throw signal?.aborted ? signal.reason : aborted
+        })
+      }
+    }
+  }
+
+  score(request: ScoreRequest): ScoreResult {
+    if (isBusy()) return nested(() => this.score(request))
+    this.#check()
+    packScore(request, this.#active)
+    // The caller's code has run: the engine may be closed, and users may have been numbered afresh.
+    this.#check()
+    const { userId, policy, set, end } = packed
+    this.#carryOut(this.#scoreFrame, userId, policy, end)
+    const result = answer(FIRST, policy, set === undefined ? packedIds() : set.ids, 0)
+    this.#ring.publish(result.tipId)
+    shrink()
+    return result
+  }
+
+  scoreMany(requests: readonly ScoreRequest[]): ScoreResult[] {
+    if (isBusy()) return nested(() => this.scoreMany(requests))
+    this.#check()
+    if (!Array.isArray(requests)) refuse('requests', 'an array', requests)
+    const n: number = requests.length
+    if (!(n <= LARGEST_MANY)) refuse('requests', `an array of at most ${LARGEST_MANY} requests`, n)
+    const batch = packBatch(requests, n, this.#active)
+    this.#check()
+    const { end } = packed
+    this.#boundNumbering()
+    try {
+      for (const request of batch) this.#numberRequest(request)
+      // More than one crossing's worth is looked at as a whole before the first part is carried out.
+      const parts = Array.from({ length: Math.ceil(n / LARGEST_BATCH) }, (_, i) => [i * LARGEST_BATCH, Math.min(n, (i + 1) * LARGEST_BATCH)])
+      if (parts.length > 1) for (const [from, to] of parts) this.#crossPart(batch, from, to, end, true)
+      const results: ScoreResult[] = []
+      for (const [from, to] of parts) {
+        this.#crossPart(batch, from, to, end, false)
+        for (const { at, policy, set, firstId } of batch.slice(from, to)) {
+          const result = answer(at, policy, set === undefined ? packedIds() : set.ids, set === undefined ? firstId : 0)
+          this.#ring.publish(result.tipId)
+          results.push(result)
+        }
+      }
+      return results
+    } finally {
+      setBatch(1, FIRST, false)
+      shrink()
+    }
+  }
+
+  prepare(candidates: readonly Candidate[]): CandidateSet {
+    this.#check()
+    return prepare(candidates)
+  }
+
+  reward(request: RewardRequest): { ok: true } {
+    if (isBusy()) return nested(() => this.reward(request))
+    this.#check()
+    packReward(request, this.#active)
+    this.#check()
+    this.#carryOut(this.#rewardFrame, packed.userId, packed.policy, packed.end)
+    return { ok: true }
+  }
+
+  stats(userId: string, policy?: PolicyName): PolicyStats {
+    this.#check()
+    checkId(userId, 'userId')
+    const number = policyNumber(policy, this.#active, '')
+    return JSON.parse(native(() => this.#engine.stats(userId, number))) as PolicyStats
+  }
+
+  features(userId: string): { userId: string; history: FeatureRecord[] } {
+    this.#check()
+    checkId(userId, 'userId')
+    return JSON.parse(native(() => this.#engine.features(userId))) as { userId: string; history: FeatureRecord[] }
+  }
+
+  reset(userId: string): { ok: true } {
+    this.#check()
+    checkId(userId, 'userId')
+    native(() => this.#engine.reset(userId))
+    return { ok: true }
+  }
+
+  async erase(userId: string): Promise<void> {
+    this.#check()
+    checkId(userId, 'userId')
+    await this.#engine.erase(userId).catch(rethrow)
+  }
+
+  // eslint-disable-next-line require-await -- a rejection, not a throw, is what callers of a promise expect
+  async generate(_request: GenerateRequest, _options?: { signal?: AbortSignal }): Promise<GenerateResult> {
+    this.#check()
+    throw new BanditError('ERR_UNSUPPORTED', 'generate() is not part of this release of @oo/bandits')
+  }
+
+  events(_filter?: EventFilter): BusEvent[] {
+    this.#check()
+    return []
+  }
+
+  health(): Health {
+    this.#check()
+    return JSON.parse(native(() => this.#engine.health())) as Health
+  }
+
+  async start(): Promise<void> {
+    this.#check()
+    if (process.env['NATS_URL']) {
+      throw new BanditError('ERR_UNSUPPORTED', 'NATS_URL is set, but NATS consumers are not part of this release of @oo/bandits')
+    }
+  }
+
+  async flush(): Promise<void> {
+    this.#check()
+    await this.#engine.flush().catch(rethrow)
+  }
+
+  async checkpoint(): Promise<void> {
+    await this.flush()
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#engine.close().catch(rethrow)
+    forgetAtExit(this)
+    return this.#closing
+  }
+
+  get closed(): boolean {
+    return this.#closing !== undefined
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  #check(): void {
+    if (this.#closing !== undefined) throw new BanditError('ERR_CLOSED', 'the engine was closed')
+  }
+
+  /** The number under which native code knows a user. */
+  #number(userId: string, path: string): number {
+    if (userId === this.#lastUser) return this.#lastNumber
+    let number = this.#numbers.get(userId)
+    if (number === undefined) {
+      checkId(userId, path)
+      number = native(() => this.#channel.number(userId))
+      this.#numbers.set(userId, number)
+      this.#numbered++
+    }
+    this.#lastUser = userId
+    this.#lastNumber = number
+    return number
+  }
+
+  /** The user left native memory since it was numbered. */
+  #forget(userId: string): void {
+    this.#numbers.delete(userId)
+    this.#lastUser = NOBODY
+  }
+
+  /** Before users are numbered for a call, never between: the numbers given before are void. */
+  #boundNumbering(): void {
+    if (this.#numbered < MOST_NUMBERED) return
+    this.#channel.forgetUsers()
+    this.#numbers.clear()
+    this.#numbered = 0
+    this.#lastUser = NOBODY
+  }
+
+  /** Has native code carry out what is packed at FIRST. */
+  #carryOut(call: () => void, userId: string, policy: number, end: number): void {
+    for (;;) {
+      this.#boundNumbering()
+      setUser(FIRST, this.#number(userId, 'userId'), policy)
+      cross(call, end)
+      if (status() === DONE) return
+      this.#refused(userId)
+    }
+  }
+
+  #numberRequest({ at, userId, policy }: PackedRequest): void {
+    setUser(at, this.#number(userId, 'userId'), policy)
+  }
+
+  /** Has native code score (or only look at) part of a batch. */
+  #crossPart(batch: readonly PackedRequest[], from: number, to: number, end: number, probe: boolean): void {
+    for (let next = from; next < to; ) {
+      setBatch(to - next, batch[next].at, probe)
+      cross(this.#scoreFrame, end)
+      if (status() === DONE) return
+      // What came before the refused request is done; when it is to be looked up again, the rest follows from there.
+      next += failedRequest()
+      this.#refused(batch[next].userId)
+      this.#numberRequest(batch[next])
+    }
+  }
+
+  /** Returns when the user of the refused request is to be looked up again; throws otherwise. */
+  #refused(userId: string): void {
+    if (status() !== LOOK_UP_AGAIN) native(() => this.#channel.throwError())
+    this.#forget(userId)
+  }
+}
+
+function rethrow(error: unknown): never {
+  throw fromNative(error)
+}

@@ -1,0 +1,41 @@
+// Candidates validated and packed once. The numbers are native; the ids stay here.
+
+import { BanditError } from './error'
+
+const secret = Symbol('made by prepare()')
+/** Frees the native side of sets that nobody holds any more. Installed by `prepare.ts`. */
+let collected: FinalizationRegistry<number>
+let numberOf: (set: CandidateSet) => number
+
+export class CandidateSet {
+  readonly #number: number
+  readonly ids: readonly string[]
+
+  static {
+    numberOf = (set) => set.#number
+  }
+
+  constructor(key?: unknown, number?: number, ids?: readonly string[]) {
+    if (key !== secret) throw new BanditError('ERR_INVALID_ARGUMENT', 'candidate sets are made by prepare(candidates)')
+    this.#number = number as number
+    this.ids = Object.freeze(ids as readonly string[])
+    Object.freeze(this)
+  }
+
+  get length(): number {
+    return this.ids.length
+  }
+}
+
+/** The number under which native code knows the set. */
+export function setNumber(set: CandidateSet): number {
+  return numberOf(set)
+}
+
+/** Makes a set; `release` is called with its number when it is collected. */
+export function makeSet(number: number, ids: readonly string[], release: (number: number) => void): CandidateSet {
+  collected ??= new FinalizationRegistry(release)
+  const set = new CandidateSet(secret, number, ids)
+  collected.register(set, number)
+  return set
+}

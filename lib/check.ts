@@ -1,0 +1,64 @@
+// What is checked of single values. Each check returns what it found, or refuses and names the path.
+
+import { BanditError, refuse, shown } from './error'
+import type { PolicyName } from '../index'
+
+/** The longest user id or tip id, in UTF-16 units. */
+export const LONGEST_ID = 512
+
+const ID = `a string of 1 to ${LONGEST_ID} UTF-16 units without lone surrogates`
+
+/** The policies in the order of their numbers (src/policy/name.rs). */
+export const POLICIES: readonly PolicyName[] = ['linucb-v1', 'egreedy-v1', 'egreedy-v2']
+
+export function checkId(value: unknown, path: string): asserts value is string {
+  if (typeof value !== 'string' || value.length === 0 || value.length > LONGEST_ID || !value.isWellFormed()) refuse(path, ID, value)
+}
+
+export function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null
+}
+
+/** The number of a policy; `prefix` goes before the path in a message. */
+export function policyNumber(policy: PolicyName | undefined, active: number, prefix: string): number {
+  switch (policy) {
+    case undefined:
+      return active
+    case 'linucb-v1':
+      return 0
+    case 'egreedy-v1':
+      return 1
+    case 'egreedy-v2':
+      return 2
+    default:
+      return unknownPolicy(policy, prefix)
+  }
+}
+
+function unknownPolicy(policy: unknown, prefix: string): never {
+  if (typeof policy !== 'string') refuse(`${prefix}policy`, 'a string', policy)
+  throw new BanditError('ERR_UNKNOWN_POLICY', `${prefix}policy: no policy ${shown(policy)}; known: ${POLICIES.join(', ')}`)
+}
+
+/** An hour, noon where it is missing. Paths come in two parts: joining them on every call would cost more than the check. */
+export function hour(value: unknown, prefix: string, path: string): number {
+  if (value === undefined) return 12
+  if (typeof value !== 'number' || !Number.isInteger(value) || value < 0 || value > 23) {
+    refuse(prefix + path, 'a whole number from 0 to 23', value)
+  }
+  return value
+}
+
+/** A day of the week, 0 where it is missing. */
+export function day(value: unknown, prefix: string, path: string): number {
+  if (value === undefined) return 0
+  if (typeof value !== 'number' || !Number.isInteger(value) || value < 0 || value > 6) {
+    refuse(prefix + path, 'a whole number from 0 to 6', value)
+  }
+  return value
+}
+
+export function finite(value: unknown, path: string): number {
+  if (typeof value !== 'number' || !Number.isFinite(value)) refuse(path, 'a finite number', value)
+  return value
+}

@@ -1,0 +1,30 @@
+// The same calls on one engine of this thread, opened from the environment at the first call.
+
+import type * as Contract from '../index'
+import { Bandits } from './bandits'
+
+let engine: Bandits | undefined
+
+function open(): Bandits {
+  return (engine ??= Bandits.open())
+}
+
+export const score: typeof Contract.score = (request) => open().score(request)
+export const scoreMany: typeof Contract.scoreMany = (requests) => open().scoreMany(requests)
+export const reward: typeof Contract.reward = (request) => open().reward(request)
+export const stats: typeof Contract.stats = (userId, policy) => open().stats(userId, policy)
+export const features: typeof Contract.features = (userId) => open().features(userId)
+export const reset: typeof Contract.reset = (userId) => open().reset(userId)
+export const erase: typeof Contract.erase = async (userId) => open().erase(userId)
+export const generate: typeof Contract.generate = async (request, options) => open().generate(request, options)
+export const events: typeof Contract.events = (filter) => open().events(filter)
+export const health: typeof Contract.health = () => open().health()
+export const start: typeof Contract.start = async () => open().start()
+export const flush: typeof Contract.flush = async () => open().flush()
+export const checkpoint: typeof Contract.checkpoint = async () => open().checkpoint()
+
+export const close: typeof Contract.close = async () => {
+  const closing = engine
+  engine = undefined
+  await closing?.close()
+}

@@ -1,0 +1,63 @@
+// The one error class, and how errors from native code become it.
+
+import type { BanditErrorCode, BanditError as Contract } from '../index'
+
+export class BanditError extends Error implements Contract {
+  declare readonly name: 'BanditError'
+  readonly code: BanditErrorCode
+  readonly retryable: boolean
+
+  static {
+    Object.defineProperty(this.prototype, 'name', { value: 'BanditError', configurable: true, writable: true })
+  }
+
+  constructor(code: BanditErrorCode, message: string, options: { retryable?: boolean; cause?: unknown } = {}) {
+    super(message, 'cause' in options ? { cause: options.cause } : undefined)
+    this.code = code
+    this.retryable = options.retryable ?? false
+  }
+}
+
+/** Native errors carry `code|retryable|message` (src/node/error.rs); what does not is a defect of this package. */
+export function fromNative(error: unknown): BanditError {
+  if (error instanceof BanditError) return error
+  const text = error instanceof Error ? error.message : String(error)
+  const [, code, retryable, message] = /^(ERR_[A-Z_]+)\|([01])\|(.*)$/s.exec(text) ?? []
+  if (code === undefined) return new BanditError('ERR_INTERNAL', text, { cause: error })
+  return new BanditError(code as BanditErrorCode, message ?? '', { retryable: retryable === '1', cause: error })
+}
+
+/** Runs a native call. */
+export function native<T>(call: () => T): T {
+  try {
+    return call()
+  } catch (error) {
+    throw fromNative(error)
+  }
+}
+
+/** A value in a message: short, on one line, whatever it is. */
+export function shown(value: unknown): string {
+  switch (typeof value) {
+    case 'string':
+      return value.length > 60 ? `${JSON.stringify(value.slice(0, 60))}… (${value.length} characters)` : JSON.stringify(value)
+    case 'number':
+      return Object.is(value, -0) ? '-0' : String(value)
+    case 'boolean':
+    case 'undefined':
+      return String(value)
+    case 'bigint':
+      return 'a bigint'
+    case 'symbol':
+      return 'a symbol'
+    case 'function':
+      return 'a function'
+    default:
+      return value === null ? 'null' : Array.isArray(value) ? 'an array' : 'an object'
+  }
+}
+
+/** Refuses an argument: `path` is where the caller wrote it. */
+export function refuse(path: string, expected: string, value: unknown): never {
+  throw new BanditError('ERR_INVALID_ARGUMENT', `${path}: must be ${expected}, got ${shown(value)}`)
+}

@@ -1,0 +1,255 @@
+//! The classes that `lib/` holds. All slow calls are here; their results cross as JSON.
+
+use super::channel::Channel;
+use super::error::to_napi;
+use super::frame::{Frame, LAYOUT};
+use super::memory::{show_numbers, show_ring};
+use super::promise::promise;
+use super::raw::{reward_function, score_function};
+use crate::engine::{Handle, open_shared};
+use crate::error::Error;
+use crate::policy::PolicyName;
+use crate::settings::Settings;
+use napi::bindgen_prelude::{AsyncTask, Float64ArraySlice, Function, Object, Uint8ArraySlice};
+use napi::{Env, Result, Task};
+use napi_derive::napi;
+use serde_json::{Map, Value};
+use std::rc::Rc;
+use std::time::Duration;
+
+fn checked<T>(result: crate::Result<T>) -> Result<T> {
+    result.map_err(|error| to_napi(&error))
+}
+
+fn json<T: serde::Serialize>(value: crate::Result<T>) -> Result<String> {
+    checked(value.and_then(|value| {
+        serde_json::to_string(&value).map_err(|e| Error::new(crate::ErrorKind::Internal, format!("cannot write JSON: {e}")))
+    }))
+}
+
+/// `options` and `environment` are JSON objects.
+fn settings(options: &str, environment: &str) -> crate::Result<Settings> {
+    let parse = |what: &str, text: &str| -> crate::Result<Map<String, Value>> {
+        serde_json::from_str(text).map_err(|e| Error::invalid(what, format_args!("not a plain object: {e}")))
+    };
+    let environment = parse("environment", environment)?;
+    Settings::check(&parse("options", options)?, |name| environment.get(name).and_then(Value::as_str).map(str::to_owned))
+}
+
+/// The environment variables that settings are read from.
+#[napi(catch_unwind)]
+pub fn environment_names() -> Vec<&'static str> {
+    Settings::ENVIRONMENT.to_vec()
+}
+
+/// One JavaScript environment's side of the boundary.
+#[napi]
+pub struct Boundary {
+    frame: Rc<Frame>,
+}
+
+#[napi]
+impl Boundary {
+    /// Made once an environment.
+    #[napi(constructor, catch_unwind)]
+    #[allow(clippy::new_without_default)] // the constructor of a JavaScript class
+    pub fn new() -> Self {
+        Self { frame: Rc::new(Frame::new()) }
+    }
+
+    /// What `lib/frame.ts` has to agree with.
+    #[napi(getter, catch_unwind)]
+    pub fn layout(&self) -> Vec<u32> {
+        LAYOUT.to_vec()
+    }
+
+    /// The memory of the frame; the same until `grow`.
+    #[napi(catch_unwind)]
+    pub fn frame(&self, env: Env) -> Result<Float64ArraySlice<'static>> {
+        show_numbers(&env, &self.frame.block())
+    }
+
+    /// Replaces the frame by one of so many words.
+    #[napi(catch_unwind)]
+    pub fn resize(&self, env: Env, words: u32) -> Result<Float64ArraySlice<'static>> {
+        show_numbers(&env, &self.frame.resize(words as usize))
+    }
+
+    /// Keeps the candidates of the frame's first request; returns the number of the set.
+    #[napi(catch_unwind)]
+    pub fn prepare(&self) -> Result<u32> {
+        checked(self.frame.prepare())
+    }
+
+    /// Lets go of a set.
+    #[napi(catch_unwind)]
+    pub fn release(&self, set: u32) {
+        self.frame.release(set);
+    }
+}
+
+/// One thread's way to one engine.
+#[napi]
+pub struct NativeChannel {
+    channel: Rc<Channel>,
+}
+
+#[napi]
+impl NativeChannel {
+    /// The function that scores what is in the frame.
+    #[napi(catch_unwind)]
+    pub fn score_function(&self, env: Env) -> Result<Function<'static, (), ()>> {
+        score_function(&env, &self.channel)
+    }
+
+    /// The function that rewards what is in the frame.
+    #[napi(catch_unwind)]
+    pub fn reward_function(&self, env: Env) -> Result<Function<'static, (), ()>> {
+        reward_function(&env, &self.channel)
+    }
+
+    /// The memory of the ring.
+    #[napi(catch_unwind)]
+    pub fn ring(&self, env: Env) -> Result<Uint8ArraySlice<'static>> {
+        show_ring(&env, self.channel.ring())
+    }
+
+    /// Numbers a user.
+    #[napi(catch_unwind)]
+    pub fn number(&self, user_id: String) -> Result<u32> {
+        checked(self.channel.number(&user_id))
+    }
+
+    /// Starts numbering afresh.
+    #[napi(catch_unwind)]
+    pub fn forget_users(&self) {
+        self.channel.forget_users();
+    }
+
+    /// Names the tip of the last, unpublished pull.
+    #[napi(catch_unwind)]
+    pub fn name_last(&self, tip_id: String) {
+        self.channel.name_last(&tip_id);
+    }
+
+    /// Throws what the last failed call failed of.
+    #[napi(catch_unwind)]
+    pub fn throw_error(&self) -> Result<()> {
+        Err(to_napi(&self.channel.take_error()))
+    }
+}
+
+/// A share of an engine.
+#[napi]
+pub struct NativeEngine {
+    handle: Handle,
+}
+
+#[napi]
+impl NativeEngine {
+    /// Opens a directory.
+    #[napi(factory, catch_unwind)]
+    pub fn open(options: String, environment: String) -> Result<Self> {
+        checked(settings(&options, &environment).and_then(open_shared)).map(|handle| Self { handle })
+    }
+
+    /// The same on another thread.
+    #[napi(catch_unwind, ts_return_type = "Promise<NativeEngine>")]
+    pub fn open_async(options: String, environment: String) -> AsyncTask<Opening> {
+        AsyncTask::new(Opening { options, environment })
+    }
+
+    /// This thread's way to the engine.
+    #[napi(catch_unwind)]
+    pub fn channel(&self, boundary: &Boundary) -> Result<NativeChannel> {
+        let engine = checked(self.handle.engine())?;
+        Ok(NativeChannel { channel: Rc::new(Channel::new(engine.clone(), Rc::clone(&boundary.frame))) })
+    }
+
+    /// The number of the active policy.
+    #[napi(getter, catch_unwind)]
+    pub fn active_policy(&self) -> Result<u8> {
+        checked(self.handle.engine().map(|engine| engine.settings().active_policy as u8))
+    }
+
+    /// `PolicyStats`.
+    #[napi(catch_unwind)]
+    pub fn stats(&self, user_id: String, policy: u8) -> Result<String> {
+        let policy = PolicyName::from_number(policy).unwrap_or(PolicyName::LinUcbV1);
+        json(self.handle.engine().and_then(|engine| engine.stats(&user_id, policy)))
+    }
+
+    /// `{ userId, history }`.
+    #[napi(catch_unwind)]
+    pub fn features(&self, user_id: String) -> Result<String> {
+        json(self.handle.engine().and_then(|engine| engine.features(&user_id)))
+    }
+
+    /// Puts a user back to the start.
+    #[napi(catch_unwind)]
+    pub fn reset(&self, user_id: String) -> Result<()> {
+        checked(self.handle.engine().and_then(|engine| engine.reset(&user_id)))
+    }
+
+    /// `Health`.
+    #[napi(catch_unwind)]
+    pub fn health(&self) -> Result<String> {
+        json(self.handle.engine().map(|engine| engine.health()))
+    }
+
+    /// Removes a user.
+    #[napi(catch_unwind, ts_return_type = "Promise<void>")]
+    pub fn erase(&self, env: Env, user_id: String) -> Result<Object<'static>> {
+        let (done, promise) = promise(&env)?;
+        match self.handle.engine() {
+            Ok(engine) => engine.erase(&user_id, done),
+            Err(error) => done(Err(error)),
+        }
+        Ok(promise)
+    }
+
+    /// Resolves when everything so far is on disk.
+    #[napi(catch_unwind, ts_return_type = "Promise<void>")]
+    pub fn flush(&self, env: Env) -> Result<Object<'static>> {
+        let (done, promise) = promise(&env)?;
+        match self.handle.engine() {
+            Ok(engine) => engine.flush(done),
+            Err(error) => done(Err(error)),
+        }
+        Ok(promise)
+    }
+
+    /// Gives up the share.
+    #[napi(catch_unwind, ts_return_type = "Promise<void>")]
+    pub fn close(&self, env: Env) -> Result<Object<'static>> {
+        let (done, promise) = promise(&env)?;
+        self.handle.close(done);
+        Ok(promise)
+    }
+
+    /// Gives up the share and waits: for the end of the process, when no promise is waited for any more.
+    #[napi(catch_unwind)]
+    pub fn close_now(&self, patience_ms: u32) -> bool {
+        self.handle.close_within(Duration::from_millis(patience_ms.into()))
+    }
+}
+
+/// Opens a directory on a thread of libuv's pool.
+pub struct Opening {
+    options: String,
+    environment: String,
+}
+
+#[napi]
+impl Task for Opening {
+    type Output = Handle;
+    type JsValue = NativeEngine;
+
+    fn compute(&mut self) -> Result<Handle> {
+        checked(settings(&self.options, &self.environment).and_then(open_shared))
+    }
+
+    fn resolve(&mut self, _env: Env, handle: Handle) -> Result<NativeEngine> {
+        Ok(NativeEngine { handle })
+    }
+}

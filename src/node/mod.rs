@@ -1,0 +1,17 @@
+//! The only place that names napi: how JavaScript reaches the engine. Mechanical: no defaults, no validation of what users pass
+//! (that is `lib/`), no decisions (that is `engine`).
+//!
+//! Two ways lead in. Calls that happen once in a while are ordinary napi functions on [`engine`]'s classes, with strings and
+//! JSON. `score` and `reward` are raw functions without arguments (`raw`): the caller writes numbers into the [`frame`], a block
+//! of memory that both sides see, and finds the answer there; reading JavaScript objects from native code would cost fifty
+//! times as much as reading them in JavaScript does. Memory that both sides see is made in `memory`.
+
+mod channel;
+mod engine;
+mod error;
+mod frame;
+#[allow(unsafe_code)] // external memory: see the safety arguments there
+mod memory;
+mod promise;
+#[allow(unsafe_code)] // functions without napi-rs's per-call costs: see the safety arguments there
+mod raw;
