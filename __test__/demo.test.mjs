@@ -2,6 +2,7 @@
 // The demo: its reader of Todoist exports on the sample and on nasty input, and the whole of it as a person starts it.
 import assert from 'node:assert/strict'
 import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -148,8 +149,8 @@ describe('the content of a task', () => {
 })
 
 describe('dates', () => {
-  /** @type {[string, string | null, (number | null)?][]} */
-  const once = [
+  /** @type {[string, string, number | null][]} */
+  const single = [
     ['2026-11-03', '2026-11-03', null],
     ['2026-11-03 18:00', '2026-11-03', 18],
     ['2026-11-03T07:02:05.000000Z', '2026-11-03', 7],
@@ -166,9 +167,9 @@ describe('dates', () => {
     ['Fri at 8', '2026-03-06', 8],
     ['at 6pm', '2026-03-02', 18],
   ]
-  for (const [text, date, hour] of once) {
+  for (const [text, date, hour] of single) {
     test(`"${text}"`, () => {
-      assert.deepEqual(parseDueDate(text, START), { kind: 'once', due: { day: day(date ?? ''), hour: hour ?? null } })
+      assert.deepEqual(parseDueDate(text, START), { kind: 'once', due: { day: day(date), hour } })
     })
   }
 
@@ -218,10 +219,10 @@ describe('the list of open tasks', () => {
     assert.deepEqual(overdue(1, 12), [false, false, false])
     assert.deepEqual(overdue(1, 13), [true, false, false])
     assert.deepEqual(overdue(30), [true, true, false])
-    const [once, often] = list.open(START, 12)
-    assert.ok(once && often)
-    assert.equal(list.open(START + 5, 12)[0]?.candidate.features.taskAgeDays, once.candidate.features.taskAgeDays + 5)
-    list.rest(once.entry, START)
+    const [single, often] = list.open(START, 12)
+    assert.ok(single && often)
+    assert.equal(list.open(START + 5, 12)[0]?.candidate.features.taskAgeDays, single.candidate.features.taskAgeDays + 5)
+    list.rest(single.entry, START)
     assert.deepEqual(titles(0), ['often', 'never'])
     assert.deepEqual(titles(1), ['once', 'often', 'never'])
     list.complete(often.entry, START)
@@ -229,7 +230,7 @@ describe('the list of open tasks', () => {
     assert.deepEqual(titles(10), ['once', 'never'])
     assert.deepEqual(titles(11), ['once', 'often', 'never'])
     assert.deepEqual(list.open(START + 11, 12)[1]?.candidate.features, { isOverdue: false, taskAgeDays: 0, priority: 1 })
-    list.complete(once.entry, START)
+    list.complete(single.entry, START)
     assert.deepEqual(titles(1), ['never'])
     assert.ok(titles(10).includes('once'))
   })
@@ -387,7 +388,7 @@ describe('the demo as a process', () => {
       errors += data
       child.kill('SIGINT')
     })
-    const code = await new Promise((resolve) => child.on('close', resolve))
+    const [code] = await once(child, 'close')
     assert.equal(code, 130, errors)
     assert.doesNotMatch(errors, /Error/)
     assert.deepEqual(readdirSync(temporary), [])

@@ -1,0 +1,130 @@
+// index.d.ts as a caller meets it: what must compile, and what must not. Compiled, never run.
+import {
+  type BanditErrorCode,
+  BanditError,
+  Bandits,
+  type Candidate,
+  type CandidateSet,
+  type PolicyName,
+  type ScoreResult,
+  close,
+  features,
+  generate,
+  health,
+  prepare,
+  reset,
+  reward,
+  score,
+  scoreMany,
+  stats,
+} from '../../index'
+
+const candidates: Candidate[] = [
+  { id: 'a' },
+  { id: 'b', content: 'Water the plants', source: 'todoist', sourceId: null, features: { isOverdue: true, taskAgeDays: 3, priority: 4 } },
+]
+
+// --- must compile
+
+export const result: ScoreResult = score({ userId: 'u', candidates })
+export const numbers: [number, number, number] = [result.score, result.index, result.propensity]
+export const flags: boolean = result.exploring
+score({ userId: 'u', candidates: prepare(candidates), context: { hourOfDay: 8 }, profileFeatures: null, policy: 'egreedy-v2' })
+score({ userId: 'u', candidates: candidates as readonly Candidate[], context: undefined, policy: undefined })
+score({ userId: 'u', candidates: [{ id: 'a' }] as const })
+export const many: ScoreResult[] = scoreMany([{ userId: 'u', candidates }])
+export const done: true = reward({ userId: 'u', tipId: 'a', reward: -0.5, features: { hourOfDay: 8, priority: 1 }, dayOfWeek: 6 }).ok
+reward({ userId: 'u', tipId: 'a', reward: 1, features: {}, profileFeatures: { completionRate30d: null, computedAt: '2026-01-01T00:00:00Z' } })
+export const theta: number[] = stats('u', 'linucb-v1').theta
+export const lastUpdated: string | null = stats('u').lastUpdated
+export const hour: number | undefined = features('u').history.at(-1)?.features.hourOfDay
+export const reply: Promise<string[]> = generate({ userId: 'u', n: 3 }, { signal: AbortSignal.timeout(1000) }).then(({ candidates: written }) =>
+  // What generate() returns can be scored as it is.
+  [score({ userId: 'u', candidates: written }).tipId],
+)
+reset('u')
+
+export async function engines(): Promise<void> {
+  const bandits = Bandits.open({ stateDir: 'state', activePolicy: 'linucb-v1', seed: 7, historySize: 0 })
+  const set: CandidateSet = bandits.prepare(candidates)
+  const ids: readonly string[] = set.ids
+  bandits.score({ userId: ids[0] ?? 'u', candidates: set })
+  if (!bandits.closed) await bandits.checkpoint()
+  await bandits.erase('u')
+  await bandits.close()
+  await using other = await Bandits.openAsync({ lockTimeoutMs: 100, signal: new AbortController().signal })
+  const { ok, warnings }: { ok: boolean; warnings: string[] } = other.health()
+  console.log(ok, warnings, health().writer.lastError)
+  await close()
+}
+
+export function handle(error: unknown): BanditErrorCode | 'other' {
+  if (!(error instanceof BanditError)) return 'other'
+  const name: 'BanditError' = error.name
+  console.log(name, error.message, error.cause, error.retryable)
+  switch (error.code) {
+    case 'ERR_INVALID_ARGUMENT':
+    case 'ERR_NO_CANDIDATES':
+      return error.code
+    default:
+      return error.code
+  }
+}
+export const made: Error = new BanditError('ERR_BACKPRESSURE', 'later', { retryable: true, cause: new Error('full') })
+
+/** A switch over the policies is complete with three. */
+export function dimensions(policy: PolicyName): number {
+  switch (policy) {
+    case 'linucb-v1':
+      return 5
+    case 'egreedy-v1':
+      return 7
+    case 'egreedy-v2':
+      return 12
+  }
+}
+
+// --- must not compile
+
+// @ts-expect-error no such policy
+score({ userId: 'u', candidates, policy: 'thompson-v1' })
+// @ts-expect-error a policy is not any string
+score({ userId: 'u', candidates, policy: 'linucb-v1' as string })
+// @ts-expect-error no user
+score({ candidates })
+// @ts-expect-error no candidates
+score({ userId: 'u' })
+// @ts-expect-error the HTTP service's name
+score({ user_id: 'u', candidates })
+// @ts-expect-error a user's id is a string
+score({ userId: 1, candidates })
+// @ts-expect-error a candidate has an id
+score({ userId: 'u', candidates: [{ content: 'a' }] })
+// @ts-expect-error a candidate's features have known names
+score({ userId: 'u', candidates: [{ id: 'a', features: { overdue: true } }] })
+// @ts-expect-error an hour is a number
+score({ userId: 'u', candidates, context: { hourOfDay: '8' } })
+// @ts-expect-error the context may be missing, not null
+score({ userId: 'u', candidates, context: null })
+// @ts-expect-error no reward
+reward({ userId: 'u', tipId: 'a', features: {} })
+// @ts-expect-error no features
+reward({ userId: 'u', tipId: 'a', reward: 1 })
+// @ts-expect-error the day of a reward stands beside its features
+reward({ userId: 'u', tipId: 'a', reward: 1, features: { dayOfWeek: 1 } })
+// @ts-expect-error no user
+stats()
+// @ts-expect-error made by open()
+new Bandits()
+// @ts-expect-error an option's name
+Bandits.open({ stateDirectory: 'state' })
+// @ts-expect-error open() does not wait
+Bandits.open({ lockTimeoutMs: 100 })
+// @ts-expect-error no such code
+new BanditError('ERR_OTHER', 'no')
+// @ts-expect-error results are awaited
+void (Bandits.openAsync().score satisfies unknown)
+// @ts-expect-error a set is immutable
+prepare(candidates).ids.push('c')
+// @ts-expect-error closed is for reading
+Bandits.open().closed = true
