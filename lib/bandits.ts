@@ -30,7 +30,6 @@ import {
   failedRequest,
   FIRST,
   isBusy,
-  LARGEST_BATCH,
   LOOK_UP_AGAIN,
   nested,
   packBatch,
@@ -42,12 +41,11 @@ import {
   setBatch,
   setUser,
   shrink,
-  status,
+  unsetBatch,
 } from './frame'
 import { addon } from './native'
 import { environment, optionsJson } from './options'
 import { prepare } from './prepare'
-import { PullRing } from './pull-ring'
 
 /** Past so many users the numbering starts afresh: it bounds what this thread remembers of them. */
 const MOST_NUMBERED = 1 << 17
@@ -62,9 +60,8 @@ const secret = Symbol('made by open()')
 export class Bandits implements Contract {
   readonly #engine: NativeEngine
   readonly #channel: NativeChannel
-  readonly #scoreFrame: () => void
+  readonly #scoreFrame: ReturnType<NativeChannel['scoreFunction']>
   readonly #rewardFrame: () => void
-  readonly #ring: PullRing
   readonly #active: number
   readonly #numbers = new Map<string, number>()
   #numbered = 0
@@ -78,7 +75,6 @@ export class Bandits implements Contract {
     this.#channel = engine.channel(boundary)
     this.#scoreFrame = this.#channel.scoreFunction()
     this.#rewardFrame = this.#channel.rewardFunction()
-    this.#ring = new PullRing(this.#channel)
     this.#active = engine.activePolicy
     closeAtExit(this, engine)
     const warning = (JSON.parse(engine.health()) as Health).warnings[0]
@@ -119,12 +115,14 @@ export class Bandits implements Contract {
     if (isBusy()) return nested(() => this.score(request))
     this.#check()
     packScore(request, this.#active)
-    // The caller's code has run: the engine may be closed, and users may have been numbered afresh.
+    // The caller's code has run.
     this.#check()
+    this.#boundNumbering()
     const { userId, policy, set, end } = packed
-    this.#carryOut(this.#scoreFrame, userId, policy, end)
-    const result = answer(FIRST, policy, set === undefined ? packedIds() : set.ids, 0)
-    this.#ring.publish(result.tipId)
+    const tipIds = set === undefined ? packedIds() : set.ids
+    do setUser(FIRST, this.#number(userId), policy)
+    while (!this.#done(cross(this.#scoreFrame, end, tipIds), userId))
+    const result = answer(FIRST, policy, tipIds)
     shrink()
     return result
   }
@@ -133,29 +131,27 @@ export class Bandits implements Contract {
     if (isBusy()) return nested(() => this.scoreMany(requests))
     this.#check()
     if (!Array.isArray(requests)) refuse('requests', 'an array', requests)
-    const n: number = requests.length
-    if (!(n <= LARGEST_MANY)) refuse('requests', `an array of at most ${LARGEST_MANY} requests`, n)
-    const batch = packBatch(requests, n, this.#active)
+    if (!(requests.length <= LARGEST_MANY)) refuse('requests', `an array of at most ${LARGEST_MANY} requests`, requests.length)
+    const tipIds: (readonly string[])[] = []
+    const batch = packBatch(requests, this.#active, tipIds)
     this.#check()
     const { end } = packed
+    const number = ({ at, userId, policy }: PackedRequest): void => setUser(at, this.#number(userId), policy)
     this.#boundNumbering()
+    batch.forEach(number)
     try {
-      for (const request of batch) this.#numberRequest(request)
-      // More than one crossing's worth is looked at as a whole before the first part is carried out.
-      const parts = Array.from({ length: Math.ceil(n / LARGEST_BATCH) }, (_, i) => [i * LARGEST_BATCH, Math.min(n, (i + 1) * LARGEST_BATCH)])
-      if (parts.length > 1) for (const [from, to] of parts) this.#crossPart(batch, from, to, end, true)
-      const results: ScoreResult[] = []
-      for (const [from, to] of parts) {
-        this.#crossPart(batch, from, to, end, false)
-        for (const { at, policy, set, firstId } of batch.slice(from, to)) {
-          const result = answer(at, policy, set === undefined ? packedIds() : set.ids, set === undefined ? firstId : 0)
-          this.#ring.publish(result.tipId)
-          results.push(result)
-        }
+      // Once, unless another thread erases one of the users meanwhile: then the rest follows from that user on.
+      for (let next = 0; next < batch.length; ) {
+        setBatch(batch.length - next, batch[next].at, next)
+        const outcome = cross(this.#scoreFrame, end, tipIds)
+        if (outcome === DONE) break
+        next += failedRequest()
+        this.#done(outcome, batch[next].userId)
+        number(batch[next])
       }
-      return results
+      return batch.map(({ at, policy }, i) => answer(at, policy, tipIds[i]))
     } finally {
-      setBatch(1, FIRST, false)
+      unsetBatch()
       shrink()
     }
   }
@@ -170,7 +166,10 @@ export class Bandits implements Contract {
     this.#check()
     packReward(request, this.#active)
     this.#check()
-    this.#carryOut(this.#rewardFrame, packed.userId, packed.policy, packed.end)
+    this.#boundNumbering()
+    const { userId, policy, end } = packed
+    do setUser(FIRST, this.#number(userId), policy)
+    while (!this.#done(cross(this.#rewardFrame, end, undefined), userId))
     return { ok: true }
   }
 
@@ -251,11 +250,11 @@ export class Bandits implements Contract {
   }
 
   /** The number under which native code knows a user. */
-  #number(userId: string, path: string): number {
+  #number(userId: string): number {
     if (userId === this.#lastUser) return this.#lastNumber
     let number = this.#numbers.get(userId)
     if (number === undefined) {
-      checkId(userId, path)
+      checkId(userId, 'userId')
       number = native(() => this.#channel.number(userId))
       this.#numbers.set(userId, number)
       this.#numbered++
@@ -265,13 +264,7 @@ export class Bandits implements Contract {
     return number
   }
 
-  /** The user left native memory since it was numbered. */
-  #forget(userId: string): void {
-    this.#numbers.delete(userId)
-    this.#lastUser = NOBODY
-  }
-
-  /** Before users are numbered for a call, never between: the numbers given before are void. */
+  /** Before the users of a call are numbered, never between: the numbers given before are void afterwards. */
   #boundNumbering(): void {
     if (this.#numbered < MOST_NUMBERED) return
     this.#channel.forgetUsers()
@@ -280,38 +273,14 @@ export class Bandits implements Contract {
     this.#lastUser = NOBODY
   }
 
-  /** Has native code carry out what is packed at FIRST. */
-  #carryOut(call: () => void, userId: string, policy: number, end: number): void {
-    for (;;) {
-      this.#boundNumbering()
-      setUser(FIRST, this.#number(userId, 'userId'), policy)
-      cross(call, end)
-      if (status() === DONE) return
-      this.#refused(userId)
-    }
-  }
-
-  #numberRequest({ at, userId, policy }: PackedRequest): void {
-    setUser(at, this.#number(userId, 'userId'), policy)
-  }
-
-  /** Has native code score (or only look at) part of a batch. */
-  #crossPart(batch: readonly PackedRequest[], from: number, to: number, end: number, probe: boolean): void {
-    for (let next = from; next < to; ) {
-      setBatch(to - next, batch[next].at, probe)
-      cross(this.#scoreFrame, end)
-      if (status() === DONE) return
-      // What came before the refused request is done; when it is to be looked up again, the rest follows from there.
-      next += failedRequest()
-      this.#refused(batch[next].userId)
-      this.#numberRequest(batch[next])
-    }
-  }
-
-  /** Returns when the user of the refused request is to be looked up again; throws otherwise. */
-  #refused(userId: string): void {
-    if (status() !== LOOK_UP_AGAIN) native(() => this.#channel.throwError())
-    this.#forget(userId)
+  /** True when a call was carried out, false when its user is to be numbered anew; else throws what the call failed of. */
+  #done(outcome: number, userId: string): boolean {
+    if (outcome === DONE) return true
+    if (outcome !== LOOK_UP_AGAIN) native(() => this.#channel.throwError())
+    // The user left native memory since it was numbered.
+    this.#numbers.delete(userId)
+    this.#lastUser = NOBODY
+    return false
   }
 }
 

@@ -12,18 +12,14 @@ import type { Candidate, Context, ProfileFeatures, RewardRequest, ScoreRequest, 
 
 const CONTROL_WORDS = 8
 const REQUEST_WORDS = 16
-export const LARGEST_BATCH = 512
-export const RING_HEADER_WORDS = 2
-export const RING_RECORDS = 512
-export const RECORD_WORDS = 16
-export const RECORD_ID_BYTES = 88
 
 // Control words.
-const COUNT = 0
-const START = 1
-const PROBE = 2
-const STATUS = 3
-const FAILED = 4
+const BATCH = 0
+const COUNT = 1
+const START = 2
+const NUMBER = 3
+const STATUS = 4
+const FAILED = 5
 
 // Words of a request.
 const USER = 0
@@ -54,7 +50,7 @@ export const DONE = 0
 export const LOOK_UP_AGAIN = 1
 
 const boundary = new addon.Boundary()
-const expected = [CONTROL_WORDS, REQUEST_WORDS, LARGEST_BATCH, RING_HEADER_WORDS, RING_RECORDS, RECORD_WORDS, RECORD_ID_BYTES]
+const expected = [CONTROL_WORDS, REQUEST_WORDS]
 if (boundary.layout.join() !== expected.join()) {
   throw new BanditError('ERR_UNSUPPORTED', 'the native binary of @oo/bandits is of another version than its JavaScript: install again')
 }
@@ -70,9 +66,9 @@ let busy = false
 export { boundary }
 
 function rested(fresh: Float64Array): Float64Array {
+  fresh[BATCH] = 0
   fresh[COUNT] = 1
   fresh[START] = FIRST
-  fresh[PROBE] = 0
   return fresh
 }
 
@@ -103,19 +99,21 @@ export function nested<T>(call: () => T): T {
   }
 }
 
-/** Runs the native call on what is packed, which ends before word `end`. */
-export function cross(call: () => void, end: number): void {
-  if (block === frame) call()
-  else crossFrom(call, end)
+/** Runs the native call on what is packed, which ends before word `end`; returns how it went. */
+export function cross<A>(call: (argument: A) => void, end: number, argument: A): number {
+  if (block !== frame) return crossFrom(call, end, argument)
+  call(argument)
+  return frame[STATUS]
 }
 
-function crossFrom(call: () => void, end: number): void {
+function crossFrom<A>(call: (argument: A) => void, end: number, argument: A): number {
   if (frame.length < end) frame = rested(boundary.resize(end))
   const kept = frame.slice(0, end)
   frame.set(block.subarray(0, end))
-  call()
+  call(argument)
   block.set(frame.subarray(0, end))
   frame.set(kept)
+  return block[STATUS]
 }
 
 /** Makes room for words up to `end`, keeping those before `used`. */
@@ -149,7 +147,7 @@ export const packed: { userId: string; policy: number; set: CandidateSet | undef
 export function packScore(request: ScoreRequest, active: number): void {
   busy = true
   try {
-    packScoreAt(request, active, FIRST, 0, '')
+    packScoreAt(request, active, FIRST, ids, '')
   } finally {
     busy = false
   }
@@ -159,27 +157,27 @@ export function packScore(request: ScoreRequest, active: number): void {
 export interface PackedRequest {
   /** The word at which it starts. */
   at: number
-  /** Where its candidates' ids start, when they are not in a set. */
-  firstId: number
   userId: string
   policy: number
-  set: CandidateSet | undefined
 }
 
-/** Packs a batch. */
-export function packBatch(requests: readonly ScoreRequest[], n: number, active: number): PackedRequest[] {
+/** Packs a batch; `tipIds` takes the candidates' ids of each request. */
+export function packBatch(requests: readonly ScoreRequest[], active: number, tipIds: (readonly string[])[]): PackedRequest[] {
   busy = true
   try {
     const batch: PackedRequest[] = []
+    const n = requests.length
     let at = FIRST
-    let firstId = 0
+    let candidates = 0
     for (let i = 0; i < n; i++) {
-      packScoreAt(requests[i], active, at, firstId, `requests[${i}].`)
+      const names: string[] = []
+      packScoreAt(requests[i], active, at, names, `requests[${i}].`)
       const { userId, policy, set, end } = packed
       checkId(userId, `requests[${i}].userId`)
-      batch.push({ at, firstId, userId, policy, set })
-      if (set === undefined) firstId += block[at + CANDIDATES]
-      if (firstId > LARGEST_BATCH_CANDIDATES) refuse('requests', `of at most ${LARGEST_BATCH_CANDIDATES} candidates in all`, requests)
+      batch.push({ at, userId, policy })
+      tipIds.push(set === undefined ? names : set.ids)
+      candidates += names.length
+      if (candidates > LARGEST_BATCH_CANDIDATES) refuse('requests', `of at most ${LARGEST_BATCH_CANDIDATES} candidates in all`, requests)
       at = end
     }
     packed.end = at
@@ -189,7 +187,7 @@ export function packBatch(requests: readonly ScoreRequest[], n: number, active: 
   }
 }
 
-function packScoreAt(request: ScoreRequest, active: number, at: number, firstId: number, prefix: string): void {
+function packScoreAt(request: ScoreRequest, active: number, at: number, names: string[], prefix: string): void {
   if (!isObject(request)) refuse(prefix === '' ? 'request' : prefix.slice(0, -1), 'an object', request)
   const { userId, candidates, context, profileFeatures, policy: name } = request as ScoreRequest
   const policy = policyNumber(name, active, prefix)
@@ -198,7 +196,7 @@ function packScoreAt(request: ScoreRequest, active: number, at: number, firstId:
   let n: number
   if (Array.isArray(candidates)) {
     n = candidates.length
-    end = packCandidates(candidates as readonly Candidate[], n, end, firstId, prefix)
+    end = packCandidates(candidates as readonly Candidate[], n, end, names, prefix)
   } else if (candidates instanceof CandidateSet) {
     set = candidates
     n = set.length
@@ -231,7 +229,12 @@ function packMoment(context: Context | undefined, at: number, prefix: string): v
 
 function packProfile(profile: ProfileFeatures | null | undefined, at: number, prefix: string): void {
   if (profile === undefined || profile === null) {
-    block.fill(NaN, at + PROFILE, at + PROFILE + 5)
+    const words = block // five stores: fill() costs more than the whole profile
+    words[at + PROFILE] = NaN
+    words[at + PROFILE + 1] = NaN
+    words[at + PROFILE + 2] = NaN
+    words[at + PROFILE + 3] = NaN
+    words[at + PROFILE + 4] = NaN
     return
   }
   if (!isObject(profile)) refuse(`${prefix}profileFeatures`, 'an object or null', profile)
@@ -254,15 +257,14 @@ function known(value: unknown, key: string, prefix: string): number {
 }
 
 /** Packs candidates into three lanes from word `at`; returns the word after them. `n` is their number, read once. */
-function packCandidates(candidates: readonly Candidate[], n: number, at: number, firstId: number, prefix: string): number {
+function packCandidates(candidates: readonly Candidate[], n: number, at: number, names: string[], prefix: string): number {
   if (n === 0) throw new BanditError('ERR_NO_CANDIDATES', `${prefix}candidates: empty, there is nothing to choose from`)
   // A proxy's length can be anything.
   if (!(n <= LARGEST_CANDIDATES) || !Number.isInteger(n) || n < 0) refuse(`${prefix}candidates`, `an array of 1 to ${LARGEST_CANDIDATES} candidates`, n)
   const end = at + 3 * n
   reserve(end, at)
-  // The caller's code may make a nested call, which swaps `block` and `ids` and puts them back: locals are safe and faster.
+  // The caller's code may make a nested call, which swaps `block` and puts it back: a local is safe, and faster.
   const words = block
-  const names = ids
   const age = at + n
   const priority = age + n
   for (let i = 0; i < n; i++) {
@@ -280,7 +282,7 @@ function packCandidates(candidates: readonly Candidate[], n: number, at: number,
     if (promptVersion !== undefined && typeof promptVersion !== 'string') {
       refuse(`${prefix}candidates[${i}].promptVersion`, 'a string', promptVersion)
     }
-    names[firstId + i] = id
+    names[i] = id
     if (features === undefined) {
       words[at + i] = 0
       words[age + i] = 0
@@ -308,7 +310,7 @@ export function packSet(candidates: readonly Candidate[]): readonly string[] {
   try {
     if (!Array.isArray(candidates)) refuse('candidates', 'an array', candidates)
     const n = candidates.length
-    packed.end = packCandidates(candidates, n, FIRST + REQUEST_WORDS, 0, '')
+    packed.end = packCandidates(candidates, n, FIRST + REQUEST_WORDS, ids, '')
     block[FIRST + CANDIDATES] = n
     block[FIRST + SET] = 0
     return ids.slice(0, n)
@@ -362,15 +364,17 @@ export function packedIds(): readonly string[] {
   return ids
 }
 
-/** Which requests the next call is about. */
-export function setBatch(count: number, start: number, probe: boolean): void {
+/** The next calls are about a batch: `count` requests, of which the first starts at word `start` and is number `number`. */
+export function setBatch(count: number, start: number, number: number): void {
+  block[BATCH] = 1
   block[COUNT] = count
   block[START] = start
-  block[PROBE] = probe ? 1 : 0
+  block[NUMBER] = number
 }
 
-export function status(): number {
-  return block[STATUS]
+/** The next calls are about one request again. */
+export function unsetBatch(): void {
+  rested(block)
 }
 
 /** Which request of the call was refused. */
@@ -378,11 +382,11 @@ export function failedRequest(): number {
   return block[FAILED]
 }
 
-/** What was chosen for the request at word `at`; `tipIds` are its candidates' ids, from place `firstId` on. */
-export function answer(at: number, policy: number, tipIds: readonly string[], firstId: number): ScoreResult {
+/** What was chosen for the request at word `at`, whose candidates are called `tipIds`. */
+export function answer(at: number, policy: number, tipIds: readonly string[]): ScoreResult {
   const index = block[at + INDEX]
   return {
-    tipId: tipIds[firstId + index],
+    tipId: tipIds[index],
     score: block[at + SCORE],
     policy: POLICIES[policy],
     index,

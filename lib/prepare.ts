@@ -12,7 +12,7 @@ export function prepare(candidates: readonly Candidate[]): Contract {
   native(() => {
     cross(() => {
       number = boundary.prepare()
-    }, packed.end)
+    }, packed.end, undefined)
   })
   shrink()
   // The contract's class differs in that it cannot be constructed.

@@ -1,12 +1,10 @@
 //! The composition root: one engine on one state directory. Here a request meets a user's state, and here it is decided in
 //! which order things happen; how they are computed is in `policy`, how they are kept in `state`.
 
-mod pull_ring;
 mod report;
 mod request;
 mod shared;
 
-pub use pull_ring::{PullRing, RECORD_ID_BYTES, RECORD_WORDS, RING_HEADER_WORDS, RING_RECORDS};
 pub use report::{FeatureHistory, FeatureRecord, Health, PolicyStats};
 pub use request::{Refused, RewardCall, ScoreCall};
 pub use shared::{Handle, open_shared};
@@ -14,12 +12,11 @@ pub use shared::{Handle, open_shared};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::feature;
-use crate::policy::{Choice, MAX_SUM, PolicyName, Scratch, choose_egreedy, choose_linucb};
+use crate::policy::{Candidates, Choice, MAX_SUM, PolicyName, Scratch, choose_egreedy, choose_linucb};
 use crate::rng::Chance;
 use crate::settings::Settings;
-use crate::state::{Counters, Done, PolicyState, Pull, StateStore, User, Users, Writer};
-use parking_lot::Mutex;
-use std::sync::{Arc, Weak};
+use crate::state::{Done, PolicyState, Pull, StateStore, User, UserState, Users, Writer};
+use std::sync::Arc;
 
 /// An engine: users, their policies, and the thread that keeps them. Every method may be called from any thread.
 #[derive(Debug)]
@@ -30,7 +27,6 @@ pub struct Engine {
     users: Arc<Users>,
     store: Arc<dyn StateStore>,
     writer: Writer,
-    rings: Arc<Mutex<Vec<Weak<PullRing>>>>,
 }
 
 impl Engine {
@@ -40,12 +36,9 @@ impl Engine {
     /// `ERR_STATE_IO` when the writer's thread cannot be started.
     pub fn new(settings: Settings, store: Arc<dyn StateStore>, clock: Arc<dyn Clock>) -> Result<Self> {
         let users = Arc::new(Users::new(Arc::clone(&store)));
-        let rings: Arc<Mutex<Vec<Weak<PullRing>>>> = Arc::default();
-        let (to_settle, limit) = (Arc::clone(&rings), settings.history_size);
-        let collect = Box::new(move || settle(&to_settle, limit));
-        let writer = Writer::start(Arc::clone(&users), Arc::clone(&store), collect)?;
+        let writer = Writer::start(Arc::clone(&users), Arc::clone(&store))?;
         let chance = Chance::seeded(settings.seed.unwrap_or_else(Chance::unrepeatable_seed));
-        Ok(Self { settings, clock, chance, users, store, writer, rings })
+        Ok(Self { settings, clock, chance, users, store, writer })
     }
 
     /// What the engine was told.
@@ -62,45 +55,60 @@ impl Engine {
         self.users.get(user_id)
     }
 
-    /// Chooses a candidate and counts the pull. The pull is not yet in the history: see [`Engine::remember`] and [`PullRing`].
+    /// Chooses a candidate, counts the pull and adds it to the history. `tip_id` says, once, what the candidate at a place is
+    /// called; it runs under the user's lock.
     ///
     /// # Errors
     /// [`Refused::Retired`] when the user must be looked up again; `ERR_STATE_CORRUPT`.
     #[inline]
-    pub fn score(&self, user: &Arc<User>, call: &ScoreCall<'_>, scratch: &mut Scratch) -> Result<(Choice, Pull), Refused> {
+    pub fn score<Id: AsRef<str>>(
+        &self,
+        user: &Arc<User>,
+        call: &ScoreCall<'_>,
+        scratch: &mut Scratch,
+        tip_id: impl FnOnce(usize) -> Result<Id>,
+    ) -> Result<Choice, Refused> {
         let seconds = self.seconds();
         let mut state = user.state.lock();
         if state.is_retired() {
             return Err(Refused::Retired);
         }
-        let choice = match call.policy {
-            PolicyName::LinUcbV1 => {
-                let PolicyState { ridge, counters, .. } = state.linucb()?;
-                let choice = choose_linucb(ridge, &feature::shared(call.moment, &call.profile), call.normalised, scratch);
-                count_pull(counters, &choice, seconds);
-                choice
-            }
-            PolicyName::EGreedyV1 => {
-                let PolicyState { ridge, counters, .. } = state.egreedy()?;
-                let x = feature::shared(call.moment, &call.profile);
-                let choice = choose_egreedy(ridge, &x, call.normalised, self.chance.draw(), scratch);
-                count_pull(counters, &choice, seconds);
-                choice
-            }
-            PolicyName::EGreedyV2 => {
-                let PolicyState { ridge, counters, .. } = state.egreedy2()?;
-                let x = feature::shared(call.moment, &call.profile);
-                let choice = choose_egreedy(ridge, &x, call.normalised, self.chance.draw(), scratch);
-                count_pull(counters, &choice, seconds);
-                choice
-            }
-        };
-        if state.touch(call.policy) {
+        let choice = match call.normalised {
+            None => self.choose(&mut state, call, &call.lanes, scratch),
+            Some(normalised) => self.choose(&mut state, call, normalised, scratch),
+        }?;
+        let (policy, moment, task) = (call.policy, call.moment, call.lanes.task(choice.index));
+        let pull = Pull { seconds, policy, exploring: choice.exploring, score: choice.score, moment, task };
+        // Whatever can fail comes before the first change.
+        let tip_id = tip_id(choice.index)?;
+        state.count(&pull);
+        state.history.push(&pull, tip_id.as_ref(), self.settings.history_size);
+        if state.touch(policy) {
             self.writer.enqueue(user);
         }
-        drop(state);
-        let (policy, moment, task) = (call.policy, call.moment, call.lanes.task(choice.index));
-        Ok((choice, Pull { seconds, policy, exploring: choice.exploring, score: choice.score, moment, task }))
+        Ok(choice)
+    }
+
+    #[inline]
+    fn choose(
+        &self,
+        state: &mut UserState,
+        call: &ScoreCall<'_>,
+        candidates: &impl Candidates,
+        scratch: &mut Scratch,
+    ) -> Result<Choice> {
+        let (moment, profile) = (call.moment, &call.profile);
+        Ok(match call.policy {
+            PolicyName::LinUcbV1 => choose_linucb(&state.linucb()?.ridge, &feature::shared(moment, profile), candidates, scratch),
+            PolicyName::EGreedyV1 => {
+                let ridge = &state.egreedy()?.ridge;
+                choose_egreedy(ridge, &feature::shared(moment, profile), candidates, self.chance.draw(), scratch)
+            }
+            PolicyName::EGreedyV2 => {
+                let ridge = &state.egreedy2()?.ridge;
+                choose_egreedy(ridge, &feature::shared(moment, profile), candidates, self.chance.draw(), scratch)
+            }
+        })
     }
 
     /// Whether [`Engine::score`] would refuse this user and policy.
@@ -114,11 +122,6 @@ impl Engine {
         }
         state.standing(policy)?;
         Ok(())
-    }
-
-    /// Adds a pull to its user's history.
-    pub fn remember(&self, user: &User, pull: &Pull, tip_id: &str) {
-        user.state.lock().history.push(pull, tip_id, self.settings.history_size);
     }
 
     /// Learns from a reaction.
@@ -157,7 +160,6 @@ impl Engine {
     /// # Errors
     /// `ERR_STATE_IO`.
     pub fn features(&self, user_id: &str) -> Result<FeatureHistory> {
-        self.settle();
         let pulls = self.users.hot(user_id).map(|user| user.state.lock().history.list()).unwrap_or_default();
         Ok(FeatureHistory::new(user_id, pulls))
     }
@@ -167,7 +169,6 @@ impl Engine {
     /// # Errors
     /// `ERR_STATE_IO`.
     pub fn reset(&self, user_id: &str) -> Result<()> {
-        self.settle();
         loop {
             let user = self.users.get(user_id)?;
             let mut state = user.state.lock();
@@ -183,7 +184,6 @@ impl Engine {
 
     /// Removes a user from memory and store; `done` is called when the removal is on disk.
     pub fn erase(&self, user_id: &str, done: Done) {
-        self.settle();
         self.writer.erase(user_id, done);
     }
 
@@ -198,24 +198,8 @@ impl Engine {
         Health::new(&self.settings, self.users.len(), &self.writer.report(), &self.store.report())
     }
 
-    /// Makes a ring through which one thread hands over the ids of its pulls.
-    #[must_use]
-    pub fn pull_ring(&self) -> Arc<PullRing> {
-        let ring = Arc::new(PullRing::new());
-        let mut rings = self.rings.lock();
-        rings.retain(|ring| ring.strong_count() > 0);
-        rings.push(Arc::downgrade(&ring));
-        ring
-    }
-
-    /// Brings all published pulls into the histories.
-    pub fn settle(&self) {
-        settle(&self.rings, self.settings.history_size);
-    }
-
     /// Writes what is left and ends the writer's thread.
     fn stop(&self, done: Done) {
-        self.settle();
         self.writer.stop(done);
     }
 
@@ -224,20 +208,6 @@ impl Engine {
     fn seconds(&self) -> u32 {
         (self.clock.now_ms() / 1000) as u32
     }
-}
-
-fn settle(rings: &Mutex<Vec<Weak<PullRing>>>, history_size: u32) {
-    let rings: Vec<Arc<PullRing>> = rings.lock().iter().filter_map(Weak::upgrade).collect();
-    for ring in rings {
-        ring.settle(usize::MAX, |user, pull, tip_id| user.state.lock().history.push(pull, tip_id, history_size));
-    }
-}
-
-#[inline]
-fn count_pull(counters: &mut Counters, choice: &Choice, seconds: u32) {
-    counters.pulls += 1;
-    counters.explore_count += u64::from(choice.exploring);
-    counters.last_updated = Some(seconds);
 }
 
 fn learn<const D: usize, const P: usize>(state: &mut PolicyState<D, P>, call: &RewardCall, seconds: u32) -> Result<()> {

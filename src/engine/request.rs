@@ -15,8 +15,8 @@ pub struct ScoreCall<'a> {
     pub profile: Profile,
     /// The candidates as given.
     pub lanes: Lanes<'a>,
-    /// The same candidates, normalised.
-    pub normalised: &'a NormalisedLanes,
+    /// The same candidates normalised, where that was done before.
+    pub normalised: Option<&'a NormalisedLanes>,
 }
 
 /// Learn from a reaction.

@@ -1,10 +1,10 @@
-//! One thread's way to one engine: its numbered users, its ring, and the two calls that must be fast.
+//! One thread's way to one engine: its numbered users, and the two calls that must be fast.
 
 use super::error::from_panic;
 use super::frame::{Control, Frame, Request, Status};
-use crate::engine::{Engine, PullRing, Refused, ScoreCall};
+use crate::engine::{Engine, Refused, ScoreCall};
 use crate::error::{Error, ErrorKind, Result};
-use crate::policy::{NormalisedLanes, Scratch};
+use crate::policy::{Candidates, Scratch};
 use crate::state::User;
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,25 +14,31 @@ use std::sync::Arc;
 /// Memory for more candidates than this is given back after the call.
 const KEEP_CANDIDATES: usize = 10_000;
 
+/// Bytes of the longest tip id in UTF-8, and the zero that Node-API puts behind it: `LONGEST_ID` of `lib/check.ts` is 512 UTF-16
+/// units, each at most three bytes.
+const TIP_ID_BYTES: usize = 3 * 512 + 1;
+
+/// What the candidates of a call are called.
+pub trait TipIds {
+    /// The id of candidate `index`, of request `request` in a batch, written to `buffer`.
+    fn read<'a>(&self, request: Option<usize>, index: usize, buffer: &'a mut [u8]) -> Result<&'a str>;
+}
+
 /// Lives on one thread.
 #[derive(Debug)]
 pub struct Channel {
     engine: Arc<Engine>,
     frame: Rc<Frame>,
-    ring: Arc<PullRing>,
     users: RefCell<Vec<Arc<User>>>,
-    scratch: RefCell<(Scratch, NormalisedLanes)>,
+    scratch: RefCell<Scratch>,
+    tip_id: RefCell<Box<[u8]>>,
     error: RefCell<Option<Error>>,
 }
 
 impl Channel {
     pub fn new(engine: Arc<Engine>, frame: Rc<Frame>) -> Self {
-        let ring = engine.pull_ring();
-        Self { engine, frame, ring, users: RefCell::default(), scratch: RefCell::default(), error: RefCell::default() }
-    }
-
-    pub const fn ring(&self) -> &Arc<PullRing> {
-        &self.ring
+        let tip_id = RefCell::new(vec![0; TIP_ID_BYTES].into());
+        Self { engine, frame, users: RefCell::default(), scratch: RefCell::default(), tip_id, error: RefCell::default() }
     }
 
     /// Numbers a user for this channel; loads it at first sight.
@@ -40,20 +46,13 @@ impl Channel {
         let user = self.engine.user(user_id)?;
         let mut users = self.users.borrow_mut();
         let number = u32::try_from(users.len()).map_err(|_| Error::new(ErrorKind::Internal, "too many users on one channel"))?;
-        self.ring.add_user(Arc::clone(&user));
         users.push(user);
         Ok(number)
     }
 
     /// Starts numbering afresh.
     pub fn forget_users(&self) {
-        self.ring.forget_users(|user, pull, tip_id| self.engine.remember(user, pull, tip_id));
         *self.users.borrow_mut() = Vec::new();
-    }
-
-    /// Names the tip of the last, unpublished pull.
-    pub fn name_last(&self, tip_id: &str) {
-        self.ring.take_last(tip_id, |user, pull, tip_id| self.engine.remember(user, pull, tip_id));
     }
 
     /// What the last failed call failed of.
@@ -63,17 +62,20 @@ impl Channel {
 
     /// Scores the requests in the frame.
     #[inline]
-    pub fn score(&self) {
+    pub fn score(&self, tip_ids: &impl TipIds) {
         self.call(|block| {
             let control = Control::read(block);
-            // A batch is carried out whole or not at all, so every user is looked at before the first one is changed.
-            if control.count > 1 || control.probe {
-                let probed = each_request(block, control, |_, request| self.probe(request));
-                if control.probe || probed.1.is_err() {
-                    return probed;
-                }
+            if !control.batch {
+                let scored = Request::at(block, control.start).map_err(Refused::from);
+                return (0, scored.and_then(|request| self.score_one(&request, None, tip_ids)));
             }
-            each_request(block, control, |i, request| self.score_one(request, i))
+            // A batch is carried out whole or not at all, so every user is looked at before the first one is changed. (One that
+            // another thread erases in between is looked up again, and the batch goes on from there.)
+            let probed = each_request(block, control, |_, request| self.probe(request));
+            if probed.1.is_err() {
+                return probed;
+            }
+            each_request(block, control, |i, request| self.score_one(request, Some(control.first + i), tip_ids))
         });
     }
 
@@ -115,27 +117,22 @@ impl Channel {
     }
 
     #[inline]
-    fn score_one(&self, request: &Request<'_>, ahead: usize) -> Result<(), Refused> {
+    fn score_one(&self, request: &Request<'_>, i: Option<usize>, tip_ids: &impl TipIds) -> Result<(), Refused> {
         let users = self.users.borrow();
         let user = users.get(request.user()).ok_or(Refused::Retired)?;
-        let (scratch, own) = &mut *self.scratch.borrow_mut();
+        let scratch = &mut *self.scratch.borrow_mut();
         let (policy, moment, profile) = (request.policy()?, request.moment(), request.profile());
         let set = if request.set() == 0 { None } else { Some(self.frame.set(request.set())?) };
-        let (lanes, normalised) = if let Some(set) = &set {
-            (set.lanes(), set.normalised())
-        } else {
-            let lanes = request.lanes()?;
-            own.fill(&lanes);
-            (lanes, &*own)
+        let (lanes, normalised) = match &set {
+            Some(set) => (set.lanes(), Some(set.normalised())),
+            None => (request.lanes()?, None),
         };
         let call = ScoreCall { policy, moment, profile, lanes, normalised };
-        let (choice, pull) = self.engine.score(user, &call, scratch)?;
-        #[allow(clippy::cast_possible_truncation)] // both below 2^32
-        self.ring.write(ahead as u32, request.user() as u32, &pull, |user, pull, tip_id| self.engine.remember(user, pull, tip_id));
+        let buffer = &mut *self.tip_id.borrow_mut();
+        let choice = self.engine.score(user, &call, scratch, |index| tip_ids.read(i, index, buffer))?;
         request.answer(&choice);
         if lanes.len() > KEEP_CANDIDATES {
             scratch.shrink(KEEP_CANDIDATES);
-            own.shrink(KEEP_CANDIDATES);
         }
         Ok(())
     }

@@ -3,14 +3,14 @@
 use super::channel::Channel;
 use super::error::to_napi;
 use super::frame::{Frame, LAYOUT};
-use super::memory::{show_numbers, show_ring};
+use super::memory::show_numbers;
 use super::promise::promise;
 use super::raw::{reward_function, score_function};
 use crate::engine::{Handle, open_shared};
 use crate::error::Error;
 use crate::policy::PolicyName;
 use crate::settings::Settings;
-use napi::bindgen_prelude::{AsyncTask, Float64ArraySlice, Function, Object, Uint8ArraySlice};
+use napi::bindgen_prelude::{AsyncTask, Float64ArraySlice, Function, Object, Unknown};
 use napi::{Env, Result, Task};
 use napi_derive::napi;
 use serde_json::{Map, Value};
@@ -96,9 +96,10 @@ pub struct NativeChannel {
 
 #[napi]
 impl NativeChannel {
-    /// The function that scores what is in the frame.
-    #[napi(catch_unwind)]
-    pub fn score_function(&self, env: Env) -> Result<Function<'static, (), ()>> {
+    /// The function that scores what is in the frame; its argument are the candidates' ids, or for a batch a list of them for
+    /// each request.
+    #[napi(catch_unwind, ts_return_type = "(tipIds: readonly string[] | readonly (readonly string[])[]) => void")]
+    pub fn score_function(&self, env: Env) -> Result<Function<'static, Unknown<'static>, ()>> {
         score_function(&env, &self.channel)
     }
 
@@ -106,12 +107,6 @@ impl NativeChannel {
     #[napi(catch_unwind)]
     pub fn reward_function(&self, env: Env) -> Result<Function<'static, (), ()>> {
         reward_function(&env, &self.channel)
-    }
-
-    /// The memory of the ring.
-    #[napi(catch_unwind)]
-    pub fn ring(&self, env: Env) -> Result<Uint8ArraySlice<'static>> {
-        show_ring(&env, self.channel.ring())
     }
 
     /// Numbers a user.
@@ -124,12 +119,6 @@ impl NativeChannel {
     #[napi(catch_unwind)]
     pub fn forget_users(&self) {
         self.channel.forget_users();
-    }
-
-    /// Names the tip of the last, unpublished pull.
-    #[napi(catch_unwind)]
-    pub fn name_last(&self, tip_id: String) {
-        self.channel.name_last(&tip_id);
     }
 
     /// Throws what the last failed call failed of.

@@ -5,7 +5,7 @@
 //! [`REQUEST_WORDS`] words and, unless it names a prepared set, three lanes of numbers a candidate each. A reward is
 //! [`REQUEST_WORDS`] words in a request's place.
 
-use crate::engine::{RECORD_ID_BYTES, RECORD_WORDS, RING_HEADER_WORDS, RING_RECORDS, RewardCall};
+use crate::engine::RewardCall;
 use crate::error::{Error, ErrorKind, Result};
 use crate::feature::{Moment, Profile, TaskFeatures};
 use crate::policy::{Choice, Lanes, NormalisedLanes, PolicyName};
@@ -18,19 +18,8 @@ pub const CONTROL_WORDS: usize = 8;
 pub const REQUEST_WORDS: usize = 16;
 /// How large a frame is before a call needs a larger one: 1,000 candidates.
 pub const FIRST_WORDS: usize = CONTROL_WORDS + REQUEST_WORDS + 3 * 1000;
-/// How many requests one call may hold: their pulls must fit the ring.
-pub const LARGEST_BATCH: usize = RING_RECORDS;
-
 /// What both sides must agree on, in the order in which `lib/frame.ts` lists it.
-pub const LAYOUT: [u32; 7] = [
-    CONTROL_WORDS as u32,
-    REQUEST_WORDS as u32,
-    LARGEST_BATCH as u32,
-    RING_HEADER_WORDS as u32,
-    RING_RECORDS as u32,
-    RECORD_WORDS as u32,
-    RECORD_ID_BYTES as u32,
-];
+pub const LAYOUT: [u32; 2] = [CONTROL_WORDS as u32, REQUEST_WORDS as u32];
 
 /// How a call went; in the control words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,12 +33,14 @@ pub enum Status {
     Failed = 2,
 }
 
-// Control words: how many requests, at which word the first one starts, whether to look only; then the outcome.
-const COUNT: usize = 0;
-const START: usize = 1;
-const PROBE: usize = 2;
-const STATUS: usize = 3;
-const FAILED: usize = 4;
+// Control words: whether it is a batch, how many requests, at which word the first one starts and which of the batch it is; then
+// the outcome.
+const BATCH: usize = 0;
+const COUNT: usize = 1;
+const START: usize = 2;
+const NUMBER: usize = 3;
+const STATUS: usize = 4;
+const FAILED: usize = 5;
 
 // Words of a request.
 const USER: usize = 0;
@@ -118,8 +109,7 @@ impl Frame {
         let set = self.with(|block| -> Result<PreparedSet> {
             let request = Request::at(block, CONTROL_WORDS)?;
             let raw: Box<[Cell<f64>]> = request.lane_words()?.into();
-            let mut normalised = NormalisedLanes::default();
-            normalised.fill(&Lanes::new(&raw));
+            let normalised = NormalisedLanes::new(&Lanes::new(&raw));
             Ok(PreparedSet { raw, normalised })
         })?;
         let mut sets = self.sets.borrow_mut();
@@ -164,21 +154,23 @@ fn whole(cell: &Cell<f64>) -> usize {
 /// The control words of a call.
 #[derive(Debug, Clone, Copy)]
 pub struct Control {
+    pub batch: bool,
     pub count: usize,
     pub start: usize,
-    /// Only look whether the call would be refused.
-    pub probe: bool,
+    /// Which of the batch the first request is.
+    pub first: usize,
 }
 
 impl Control {
     #[inline]
     pub fn read(block: &[Cell<f64>]) -> Self {
-        Self { count: whole(&block[COUNT]), start: whole(&block[START]), probe: block[PROBE].get() != 0.0 }
+        let batch = block[BATCH].get() != 0.0;
+        Self { batch, count: whole(&block[COUNT]), start: whole(&block[START]), first: whole(&block[NUMBER]) }
     }
 
     /// Writes how the call went.
     #[inline]
-    #[allow(clippy::cast_precision_loss)] // at most LARGEST_BATCH
+    #[allow(clippy::cast_precision_loss)] // at most 10,000 requests
     pub fn answer(block: &[Cell<f64>], status: Status, failed: usize) {
         block[STATUS].set(f64::from(status as u8));
         block[FAILED].set(failed as f64);

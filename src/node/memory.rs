@@ -1,11 +1,9 @@
 //! Memory that JavaScript and Rust both see.
 
-use crate::engine::PullRing;
-use napi::bindgen_prelude::{Float64ArraySlice, Uint8ArraySlice};
+use napi::bindgen_prelude::Float64ArraySlice;
 use napi::{Env, Error, Result};
 use std::cell::Cell;
 use std::rc::Rc;
-use std::sync::Arc;
 
 fn copied() -> Error {
     Error::from_reason("ERR_UNSUPPORTED|0|this JavaScript runtime does not allow external memory, which this package needs")
@@ -19,16 +17,5 @@ pub fn show_numbers(env: &Env, block: &Rc<[Cell<f64>]>) -> Result<Float64ArraySl
     // that owns the Rc. JavaScript writes to the block through its own pointer only while no Rust code of this thread runs, and
     // Rust reads and writes it through cells, so there is never a reference that asserts the numbers to be unchanging.
     let shown = unsafe { Float64ArraySlice::from_external(env, data, block.len(), Rc::clone(block), |_, block| drop(block)) }?;
-    if shown.as_ptr() == data.cast_const() { Ok(shown) } else { Err(copied()) }
-}
-
-/// Shows a ring to JavaScript. It lives until both sides have let go of it.
-pub fn show_ring(env: &Env, ring: &Arc<PullRing>) -> Result<Uint8ArraySlice<'static>> {
-    let words = ring.words();
-    let data: *mut u8 = words.as_ptr().cast::<u8>().cast_mut();
-    // SAFETY: `data` points to `words.len()` words of 8 bytes, which live as long as the clone of the Arc that the finaliser
-    // holds. They are atomics, so Rust never assumes them unchanging, also on other threads; JavaScript writes a record before
-    // it publishes it with Atomics.store(), and the consumer reads it after loading the published counter with Acquire.
-    let shown = unsafe { Uint8ArraySlice::from_external(env, data, words.len() * 8, Arc::clone(ring), |_, ring| drop(ring)) }?;
     if shown.as_ptr() == data.cast_const() { Ok(shown) } else { Err(copied()) }
 }

@@ -1,83 +1,119 @@
 //! The two functions that must be fast, made with Node-API itself: a call without arguments costs 10 ns this way and about three
-//! times as much through the wrapper that napi-rs generates.
+//! times as much through the wrapper that napi-rs generates, which also reads every argument into a value of its own.
 
-use super::channel::Channel;
-use napi::bindgen_prelude::{FromNapiValue, Function};
+use super::channel::{Channel, TipIds};
+use crate::error::{Error, ErrorKind};
+use napi::bindgen_prelude::{FromNapiValue, Function, Unknown};
 use napi::{Env, Result, check_status, sys};
 use std::ffi::{CStr, c_void};
 use std::ptr;
 use std::rc::Rc;
 
-/// What a raw function does with its channel.
-trait Call {
-    const NAME: &'static CStr;
-    fn run(channel: &Channel);
+/// The function that scores what is in the frame; its argument is what [`JsTipIds`] reads.
+pub fn score_function(env: &Env, channel: &Rc<Channel>) -> Result<Function<'static, Unknown<'static>, ()>> {
+    function(env, c"score", channel, score)
 }
 
-struct Score;
-struct Reward;
-
-impl Call for Score {
-    const NAME: &'static CStr = c"score";
-    #[inline]
-    fn run(channel: &Channel) {
-        channel.score();
-    }
-}
-
-impl Call for Reward {
-    const NAME: &'static CStr = c"reward";
-    #[inline]
-    fn run(channel: &Channel) {
-        channel.reward();
-    }
-}
-
-/// The function `() => void` that scores what is in the frame.
-pub fn score_function(env: &Env, channel: &Rc<Channel>) -> Result<Function<'static, (), ()>> {
-    function::<Score>(env, channel)
-}
-
-/// The function `() => void` that rewards what is in the frame.
+/// The function that rewards what is in the frame.
 pub fn reward_function(env: &Env, channel: &Rc<Channel>) -> Result<Function<'static, (), ()>> {
-    function::<Reward>(env, channel)
+    function(env, c"reward", channel, reward)
 }
 
-fn function<C: Call>(env: &Env, channel: &Rc<Channel>) -> Result<Function<'static, (), ()>> {
+type Callback = unsafe extern "C" fn(sys::napi_env, sys::napi_callback_info) -> sys::napi_value;
+
+fn function<F: FromNapiValue>(env: &Env, name: &'static CStr, channel: &Rc<Channel>, callback: Callback) -> Result<F> {
     let data = Rc::into_raw(Rc::clone(channel)).cast::<c_void>().cast_mut();
     let mut function = ptr::null_mut();
+    #[allow(clippy::cast_possible_wrap)] // a few bytes
+    let length = name.to_bytes().len() as isize;
     // SAFETY: `env` is the environment of the running call. The name is static and its length is given. `data` is a strong
-    // reference that release() takes back when the function is collected, so it outlives every call of callback().
+    // reference that release() takes back when the function is collected, so it outlives every call of `callback`.
     unsafe {
-        let name = C::NAME.to_bytes();
-        #[allow(clippy::cast_possible_wrap)] // a few bytes
-        let length = name.len() as isize;
-        let created = sys::napi_create_function(env.raw(), C::NAME.as_ptr(), length, Some(callback::<C>), data, &raw mut function);
+        let created = sys::napi_create_function(env.raw(), name.as_ptr(), length, Some(callback), data, &raw mut function);
         if created != sys::Status::napi_ok {
-            drop(Rc::from_raw(data.cast_const().cast::<Channel>()));
+            release(env.raw(), data, ptr::null_mut());
             check_status!(created, "create function")?;
         }
         check_status!(
             sys::napi_add_finalizer(env.raw(), function, data, Some(release), ptr::null_mut(), ptr::null_mut()),
             "add finalizer"
         )?;
-        Function::from_napi_value(env.raw(), function)
+        F::from_napi_value(env.raw(), function)
     }
 }
 
-unsafe extern "C" fn callback<C: Call>(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
+/// The channel of a running call and its first `ARGUMENTS` arguments (undefined where fewer were given).
+///
+/// # Safety
+/// `env` and `info` are those of a running call of a function that [`function`] made.
+#[inline]
+unsafe fn call<'a, const ARGUMENTS: usize>(
+    env: sys::napi_env,
+    info: sys::napi_callback_info,
+) -> Option<(&'a Channel, [sys::napi_value; ARGUMENTS])> {
     let mut data = ptr::null_mut();
-    // SAFETY: Node calls this with a valid environment and call; all outputs but the data may be null.
-    let status = unsafe { sys::napi_get_cb_info(env, info, ptr::null_mut(), ptr::null_mut(), ptr::null_mut(), &raw mut data) };
-    if status == sys::Status::napi_ok {
-        // SAFETY: `data` is what function() gave Node: a Channel, alive as long as the function is, used on its thread only.
-        // Channel catches panics, so none crosses this boundary.
-        C::run(unsafe { &*data.cast_const().cast::<Channel>() });
+    let mut count = ARGUMENTS;
+    let mut arguments = [ptr::null_mut(); ARGUMENTS];
+    // SAFETY: as the caller promises; `arguments` has room for `count` values, and `this` is not asked for.
+    let status =
+        unsafe { sys::napi_get_cb_info(env, info, &raw mut count, arguments.as_mut_ptr(), ptr::null_mut(), &raw mut data) };
+    // SAFETY: `data` is what function() gave Node: a Channel, alive as long as the function is and so during the call, and used
+    // on its thread only.
+    (status == sys::Status::napi_ok).then(|| (unsafe { &*data.cast_const().cast::<Channel>() }, arguments))
+}
+
+/// Channel catches panics, so none crosses this boundary; the same is true of [`reward`].
+unsafe extern "C" fn score(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
+    // SAFETY: Node calls this as a function that function() made.
+    if let Some((channel, [list])) = unsafe { call(env, info) } {
+        channel.score(&JsTipIds { env, list });
+    }
+    ptr::null_mut()
+}
+
+unsafe extern "C" fn reward(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
+    // SAFETY: Node calls this as a function that function() made.
+    if let Some((channel, [])) = unsafe { call(env, info) } {
+        channel.reward();
     }
     ptr::null_mut()
 }
 
 unsafe extern "C" fn release(_env: sys::napi_env, data: *mut c_void, _hint: *mut c_void) {
-    // SAFETY: `data` is the strong reference that function() made, and Node calls a finaliser once.
+    // SAFETY: `data` is the strong reference that function() made; it is taken back once, by a finaliser or when there is none.
     drop(unsafe { Rc::from_raw(data.cast_const().cast::<Channel>()) });
+}
+
+/// The candidates' ids where they are: in a JavaScript array of strings that `lib/` made, or for a batch in an array of such
+/// arrays. Only the chosen ones are read.
+struct JsTipIds {
+    env: sys::napi_env,
+    list: sys::napi_value,
+}
+
+impl TipIds for JsTipIds {
+    #[inline]
+    fn read<'a>(&self, request: Option<usize>, index: usize, buffer: &'a mut [u8]) -> crate::Result<&'a str> {
+        let failed = |_| Error::new(ErrorKind::Internal, "the chosen candidate has no id");
+        let list = request.map_or(Ok(self.list), |request| self.element(self.list, request))?;
+        let id = self.element(list, index)?;
+        let mut length = 0;
+        // SAFETY: `env` and `id` are of the running call; Node-API writes at most `buffer.len()` bytes and sets `length`.
+        let status =
+            unsafe { sys::napi_get_value_string_utf8(self.env, id, buffer.as_mut_ptr().cast(), buffer.len(), &raw mut length) };
+        check_status!(status).map_err(failed)?;
+        std::str::from_utf8(&buffer[..length]).map_err(|_| failed(napi::Error::from_reason("")))
+    }
+}
+
+impl JsTipIds {
+    #[inline]
+    fn element(&self, list: sys::napi_value, index: usize) -> crate::Result<sys::napi_value> {
+        let mut value = ptr::null_mut();
+        #[allow(clippy::cast_possible_truncation)] // at most 100,000
+        // SAFETY: `env` and `list` are of the running call.
+        let status = unsafe { sys::napi_get_element(self.env, list, index as u32, &raw mut value) };
+        check_status!(status).map_err(|_| Error::new(ErrorKind::Internal, "the frame's candidates have no ids"))?;
+        Ok(value)
+    }
 }

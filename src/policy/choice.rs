@@ -2,7 +2,7 @@
 
 use super::folded::{Mean, Width};
 use super::kernel::Kernel;
-use super::lanes::NormalisedLanes;
+use super::lanes::Candidates;
 use super::ridge::Ridge;
 use crate::rng::Draw;
 
@@ -48,27 +48,19 @@ impl Scratch {
     }
 }
 
-/// The first candidate with the highest score: ties go to the first.
-#[inline]
-fn first_at(scores: &[f64], best: f64) -> usize {
-    scores.iter().position(|&score| score >= best).unwrap_or(0)
-}
-
 /// `LinUCB`: argmax of θ·x + α√(xᵀA⁻¹x). There is at least one candidate.
 #[inline]
 pub fn choose_linucb<const D: usize, const P: usize>(
     ridge: &Ridge<D, P>,
     shared: &[f64; D],
-    lanes: &NormalisedLanes,
+    candidates: &impl Candidates,
     scratch: &mut Scratch,
 ) -> Choice {
-    let lanes = lanes.split();
     let kernel = scratch.kernel;
-    let scores = scratch.scores(lanes[0].len());
-    let mean = Mean::fold(ridge.theta(), shared);
-    let width = Width::fold(ridge, shared);
-    let best = kernel.upper_bounds(&mean, &width, ALPHA, lanes, scores);
-    Choice { index: first_at(scores, best), score: best, exploring: false, propensity: 1.0 }
+    let scores = scratch.scores(candidates.len());
+    let (mean, width) = (Mean::fold(ridge.theta(), shared), Width::fold(ridge, shared));
+    let index = kernel.upper_bounds(&mean, &width, ALPHA, candidates, scores);
+    Choice { index, score: scores[index], exploring: false, propensity: 1.0 }
 }
 
 /// ε-greedy: with probability ε uniform, else argmax of θ·x. There is at least one candidate.
@@ -76,16 +68,14 @@ pub fn choose_linucb<const D: usize, const P: usize>(
 pub fn choose_egreedy<const D: usize, const P: usize>(
     ridge: &Ridge<D, P>,
     shared: &[f64; D],
-    lanes: &NormalisedLanes,
+    candidates: &impl Candidates,
     draw: Draw,
     scratch: &mut Scratch,
 ) -> Choice {
-    let lanes = lanes.split();
-    let n = lanes[0].len();
+    let n = candidates.len();
     let kernel = scratch.kernel;
     let scores = scratch.scores(n);
-    let best = kernel.means(&Mean::fold(ridge.theta(), shared), lanes, scores);
-    let greedy = first_at(scores, best);
+    let greedy = kernel.means(&Mean::fold(ridge.theta(), shared), candidates, scores);
     let exploring = draw.happens(EPSILON);
     let index = if exploring { draw.below(n) } else { greedy };
     #[allow(clippy::cast_precision_loss)] // at most 100,000 candidates
@@ -98,16 +88,14 @@ pub fn choose_egreedy<const D: usize, const P: usize>(
 mod tests {
     use super::*;
     use crate::feature::{Moment, Profile, TaskFeatures, shared, vector};
-    use crate::policy::{Lanes, packed_index};
+    use crate::policy::{Lanes, NormalisedLanes, packed_index};
     use crate::rng::Chance;
 
     fn lanes(tasks: &[TaskFeatures]) -> NormalisedLanes {
         let mut block: Vec<f64> = tasks.iter().map(|t| f64::from(u8::from(t.is_overdue))).collect();
         block.extend(tasks.iter().map(|t| t.task_age_days));
         block.extend(tasks.iter().map(|t| f64::from(t.priority)));
-        let mut lanes = NormalisedLanes::default();
-        lanes.fill(&Lanes::new(std::cell::Cell::from_mut(&mut block[..]).as_slice_of_cells()));
-        lanes
+        NormalisedLanes::new(&Lanes::new(std::cell::Cell::from_mut(&mut block[..]).as_slice_of_cells()))
     }
 
     fn tasks(n: usize, chance: &Chance) -> Vec<TaskFeatures> {

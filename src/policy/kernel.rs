@@ -1,13 +1,14 @@
-//! The scoring loop: three lanes in, a score per candidate and the best of them out. The loops are plain Rust that the compiler
+//! The scoring loop: candidates in, a score for each and the first of the best out. The loops are plain Rust that the compiler
 //! turns into vector code, once for each instruction set; `pulp` picks at run time. No fused multiply-add is used, so all of
 //! them give the same scores to the last bit, on every machine.
 
 use super::folded::{Mean, Width};
+use super::lanes::Candidates;
 use pulp::{Arch, Simd, WithSimd};
 
 /// Below this many candidates the dispatch costs more than vectors save.
 const SMALL: usize = 8;
-/// Lanes of the running maxima, so that they do not wait for each other.
+/// How many scores are looked at together.
 const LANES: usize = 8;
 
 /// Scores candidates with the widest vectors that this machine has.
@@ -17,24 +18,25 @@ pub struct Kernel {
 }
 
 impl Kernel {
-    /// `scores[i]` = mean of candidate i. Returns the best score. All slices have the same length.
+    /// `scores[i]` = mean of candidate i. Returns the first place with the highest score.
     #[inline]
-    pub fn means(self, mean: &Mean, lanes: [&[f64]; 3], scores: &mut [f64]) -> f64 {
+    pub fn means(self, mean: &Mean, candidates: &impl Candidates, scores: &mut [f64]) -> usize {
         let mean = *mean;
-        self.run(lanes, scores, move |[o, a, p]| mean.at(o, a, p))
+        self.run(candidates, scores, move |[o, a, p]| mean.at(o, a, p))
     }
 
-    /// `scores[i]` = mean + α·√(width) of candidate i. Returns the best score. All slices have the same length.
+    /// `scores[i]` = mean + α·√(width) of candidate i. Returns the first place with the highest score.
     #[inline]
-    pub fn upper_bounds(self, mean: &Mean, width: &Width, alpha: f64, lanes: [&[f64]; 3], scores: &mut [f64]) -> f64 {
+    pub fn upper_bounds(self, mean: &Mean, width: &Width, alpha: f64, candidates: &impl Candidates, scores: &mut [f64]) -> usize {
         let (mean, width) = (*mean, *width);
         // Rounding can push a width that is zero in exact arithmetic a hair below it.
-        self.run(lanes, scores, move |[o, a, p]| mean.at(o, a, p) + alpha * width.at(o, a, p).max(0.0).sqrt())
+        self.run(candidates, scores, move |[o, a, p]| mean.at(o, a, p) + alpha * width.at(o, a, p).max(0.0).sqrt())
     }
 
     #[inline]
-    fn run(self, lanes: [&[f64]; 3], scores: &mut [f64], score: impl Fn([f64; 3]) -> f64) -> f64 {
-        if scores.len() < SMALL { score_all(lanes, scores, score) } else { self.arch.dispatch(Dispatched { lanes, scores, score }) }
+    fn run(self, candidates: &impl Candidates, scores: &mut [f64], score: impl Fn([f64; 3]) -> f64) -> usize {
+        let run = Run { candidates, scores, score };
+        if run.scores.len() < SMALL { run.all() } else { self.arch.dispatch(run) }
     }
 }
 
@@ -56,63 +58,76 @@ impl Width {
     }
 }
 
-struct Dispatched<'a, F> {
-    lanes: [&'a [f64]; 3],
+struct Run<'a, C, F> {
+    candidates: &'a C,
     scores: &'a mut [f64],
     score: F,
 }
 
-impl<F: Fn([f64; 3]) -> f64> WithSimd for Dispatched<'_, F> {
-    type Output = f64;
+impl<C: Candidates, F: Fn([f64; 3]) -> f64> WithSimd for Run<'_, C, F> {
+    type Output = usize;
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _simd: S) -> f64 {
-        score_all(self.lanes, self.scores, self.score)
+    fn with_simd<S: Simd>(self, _simd: S) -> usize {
+        self.all()
     }
 }
 
-#[inline(always)]
-fn score_all(lanes: [&[f64]; 3], scores: &mut [f64], score: impl Fn([f64; 3]) -> f64) -> f64 {
-    let n = scores.len();
-    let (overdue, age, priority) = (&lanes[0][..n], &lanes[1][..n], &lanes[2][..n]);
-    for i in 0..n {
-        scores[i] = score([overdue[i], age[i], priority[i]]);
-    }
-    let mut best = [f64::NEG_INFINITY; LANES];
-    let (chunks, rest) = scores.as_chunks::<LANES>();
-    for chunk in chunks {
-        for (best, &score) in best.iter_mut().zip(chunk) {
-            *best = if score > *best { score } else { *best };
+impl<C: Candidates, F: Fn([f64; 3]) -> f64> Run<'_, C, F> {
+    #[inline(always)]
+    fn all(self) -> usize {
+        let Self { candidates, scores, score } = self;
+        candidates.score_each(scores, score);
+        let higher = |best: f64, score: f64| if score > best { score } else { best };
+        let (chunks, rest) = scores.as_chunks::<LANES>();
+        // Running maxima side by side, so that they do not wait for each other.
+        let mut best = [f64::NEG_INFINITY; LANES];
+        for chunk in chunks {
+            for (best, &score) in best.iter_mut().zip(chunk) {
+                *best = higher(*best, score);
+            }
         }
+        let best = best.iter().chain(rest).fold(f64::NEG_INFINITY, |best, &score| higher(best, score));
+        let whole = chunks.iter().position(|chunk| chunk.iter().fold(false, |found, &score| found | (score >= best)));
+        let from = whole.map_or(chunks.len() * LANES, |chunk| chunk * LANES);
+        from + scores[from..].iter().position(|&score| score >= best).unwrap_or(0)
     }
-    best.iter().chain(rest).fold(f64::NEG_INFINITY, |best, &score| if score > best { score } else { best })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::feature::TaskFeatures;
+    use crate::policy::{Lanes, NormalisedLanes};
     use crate::rng::Chance;
+    use std::cell::Cell;
 
     #[test]
     fn every_instruction_set_gives_the_same_bits() {
         let chance = Chance::seeded(3);
         let mut number = || chance.draw().below(1 << 20) as f64 / f64::from(1 << 20);
         for n in [1, 7, 8, 9, 64, 1001] {
-            let lanes: [Vec<f64>; 3] = std::array::from_fn(|_| (0..n).map(|_| number()).collect());
-            let lanes = [&lanes[0][..], &lanes[1][..], &lanes[2][..]];
+            let mut block: Vec<f64> = (0..3 * n).map(|_| number()).collect();
+            let lanes = [0, 1, 2].map(|k| block[k * n..][..n].to_vec());
             let mut three = || [number(), number(), number()];
             let mean = Mean { constant: 0.1, slope: three() };
             let width = Width { constant: 0.3, slope: three(), square: three(), cross: three() };
             let plain: Vec<f64> = (0..n)
                 .map(|i| {
-                    let (o, a, p) = (lanes[0][i], lanes[1][i], lanes[2][i]);
-                    mean.at(o, a, p) + width.at(o, a, p).sqrt()
+                    let (o, a) = (lanes[0][i], TaskFeatures::age(lanes[1][i]));
+                    let p = TaskFeatures::priority(lanes[2][i]);
+                    mean.at(o, a, p) + width.at(o, a, p).max(0.0).sqrt()
                 })
                 .collect();
             let mut scores = vec![0.0; n];
-            let best = Kernel::default().upper_bounds(&mean, &width, 1.0, lanes, &mut scores);
+            let raw = Lanes::new(Cell::from_mut(&mut block[..]).as_slice_of_cells());
+            let first = plain.iter().position(|&s| s == plain.iter().copied().fold(f64::NEG_INFINITY, f64::max));
+            let kernel = Kernel::default();
+            assert_eq!(Some(kernel.upper_bounds(&mean, &width, 1.0, &raw, &mut scores)), first);
             assert_eq!(scores, plain);
-            assert_eq!(best, plain.iter().copied().fold(f64::NEG_INFINITY, f64::max));
+            let prepared = NormalisedLanes::new(&raw);
+            assert_eq!(Some(kernel.upper_bounds(&mean, &width, 1.0, &prepared, &mut scores)), first);
+            assert_eq!(scores, plain);
         }
     }
 }

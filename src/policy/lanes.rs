@@ -3,6 +3,22 @@
 use crate::feature::TaskFeatures;
 use std::cell::Cell;
 
+/// Candidates that can be scored: what comes out is `is_overdue`, `task_age` and `priority` as the policies weigh them, each in
+/// [0, 1].
+pub trait Candidates {
+    /// How many.
+    fn len(&self) -> usize;
+
+    /// None at all.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// `scores[i]` = `score` of candidate i, for each i below the number of candidates. Always inlined, so that it becomes vector
+    /// code of the instruction set that its caller was compiled for.
+    fn score_each(&self, scores: &mut [f64], score: impl Fn([f64; 3]) -> f64);
+}
+
 /// Raw candidate features, as the caller gave them: 0 or 1, days, and 1 to 4. The three have the same length. Cells, because
 /// JavaScript writes them in place; `Cell::from_mut(block).as_slice_of_cells()` makes them of any block of numbers.
 #[derive(Debug, Clone, Copy)]
@@ -23,19 +39,6 @@ impl<'a> Lanes<'a> {
         Self { overdue, age, priority: &rest[..n] }
     }
 
-    /// How many candidates.
-    #[inline]
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.overdue.len()
-    }
-
-    /// No candidate at all.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.overdue.is_empty()
-    }
-
     /// One candidate as it was given.
     #[inline]
     #[must_use]
@@ -49,36 +52,47 @@ impl<'a> Lanes<'a> {
     }
 }
 
-/// Candidate features as the policies weigh them, each in [0, 1]; three lanes one after another.
-#[derive(Debug, Clone, Default)]
+impl Candidates for Lanes<'_> {
+    #[inline]
+    fn len(&self) -> usize {
+        self.overdue.len()
+    }
+
+    #[inline(always)]
+    fn score_each(&self, scores: &mut [f64], score: impl Fn([f64; 3]) -> f64) {
+        for (((to, overdue), age), priority) in scores.iter_mut().zip(self.overdue).zip(self.age).zip(self.priority) {
+            *to = score([overdue.get(), TaskFeatures::age(age.get()), TaskFeatures::priority(priority.get())]);
+        }
+    }
+}
+
+/// Candidates whose features were normalised once, for requests that come again.
+#[derive(Debug, Clone)]
 pub struct NormalisedLanes {
-    block: Vec<f64>,
+    lanes: [Box<[f64]>; 3],
 }
 
 impl NormalisedLanes {
-    /// Takes over `lanes`, reusing the memory.
-    #[inline]
-    pub fn fill(&mut self, lanes: &Lanes<'_>) {
-        self.block.clear();
-        self.block.extend(lanes.overdue.iter().map(Cell::get));
-        self.block.extend(lanes.age.iter().map(|days| TaskFeatures::age(days.get())));
-        self.block.extend(lanes.priority.iter().map(|priority| TaskFeatures::priority(priority.get())));
-    }
-
-    /// The three lanes: `is_overdue`, `task_age`, `priority`.
-    #[inline]
+    /// Normalises `lanes`.
     #[must_use]
-    pub fn split(&self) -> [&[f64]; 3] {
-        let n = self.block.len() / 3;
-        let (overdue, rest) = self.block.split_at(n);
-        let (age, priority) = rest.split_at(n);
-        [overdue, age, priority]
+    pub fn new(lanes: &Lanes<'_>) -> Self {
+        let each = |lane: &[Cell<f64>], normalise: fn(f64) -> f64| lane.iter().map(|v| normalise(v.get())).collect();
+        let (age, priority) = (each(lanes.age, TaskFeatures::age), each(lanes.priority, TaskFeatures::priority));
+        Self { lanes: [each(lanes.overdue, |v| v), age, priority] }
+    }
+}
+
+impl Candidates for NormalisedLanes {
+    #[inline]
+    fn len(&self) -> usize {
+        self.lanes[0].len()
     }
 
-    /// Gives memory back that one large request left behind.
-    pub fn shrink(&mut self, candidates: usize) {
-        if self.block.capacity() > 3 * candidates {
-            self.block = Vec::new();
+    #[inline(always)]
+    fn score_each(&self, scores: &mut [f64], score: impl Fn([f64; 3]) -> f64) {
+        let [overdue, age, priority] = &self.lanes;
+        for (((to, &overdue), &age), &priority) in scores.iter_mut().zip(overdue).zip(age).zip(priority) {
+            *to = score([overdue, age, priority]);
         }
     }
 }

@@ -21,7 +21,7 @@ pub struct Pull {
     pub task: TaskFeatures,
 }
 
-/// The last pulls, oldest first, as one ring of bytes. An entry is: length of the id (2 bytes), seconds (4), flags (1), moment (1),
+/// The last pulls, oldest first, as one ring of bytes. An entry is: length of the id (2 bytes), flags (1), moment (1), seconds (4),
 /// score (8), age (4 when a single-precision number holds it exactly, else 8), id.
 #[derive(Debug, Default, Clone)]
 pub struct History {
@@ -29,6 +29,8 @@ pub struct History {
     entries: u32,
 }
 
+/// Bytes of an entry before its age.
+const FIXED: usize = 16;
 const LONG_AGE: u8 = 0b1000_0000;
 /// Memory is asked for in steps of so many bytes, not doubled: users are many.
 const STEP: usize = 256;
@@ -57,23 +59,29 @@ impl History {
         let id = tip_id.as_bytes();
         let id = &id[..id.len().min(usize::from(u16::MAX))];
         #[allow(clippy::cast_possible_truncation)] // cut above
-        let length = (id.len() as u16).to_le_bytes();
-        let needed = 2 + 4 + 2 + 8 + age.len() + id.len();
+        let length = id.len() as u16;
+        let mut head = [0; FIXED + 8];
+        head[0..2].copy_from_slice(&length.to_le_bytes());
+        head[2] = flags;
+        head[3] = pull.moment.hour | (pull.moment.day << 5);
+        head[4..8].copy_from_slice(&pull.seconds.to_le_bytes());
+        head[8..16].copy_from_slice(&pull.score.to_le_bytes());
+        head[FIXED..FIXED + age.len()].copy_from_slice(age);
+        let head = &head[..FIXED + age.len()];
+        let needed = head.len() + id.len();
         if self.bytes.capacity() - self.bytes.len() < needed {
             self.bytes.reserve_exact(needed.next_multiple_of(STEP));
         }
-        self.bytes.extend(length);
-        self.bytes.extend(pull.seconds.to_le_bytes());
-        self.bytes.extend([flags, pull.moment.hour | (pull.moment.day << 5)]);
-        self.bytes.extend(pull.score.to_le_bytes());
-        self.bytes.extend(age);
+        self.bytes.extend(head);
         self.bytes.extend(id);
         self.entries += 1;
     }
 
     fn drop_oldest(&mut self) {
-        if let Some((_, _, length)) = decode(&mut self.bytes.iter().copied()) {
-            self.bytes.drain(..length);
+        if let [Some(&low), Some(&high), Some(&flags)] = [0, 1, 2].map(|i| self.bytes.get(i)) {
+            let age = if flags & LONG_AGE == 0 { 4 } else { 8 };
+            let length = FIXED + age + usize::from(u16::from_le_bytes([low, high]));
+            self.bytes.drain(..length.min(self.bytes.len()));
         }
         self.entries = self.entries.saturating_sub(1);
     }
@@ -87,12 +95,12 @@ impl History {
     #[must_use]
     pub fn list(&self) -> Vec<(Pull, String)> {
         let mut bytes = self.bytes.iter().copied();
-        std::iter::from_fn(|| decode(&mut bytes)).map(|(pull, id, _)| (pull, id)).collect()
+        std::iter::from_fn(|| decode(&mut bytes)).collect()
     }
 }
 
-/// Reads the next entry: the pull, its tip's id, and how many bytes it took.
-fn decode(bytes: &mut impl Iterator<Item = u8>) -> Option<(Pull, String, usize)> {
+/// Reads the next entry: the pull and its tip's id.
+fn decode(bytes: &mut impl Iterator<Item = u8>) -> Option<(Pull, String)> {
     fn take<const N: usize>(bytes: &mut impl Iterator<Item = u8>) -> Option<[u8; N]> {
         let mut array = [0; N];
         for byte in &mut array {
@@ -101,14 +109,11 @@ fn decode(bytes: &mut impl Iterator<Item = u8>) -> Option<(Pull, String, usize)>
         Some(array)
     }
     let id_length = usize::from(u16::from_le_bytes(take(bytes)?));
-    let seconds = u32::from_le_bytes(take(bytes)?);
     let [flags, moment] = take(bytes)?;
+    let seconds = u32::from_le_bytes(take(bytes)?);
     let score = f64::from_le_bytes(take(bytes)?);
-    let (task_age_days, age_length) = if flags & LONG_AGE == 0 {
-        (f64::from(f32::from_le_bytes(take(bytes)?)), 4)
-    } else {
-        (f64::from_le_bytes(take(bytes)?), 8)
-    };
+    let task_age_days =
+        if flags & LONG_AGE == 0 { f64::from(f32::from_le_bytes(take(bytes)?)) } else { f64::from_le_bytes(take(bytes)?) };
     let id: Vec<u8> = bytes.by_ref().take(id_length).collect();
     let pull = Pull {
         seconds,
@@ -118,7 +123,7 @@ fn decode(bytes: &mut impl Iterator<Item = u8>) -> Option<(Pull, String, usize)>
         moment: Moment { hour: moment & 31, day: moment >> 5 },
         task: TaskFeatures { is_overdue: flags & 8 != 0, task_age_days, priority: ((flags >> 4) & 3) + 1 },
     };
-    Some((pull, String::from_utf8_lossy(&id).into_owned(), 2 + 4 + 2 + 8 + age_length + id_length))
+    Some((pull, String::from_utf8_lossy(&id).into_owned()))
 }
 
 #[cfg(test)]

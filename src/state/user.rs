@@ -1,6 +1,6 @@
 //! One user in memory: an estimator and counters per policy, and the history.
 
-use super::history::History;
+use super::history::{History, Pull};
 use super::record::{Counters, Record};
 use super::store::{Stamp, StateStore};
 use crate::error::{Error, ErrorKind, Result};
@@ -70,6 +70,11 @@ impl<const D: usize, const P: usize> Slot<D, P> {
             Self::Damaged(problem) => Err(Error::new(ErrorKind::StateCorrupt, &**problem)),
             Self::Absent => Err(Error::new(ErrorKind::Internal, "absent state")),
         }
+    }
+
+    #[inline]
+    fn counters(&mut self) -> Option<&mut Counters> {
+        if let Self::Ready(state) = self { Some(&mut state.counters) } else { None }
     }
 
     fn seen(&self) -> Result<Option<&PolicyState<D, P>>> {
@@ -196,6 +201,21 @@ impl UserState {
             PolicyName::EGreedyV1 => of(self.egreedy.seen()?),
             PolicyName::EGreedyV2 => of(self.egreedy2.seen()?),
         })
+    }
+
+    /// Counts a pull under its policy; the policy's state is ready.
+    #[inline]
+    pub fn count(&mut self, pull: &Pull) {
+        let counters = match pull.policy {
+            PolicyName::LinUcbV1 => self.linucb.counters(),
+            PolicyName::EGreedyV1 => self.egreedy.counters(),
+            PolicyName::EGreedyV2 => self.egreedy2.counters(),
+        };
+        if let Some(counters) = counters {
+            counters.pulls += 1;
+            counters.explore_count += u64::from(pull.exploring);
+            counters.last_updated = Some(pull.seconds);
+        }
     }
 
     /// Notes that a policy's state changed. True when the user must be handed to the writer.

@@ -58,8 +58,6 @@ struct Shared {
     wake: Condvar,
     users: Arc<Users>,
     store: Arc<dyn StateStore>,
-    /// Called at the start of each round, to bring in what waits elsewhere.
-    collect: Box<dyn Fn() + Send + Sync>,
 }
 
 /// A handle on the thread.
@@ -72,8 +70,8 @@ impl Writer {
     ///
     /// # Errors
     /// `ERR_STATE_IO` when the system has no thread left.
-    pub fn start(users: Arc<Users>, store: Arc<dyn StateStore>, collect: Box<dyn Fn() + Send + Sync>) -> Result<Self> {
-        let shared = Arc::new(Shared { queue: Mutex::default(), wake: Condvar::new(), users, store, collect });
+    pub fn start(users: Arc<Users>, store: Arc<dyn StateStore>) -> Result<Self> {
+        let shared = Arc::new(Shared { queue: Mutex::default(), wake: Condvar::new(), users, store });
         let of_thread = Arc::clone(&shared);
         std::thread::Builder::new()
             .name("bandits-state".to_owned())
@@ -127,7 +125,6 @@ impl Shared {
         let mut retry = FIRST_RETRY;
         loop {
             let (users, jobs) = self.next_round(retry);
-            (self.collect)();
             let saved = self.save_all(users);
             retry = if saved.is_ok() { FIRST_RETRY } else { (retry * 2).min(LAST_RETRY) };
             let mut stop = Vec::new();
