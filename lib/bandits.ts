@@ -118,11 +118,11 @@ export class Bandits implements Contract {
     // The caller's code has run.
     this.#check()
     this.#boundNumbering()
-    const { userId, policy, set, end } = packed
+    const { userId, meta, set, end } = packed
     const tipIds = set === undefined ? packedIds() : set.ids
-    do setUser(FIRST, this.#number(userId), policy)
+    do setUser(FIRST, this.#number(userId), meta)
     while (!this.#done(cross(this.#scoreFrame, end, tipIds), userId))
-    const result = answer(FIRST, policy, tipIds)
+    const result = answer(FIRST, meta, tipIds)
     shrink()
     return result
   }
@@ -136,7 +136,7 @@ export class Bandits implements Contract {
     const batch = packBatch(requests, this.#active, tipIds)
     this.#check()
     const { end } = packed
-    const number = ({ at, userId, policy }: PackedRequest): void => setUser(at, this.#number(userId), policy)
+    const number = ({ at, userId, meta }: PackedRequest): void => setUser(at, this.#number(userId), meta)
     this.#boundNumbering()
     batch.forEach(number)
     try {
@@ -149,7 +149,7 @@ export class Bandits implements Contract {
         this.#done(outcome, batch[next].userId)
         number(batch[next])
       }
-      return batch.map(({ at, policy }, i) => answer(at, policy, tipIds[i]))
+      return batch.map(({ at, meta }, i) => answer(at, meta, tipIds[i]))
     } finally {
       unsetBatch()
       shrink()
@@ -167,8 +167,8 @@ export class Bandits implements Contract {
     packReward(request, this.#active)
     this.#check()
     this.#boundNumbering()
-    const { userId, policy, end } = packed
-    do setUser(FIRST, this.#number(userId), policy)
+    const { userId, meta, end } = packed
+    do setUser(FIRST, this.#number(userId), meta)
     while (!this.#done(cross(this.#rewardFrame, end, undefined), userId))
     return { ok: true }
   }

@@ -6,7 +6,8 @@ import type { PolicyName } from '../index'
 /** The longest user id or tip id, in UTF-16 units. */
 export const LONGEST_ID = 512
 
-const ID = `a string of 1 to ${LONGEST_ID} UTF-16 units without lone surrogates`
+/** What an id has to be. */
+export const ID = `a string of 1 to ${LONGEST_ID} UTF-16 units without lone surrogates`
 
 /** The policies in the order of their numbers (src/policy/name.rs). */
 export const POLICIES: readonly PolicyName[] = ['linucb-v1', 'egreedy-v1', 'egreedy-v2']

@@ -5,38 +5,44 @@
 // `busy`; a call that comes in between packs into a block of its own, which takes the frame's place only for the native call.
 
 import { BanditError, refuse } from './error'
-import { checkId, day, finite, hour, isObject, LONGEST_ID, POLICIES, policyNumber } from './check'
+import { checkId, day, finite, hour, ID, isObject, LONGEST_ID, POLICIES, policyNumber } from './check'
 import { CandidateSet, setNumber } from './candidate-set'
 import { addon } from './native'
 import type { Candidate, Context, ProfileFeatures, RewardRequest, ScoreRequest, ScoreResult } from '../index'
 
-const CONTROL_WORDS = 8
-const REQUEST_WORDS = 16
+const CONTROL_WORDS = 4
+const REQUEST_WORDS = 12
+/** Lanes are padded to a multiple of so many candidates. */
+const CHUNK = 8
 
-// Control words.
+// Whole numbers are 32 bits wide, two to a word. Control halves.
 const BATCH = 0
-const COUNT = 1
-const START = 2
-const NUMBER = 3
-const STATUS = 4
-const FAILED = 5
+const START = 1
+const NUMBER = 2
+const STATUS = 3
+const FAILED = 4
+
+// Halves of a request.
+const USER = 0
+const META = 1
+const CANDIDATES = 2
+const SET = 3
+const INDEX = 4
+const EXPLORING = 5
 
 // Words of a request.
-const USER = 0
-const POLICY = 1
+const SCORE = 3
+const PROPENSITY = 4
+const AGE = 3
+const REWARD = 4
+const PROFILE = 5
+
+// What META is put together from.
 const HOUR = 2
-const DAY = 3
-const PROFILE = 4
-const CANDIDATES = 9
-const SET = 10
-const INDEX = 11
-const SCORE = 12
-const EXPLORING = 13
-const PROPENSITY = 14
-const OVERDUE = 9
-const AGE = 10
-const PRIORITY = 11
-const REWARD = 12
+const DAY = 7
+const HAS_PROFILE = 1 << 10
+const OVERDUE = 1 << 11
+const PRIORITY = 12
 
 /** Where the only request of a call stands. */
 export const FIRST = CONTROL_WORDS
@@ -50,27 +56,39 @@ export const DONE = 0
 export const LOOK_UP_AGAIN = 1
 
 const boundary = new addon.Boundary()
-const expected = [CONTROL_WORDS, REQUEST_WORDS]
+const expected = [CONTROL_WORDS, REQUEST_WORDS, CHUNK]
 if (boundary.layout.join() !== expected.join()) {
   throw new BanditError('ERR_UNSUPPORTED', 'the native binary of @oo/bandits is of another version than its JavaScript: install again')
 }
 
-/** What native code sees. Between calls its control words say: one request, at FIRST, to be carried out. */
-let frame = rested(boundary.frame())
+/** A block as words and as halves of words. */
+interface Block {
+  words: Float64Array
+  halves: Int32Array
+}
+
+function blockOf(words: Float64Array): Block {
+  return { words, halves: new Int32Array(words.buffer, words.byteOffset, 2 * words.length) }
+}
+
+/** What native code sees. Between calls it says: no batch. */
+let frame = blockOf(boundary.frame())
 /** Where packing goes: the frame, or a nested call's own block. */
 let block = frame
+/** The same, at hand. */
+let { words, halves } = block
+
+function use(next: Block): void {
+  block = next
+  words = next.words
+  halves = next.halves
+}
+
 /** The candidates' ids of what is packed, in order. */
 let ids: string[] = []
 let busy = false
 
 export { boundary }
-
-function rested(fresh: Float64Array): Float64Array {
-  fresh[BATCH] = 0
-  fresh[COUNT] = 1
-  fresh[START] = FIRST
-  return fresh
-}
 
 /** True when the caller is in the middle of packing: the call has to go through {@link nested}. */
 export function isBusy(): boolean {
@@ -85,7 +103,7 @@ let depth = 0
 export function nested<T>(call: () => T): T {
   if (depth >= DEEPEST) throw new BanditError('ERR_INVALID_ARGUMENT', `getters call engines more than ${DEEPEST} levels deep`)
   const outer = { block, ids }
-  block = rested(new Float64Array(FIRST + REQUEST_WORDS + 300))
+  use(blockOf(new Float64Array(FIRST + REQUEST_WORDS + 300)))
   ids = []
   busy = false
   depth++
@@ -93,7 +111,7 @@ export function nested<T>(call: () => T): T {
     return call()
   } finally {
     depth--
-    block = outer.block
+    use(outer.block)
     ids = outer.ids
     busy = true
   }
@@ -101,44 +119,44 @@ export function nested<T>(call: () => T): T {
 
 /** Runs the native call on what is packed, which ends before word `end`; returns how it went. */
 export function cross<A>(call: (argument: A) => void, end: number, argument: A): number {
-  if (block !== frame) return crossFrom(call, end, argument)
-  call(argument)
-  return frame[STATUS]
+  if (block === frame) call(argument)
+  else crossFrom(call, end, argument)
+  return halves[STATUS]
 }
 
-function crossFrom<A>(call: (argument: A) => void, end: number, argument: A): number {
-  if (frame.length < end) frame = rested(boundary.resize(end))
-  const kept = frame.slice(0, end)
-  frame.set(block.subarray(0, end))
+function crossFrom<A>(call: (argument: A) => void, end: number, argument: A): void {
+  if (frame.words.length < end) frame = blockOf(boundary.resize(end))
+  const kept = frame.words.slice(0, end)
+  frame.words.set(words.subarray(0, end))
   call(argument)
-  block.set(frame.subarray(0, end))
-  frame.set(kept)
-  return block[STATUS]
+  words.set(frame.words.subarray(0, end))
+  frame.words.set(kept)
 }
 
 /** Makes room for words up to `end`, keeping those before `used`. */
 function reserve(end: number, used: number): void {
-  if (end <= block.length) return
-  const size = Math.max(end, Math.min(2 * block.length, end + KEEP_WORDS))
-  const larger = block === frame ? rested(boundary.resize(size)) : new Float64Array(size)
-  larger.set(block.subarray(0, used))
+  if (end <= words.length) return
+  const size = Math.max(end, Math.min(2 * words.length, end + KEEP_WORDS))
+  const kept = words.subarray(0, used)
+  const larger = blockOf(block === frame ? boundary.resize(size) : new Float64Array(size))
+  larger.words.set(kept)
   if (block === frame) frame = larger
-  block = larger
+  use(larger)
 }
 
 /** Gives back what one large call needed. */
 export function shrink(): void {
   if (ids.length > KEEP_WORDS) ids = []
-  if (frame.length <= KEEP_WORDS) return
+  if (frame.words.length <= KEEP_WORDS) return
   const used = block === frame
-  frame = rested(boundary.resize(KEEP_WORDS))
-  if (used) block = frame
+  frame = blockOf(boundary.resize(KEEP_WORDS))
+  if (used) use(frame)
 }
 
 /** What packing found besides the numbers. One object for all calls: read it before anything else is packed. */
-export const packed: { userId: string; policy: number; set: CandidateSet | undefined; end: number } = {
+export const packed: { userId: string; meta: number; set: CandidateSet | undefined; end: number } = {
   userId: '',
-  policy: 0,
+  meta: 0,
   set: undefined,
   end: 0,
 }
@@ -158,7 +176,7 @@ export interface PackedRequest {
   /** The word at which it starts. */
   at: number
   userId: string
-  policy: number
+  meta: number
 }
 
 /** Packs a batch; `tipIds` takes the candidates' ids of each request. */
@@ -172,9 +190,9 @@ export function packBatch(requests: readonly ScoreRequest[], active: number, tip
     for (let i = 0; i < n; i++) {
       const names: string[] = []
       packScoreAt(requests[i], active, at, names, `requests[${i}].`)
-      const { userId, policy, set, end } = packed
+      const { userId, meta, set, end } = packed
       checkId(userId, `requests[${i}].userId`)
-      batch.push({ at, userId, policy })
+      batch.push({ at, userId, meta })
       tipIds.push(set === undefined ? names : set.ids)
       candidates += names.length
       if (candidates > LARGEST_BATCH_CANDIDATES) refuse('requests', `of at most ${LARGEST_BATCH_CANDIDATES} candidates in all`, requests)
@@ -189,8 +207,8 @@ export function packBatch(requests: readonly ScoreRequest[], active: number, tip
 
 function packScoreAt(request: ScoreRequest, active: number, at: number, names: string[], prefix: string): void {
   if (!isObject(request)) refuse(prefix === '' ? 'request' : prefix.slice(0, -1), 'an object', request)
-  const { userId, candidates, context, profileFeatures, policy: name } = request as ScoreRequest
-  const policy = policyNumber(name, active, prefix)
+  const { userId, candidates, context, profileFeatures, policy } = request as ScoreRequest
+  let meta = policyNumber(policy, active, prefix)
   let end = at + REQUEST_WORDS
   let set: CandidateSet | undefined
   let n: number
@@ -204,49 +222,37 @@ function packScoreAt(request: ScoreRequest, active: number, at: number, names: s
   } else {
     refuse(`${prefix}candidates`, 'an array or a set made by prepare()', candidates)
   }
-  packMoment(context, at, prefix)
-  packProfile(profileFeatures, at, prefix)
-  block[at + CANDIDATES] = n
-  block[at + SET] = set === undefined ? 0 : setNumber(set)
-  // Last, when no code of the caller's runs any more.
+  meta |= packContext(context, prefix)
+  if (profileFeatures !== undefined && profileFeatures !== null) meta |= packProfile(profileFeatures, at, prefix)
+  // From here on no code of the caller's runs.
+  halves[2 * at + CANDIDATES] = n
+  halves[2 * at + SET] = set === undefined ? 0 : setNumber(set)
   packed.userId = userId
-  packed.policy = policy
+  packed.meta = meta
   packed.set = set
   packed.end = end
 }
 
-function packMoment(context: Context | undefined, at: number, prefix: string): void {
-  let hourOfDay = 12
-  let dayOfWeek = 0
-  if (context !== undefined) {
-    if (!isObject(context)) refuse(`${prefix}context`, 'an object', context)
-    hourOfDay = hour(context.hourOfDay, prefix, 'context.hourOfDay')
-    dayOfWeek = day(context.dayOfWeek, prefix, 'context.dayOfWeek')
-  }
-  block[at + HOUR] = hourOfDay
-  block[at + DAY] = dayOfWeek
+/** Hour and day as META has them. */
+function packContext(context: Context | undefined, prefix: string): number {
+  if (context === undefined) return (12 << HOUR) | (0 << DAY)
+  if (!isObject(context)) refuse(`${prefix}context`, 'an object', context)
+  const { hourOfDay, dayOfWeek } = context as Context
+  return (hour(hourOfDay, prefix, 'context.hourOfDay') << HOUR) | (day(dayOfWeek, prefix, 'context.dayOfWeek') << DAY)
 }
 
-function packProfile(profile: ProfileFeatures | null | undefined, at: number, prefix: string): void {
-  if (profile === undefined || profile === null) {
-    const words = block // five stores: fill() costs more than the whole profile
-    words[at + PROFILE] = NaN
-    words[at + PROFILE + 1] = NaN
-    words[at + PROFILE + 2] = NaN
-    words[at + PROFILE + 3] = NaN
-    words[at + PROFILE + 4] = NaN
-    return
-  }
+function packProfile(profile: ProfileFeatures, at: number, prefix: string): number {
   if (!isObject(profile)) refuse(`${prefix}profileFeatures`, 'an object or null', profile)
   const { completionRate30d, dismissRate30d, meanDwellMs30d, preferredHour, tipVolume30d, computedAt } = profile as ProfileFeatures
   if (computedAt !== undefined && computedAt !== null && typeof computedAt !== 'string') {
     refuse(`${prefix}profileFeatures.computedAt`, 'a string or null', computedAt)
   }
-  block[at + PROFILE] = known(completionRate30d, 'completionRate30d', prefix)
-  block[at + PROFILE + 1] = known(dismissRate30d, 'dismissRate30d', prefix)
-  block[at + PROFILE + 2] = known(meanDwellMs30d, 'meanDwellMs30d', prefix)
-  block[at + PROFILE + 3] = known(preferredHour, 'preferredHour', prefix)
-  block[at + PROFILE + 4] = known(tipVolume30d, 'tipVolume30d', prefix)
+  words[at + PROFILE] = known(completionRate30d, 'completionRate30d', prefix)
+  words[at + PROFILE + 1] = known(dismissRate30d, 'dismissRate30d', prefix)
+  words[at + PROFILE + 2] = known(meanDwellMs30d, 'meanDwellMs30d', prefix)
+  words[at + PROFILE + 3] = known(preferredHour, 'preferredHour', prefix)
+  words[at + PROFILE + 4] = known(tipVolume30d, 'tipVolume30d', prefix)
+  return HAS_PROFILE
 }
 
 /** NaN stands for "not known". */
@@ -261,19 +267,18 @@ function packCandidates(candidates: readonly Candidate[], n: number, at: number,
   if (n === 0) throw new BanditError('ERR_NO_CANDIDATES', `${prefix}candidates: empty, there is nothing to choose from`)
   // A proxy's length can be anything.
   if (!(n <= LARGEST_CANDIDATES) || !Number.isInteger(n) || n < 0) refuse(`${prefix}candidates`, `an array of 1 to ${LARGEST_CANDIDATES} candidates`, n)
-  const end = at + 3 * n
+  const stride = (n + CHUNK - 1) & -CHUNK
+  const end = at + 3 * stride
   reserve(end, at)
-  // The caller's code may make a nested call, which swaps `block` and puts it back: a local is safe, and faster.
-  const words = block
-  const age = at + n
-  const priority = age + n
+  // The caller's code may make a nested call, which swaps the block and puts it back: a local is safe, and faster.
+  const lanes = words
+  const age = at + stride
+  const priority = age + stride
   for (let i = 0; i < n; i++) {
     const candidate = candidates[i]
-    if (!isObject(candidate)) refuse(`${prefix}candidates[${i}]`, 'an object', candidate)
-    const { id, content, source, sourceId, features, promptVersion } = candidate as Candidate
-    if (typeof id !== 'string' || id.length === 0 || id.length > LONGEST_ID || !id.isWellFormed()) {
-      refuse(`${prefix}candidates[${i}].id`, `a string of 1 to ${LONGEST_ID} UTF-16 units without lone surrogates`, id)
-    }
+    if (typeof candidate !== 'object' || candidate === null) refuse(`${prefix}candidates[${i}]`, 'an object', candidate)
+    const { id, content, source, sourceId, features, promptVersion } = candidate
+    if (typeof id !== 'string' || id.length === 0 || id.length > LONGEST_ID || !id.isWellFormed()) refuse(`${prefix}candidates[${i}].id`, ID, id)
     if (content !== undefined && typeof content !== 'string') refuse(`${prefix}candidates[${i}].content`, 'a string', content)
     if (source !== undefined && typeof source !== 'string') refuse(`${prefix}candidates[${i}].source`, 'a string', source)
     if (sourceId !== undefined && sourceId !== null && typeof sourceId !== 'string') {
@@ -284,22 +289,24 @@ function packCandidates(candidates: readonly Candidate[], n: number, at: number,
     }
     names[i] = id
     if (features === undefined) {
-      words[at + i] = 0
-      words[age + i] = 0
-      words[priority + i] = 1
+      lanes[at + i] = 0
+      lanes[age + i] = 0
+      lanes[priority + i] = 1
       continue
     }
-    if (!isObject(features)) refuse(`${prefix}candidates[${i}].features`, 'an object', features)
-    const { isOverdue, taskAgeDays, priority: level } = features
-    if (isOverdue === true) words[at + i] = 1
-    else if (isOverdue === undefined || isOverdue === false) words[at + i] = 0
+    if (typeof features !== 'object' || features === null) refuse(`${prefix}candidates[${i}].features`, 'an object', features)
+    const { isOverdue, taskAgeDays, priority: urgency } = features
+    // A store in each branch: values that meet in one store first would be boxed.
+    if (isOverdue === true) lanes[at + i] = 1
+    else if (isOverdue === undefined || isOverdue === false) lanes[at + i] = 0
     else refuse(`${prefix}candidates[${i}].features.isOverdue`, 'true or false', isOverdue)
-    if (taskAgeDays === undefined) words[age + i] = 0
-    else if (typeof taskAgeDays === 'number' && taskAgeDays - taskAgeDays === 0) words[age + i] = taskAgeDays
+    // The difference is NaN for NaN and for both infinities.
+    if (taskAgeDays === undefined) lanes[age + i] = 0
+    else if (typeof taskAgeDays === 'number' && taskAgeDays - taskAgeDays === 0) lanes[age + i] = taskAgeDays
     else refuse(`${prefix}candidates[${i}].features.taskAgeDays`, 'a finite number', taskAgeDays)
-    if (level === undefined) words[priority + i] = 1
-    else if (level === 1 || level === 2 || level === 3 || level === 4) words[priority + i] = level
-    else refuse(`${prefix}candidates[${i}].features.priority`, '1, 2, 3 or 4', level)
+    if (urgency === undefined) lanes[priority + i] = 1
+    else if (urgency === 1 || urgency === 2 || urgency === 3 || urgency === 4) lanes[priority + i] = urgency
+    else refuse(`${prefix}candidates[${i}].features.priority`, '1, 2, 3 or 4', urgency)
   }
   return end
 }
@@ -311,8 +318,8 @@ export function packSet(candidates: readonly Candidate[]): readonly string[] {
     if (!Array.isArray(candidates)) refuse('candidates', 'an array', candidates)
     const n = candidates.length
     packed.end = packCandidates(candidates, n, FIRST + REQUEST_WORDS, ids, '')
-    block[FIRST + CANDIDATES] = n
-    block[FIRST + SET] = 0
+    halves[2 * FIRST + CANDIDATES] = n
+    halves[2 * FIRST + SET] = 0
     return ids.slice(0, n)
   } finally {
     busy = false
@@ -324,29 +331,25 @@ export function packReward(request: RewardRequest, active: number): void {
   busy = true
   try {
     if (!isObject(request)) refuse('request', 'an object', request)
-    const { userId, tipId, reward, features, dayOfWeek, profileFeatures, policy: name } = request as RewardRequest
+    const { userId, tipId, reward, features, dayOfWeek, profileFeatures, policy } = request as RewardRequest
     checkId(tipId, 'tipId')
-    const policy = policyNumber(name, active, '')
+    let meta = policyNumber(policy, active, '')
     if (!isObject(features)) refuse('features', 'an object', features)
     const { isOverdue, taskAgeDays, priority, hourOfDay } = features as RewardRequest['features']
     if (isOverdue !== undefined && typeof isOverdue !== 'boolean') refuse('features.isOverdue', 'true or false', isOverdue)
     if (priority !== undefined && priority !== 1 && priority !== 2 && priority !== 3 && priority !== 4) {
       refuse('features.priority', '1, 2, 3 or 4', priority)
     }
-    const hourShown = hour(hourOfDay, '', 'features.hourOfDay')
-    const dayShown = day(dayOfWeek, '', 'dayOfWeek')
+    meta |= (hour(hourOfDay, '', 'features.hourOfDay') << HOUR) | (day(dayOfWeek, '', 'dayOfWeek') << DAY)
+    meta |= (isOverdue === true ? OVERDUE : 0) | ((priority ?? 1) << PRIORITY)
     const age = taskAgeDays === undefined ? 0 : finite(taskAgeDays, 'features.taskAgeDays')
     const earned = finite(reward, 'reward')
-    packProfile(profileFeatures, FIRST, '')
-    block[FIRST + HOUR] = hourShown
-    block[FIRST + DAY] = dayShown
-    block[FIRST + OVERDUE] = isOverdue === true ? 1 : 0
-    block[FIRST + AGE] = age
-    block[FIRST + PRIORITY] = priority ?? 1
-    block[FIRST + REWARD] = earned
-    // Last, when no code of the caller's runs any more.
+    if (profileFeatures !== undefined && profileFeatures !== null) meta |= packProfile(profileFeatures, FIRST, '')
+    // From here on no code of the caller's runs.
+    words[FIRST + AGE] = age
+    words[FIRST + REWARD] = earned
     packed.userId = userId
-    packed.policy = policy
+    packed.meta = meta
     packed.set = undefined
     packed.end = FIRST + REQUEST_WORDS
   } finally {
@@ -354,9 +357,10 @@ export function packReward(request: RewardRequest, active: number): void {
   }
 }
 
-export function setUser(at: number, user: number, policy: number): void {
-  block[at + USER] = user
-  block[at + POLICY] = policy
+/** Completes the request at word `at`. */
+export function setUser(at: number, user: number, meta: number): void {
+  halves[2 * at + USER] = user
+  halves[2 * at + META] = meta
 }
 
 /** The ids of what is packed, in order. */
@@ -366,31 +370,30 @@ export function packedIds(): readonly string[] {
 
 /** The next calls are about a batch: `count` requests, of which the first starts at word `start` and is number `number`. */
 export function setBatch(count: number, start: number, number: number): void {
-  block[BATCH] = 1
-  block[COUNT] = count
-  block[START] = start
-  block[NUMBER] = number
+  halves[BATCH] = count
+  halves[START] = start
+  halves[NUMBER] = number
 }
 
 /** The next calls are about one request again. */
 export function unsetBatch(): void {
-  rested(block)
+  halves[BATCH] = 0
 }
 
-/** Which request of the call was refused. */
+/** How many requests of a batch came before the refused one. */
 export function failedRequest(): number {
-  return block[FAILED]
+  return halves[FAILED]
 }
 
 /** What was chosen for the request at word `at`, whose candidates are called `tipIds`. */
-export function answer(at: number, policy: number, tipIds: readonly string[]): ScoreResult {
-  const index = block[at + INDEX]
+export function answer(at: number, meta: number, tipIds: readonly string[]): ScoreResult {
+  const index = halves[2 * at + INDEX]
   return {
     tipId: tipIds[index],
-    score: block[at + SCORE],
-    policy: POLICIES[policy],
+    score: words[at + SCORE],
+    policy: POLICIES[meta & 3],
     index,
-    exploring: block[at + EXPLORING] !== 0,
-    propensity: block[at + PROPENSITY],
+    exploring: halves[2 * at + EXPLORING] !== 0,
+    propensity: words[at + PROPENSITY],
   }
 }

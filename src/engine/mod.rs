@@ -56,12 +56,12 @@ impl Engine {
     }
 
     /// Chooses a candidate, counts the pull and adds it to the history. `tip_id` says, once, what the candidate at a place is
-    /// called; it runs under the user's lock.
+    /// called, in UTF-8; it runs under the user's lock.
     ///
     /// # Errors
     /// [`Refused::Retired`] when the user must be looked up again; `ERR_STATE_CORRUPT`.
     #[inline]
-    pub fn score<Id: AsRef<str>>(
+    pub fn score<Id: AsRef<[u8]>>(
         &self,
         user: &Arc<User>,
         call: &ScoreCall<'_>,

@@ -37,24 +37,29 @@ impl Default for TaskFeatures {
 }
 
 impl TaskFeatures {
+    /// What each feature is divided by after [`TaskFeatures::age`] and [`TaskFeatures::level`]: days to a share of 30, levels
+    /// 0–3 to 0–1. Scoring divides the weights by it instead, once for all candidates.
+    pub const SCALE: [f64; 3] = [1.0, 30.0, 3.0];
+
     /// `is_overdue`, `task_age` and `priority`, each in [0, 1].
     #[must_use]
     pub fn features(&self) -> [f64; 3] {
-        [f64::from(u8::from(self.is_overdue)), Self::age(self.task_age_days), Self::priority(f64::from(self.priority))]
+        let unscaled = [f64::from(u8::from(self.is_overdue)), Self::age(self.task_age_days), Self::level(f64::from(self.priority))];
+        std::array::from_fn(|k| unscaled[k] / Self::SCALE[k])
     }
 
-    /// Days as a share of 30.
+    /// Days, clipped at both ends.
     #[inline]
     #[must_use]
     pub fn age(days: f64) -> f64 {
-        days.clamp(0.0, 30.0) / 30.0
+        days.clamp(0.0, Self::SCALE[1])
     }
 
-    /// Priority 1–4 as 0–1.
+    /// Priority 1–4 as a level from 0.
     #[inline]
     #[must_use]
-    pub fn priority(priority: f64) -> f64 {
-        (priority - 1.0) / 3.0
+    pub fn level(priority: f64) -> f64 {
+        priority - 1.0
     }
 }
 
@@ -117,7 +122,8 @@ mod tests {
 
     #[test]
     fn ages_are_clipped_at_both_ends() {
-        assert_eq!([-5.0, 0.0, 15.0, 30.0, 400.0].map(TaskFeatures::age), [0.0, 0.0, 0.5, 1.0, 1.0]);
+        let age = |task_age_days| TaskFeatures { task_age_days, ..TaskFeatures::default() }.features()[1];
+        assert_eq!([-5.0, 0.0, 15.0, 30.0, 400.0].map(age), [0.0, 0.0, 0.5, 1.0, 1.0]);
     }
 
     #[test]

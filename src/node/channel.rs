@@ -1,7 +1,7 @@
 //! One thread's way to one engine: its numbered users, and the two calls that must be fast.
 
 use super::error::from_panic;
-use super::frame::{Control, Frame, Request, Status};
+use super::frame::{Batch, CONTROL_WORDS, Frame, Request, Status, answer};
 use crate::engine::{Engine, Refused, ScoreCall};
 use crate::error::{Error, ErrorKind, Result};
 use crate::policy::{Candidates, Scratch};
@@ -20,8 +20,8 @@ const TIP_ID_BYTES: usize = 3 * 512 + 1;
 
 /// What the candidates of a call are called.
 pub trait TipIds {
-    /// The id of candidate `index`, of request `request` in a batch, written to `buffer`.
-    fn read<'a>(&self, request: Option<usize>, index: usize, buffer: &'a mut [u8]) -> Result<&'a str>;
+    /// The id of candidate `index`, of request `request` in a batch, in UTF-8, written to `buffer`.
+    fn read<'a>(&self, request: Option<usize>, index: usize, buffer: &'a mut [u8]) -> Result<&'a [u8]>;
 }
 
 /// Lives on one thread.
@@ -60,22 +60,21 @@ impl Channel {
         self.error.take().unwrap_or_else(|| Error::new(ErrorKind::Internal, "no error"))
     }
 
-    /// Scores the requests in the frame.
+    /// Scores the request, or the batch of requests, in the frame.
     #[inline]
     pub fn score(&self, tip_ids: &impl TipIds) {
         self.call(|block| {
-            let control = Control::read(block);
-            if !control.batch {
-                let scored = Request::at(block, control.start).map_err(Refused::from);
-                return (0, scored.and_then(|request| self.score_one(&request, None, tip_ids)));
-            }
+            let Some(batch) = Batch::read(block) else {
+                let request = Request::at(block, CONTROL_WORDS).map_err(Refused::from);
+                return (0, request.and_then(|request| self.score_one(&request, None, tip_ids)));
+            };
             // A batch is carried out whole or not at all, so every user is looked at before the first one is changed. (One that
             // another thread erases in between is looked up again, and the batch goes on from there.)
-            let probed = each_request(block, control, |_, request| self.probe(request));
+            let probed = each_request(block, batch, |_, request| self.probe(request));
             if probed.1.is_err() {
                 return probed;
             }
-            each_request(block, control, |i, request| self.score_one(request, Some(control.first + i), tip_ids))
+            each_request(block, batch, |number, request| self.score_one(request, Some(number), tip_ids))
         });
     }
 
@@ -83,7 +82,7 @@ impl Channel {
     #[inline]
     pub fn reward(&self) {
         self.call(|block| {
-            let rewarded = Request::at(block, super::frame::CONTROL_WORDS).map_err(Refused::from).and_then(|request| {
+            let rewarded = Request::at(block, CONTROL_WORDS).map_err(Refused::from).and_then(|request| {
                 let users = self.users.borrow();
                 let user = users.get(request.user()).ok_or(Refused::Retired)?;
                 self.engine.reward(user, &request.reward()?)
@@ -94,7 +93,7 @@ impl Channel {
 
     /// Runs `call` and writes how it went; a panic is a failure like any other.
     #[inline]
-    fn call(&self, call: impl FnOnce(&[Cell<f64>]) -> (usize, Result<(), Refused>)) {
+    fn call(&self, call: impl FnOnce(&[Cell<f64>]) -> (u32, Result<(), Refused>)) {
         self.frame.with(|block| {
             let (failed, outcome) = catch_unwind(AssertUnwindSafe(|| call(block)))
                 .unwrap_or_else(|payload| (0, Err(Refused::Failed(from_panic(&*payload)))));
@@ -106,7 +105,7 @@ impl Channel {
                     Status::Failed
                 }
             };
-            Control::answer(block, status, failed);
+            answer(block, status, failed);
         });
     }
 
@@ -124,7 +123,7 @@ impl Channel {
         let (policy, moment, profile) = (request.policy()?, request.moment(), request.profile());
         let set = if request.set() == 0 { None } else { Some(self.frame.set(request.set())?) };
         let (lanes, normalised) = match &set {
-            Some(set) => (set.lanes(), Some(set.normalised())),
+            Some(set) => (set.lanes()?, Some(set.normalised())),
             None => (request.lanes()?, None),
         };
         let call = ScoreCall { policy, moment, profile, lanes, normalised };
@@ -138,18 +137,18 @@ impl Channel {
     }
 }
 
-/// Runs `each` on the requests of a call; stops at the first refusal, and says which request that was.
+/// Runs `each` on the requests of a batch; stops at the first refusal, and says how many came before it.
 #[inline]
 fn each_request(
     block: &[Cell<f64>],
-    control: Control,
+    batch: Batch,
     each: impl Fn(usize, &Request<'_>) -> Result<(), Refused>,
-) -> (usize, Result<(), Refused>) {
-    let mut at = control.start;
-    for i in 0..control.count {
+) -> (u32, Result<(), Refused>) {
+    let mut at = batch.start;
+    for i in 0..batch.count {
         let done = Request::at(block, at).map_err(Refused::from).and_then(|request| {
             at += request.length();
-            each(i, &request)
+            each(batch.number + i as usize, &request)
         });
         if done.is_err() {
             return (i, done);

@@ -8,18 +8,18 @@
 use crate::engine::RewardCall;
 use crate::error::{Error, ErrorKind, Result};
 use crate::feature::{Moment, Profile, TaskFeatures};
-use crate::policy::{Choice, Lanes, NormalisedLanes, PolicyName};
+use crate::policy::{CHUNK, Candidates, Choice, Lanes, NormalisedLanes, PolicyName};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 /// Words before the first request.
-pub const CONTROL_WORDS: usize = 8;
+pub const CONTROL_WORDS: usize = 4;
 /// Words of a request before its lanes.
-pub const REQUEST_WORDS: usize = 16;
+pub const REQUEST_WORDS: usize = 12;
 /// How large a frame is before a call needs a larger one: 1,000 candidates.
 pub const FIRST_WORDS: usize = CONTROL_WORDS + REQUEST_WORDS + 3 * 1000;
 /// What both sides must agree on, in the order in which `lib/frame.ts` lists it.
-pub const LAYOUT: [u32; 2] = [CONTROL_WORDS as u32, REQUEST_WORDS as u32];
+pub const LAYOUT: [u32; 3] = [CONTROL_WORDS as u32, REQUEST_WORDS as u32, CHUNK as u32];
 
 /// How a call went; in the control words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,42 +33,39 @@ pub enum Status {
     Failed = 2,
 }
 
-// Control words: whether it is a batch, how many requests, at which word the first one starts and which of the batch it is; then
-// the outcome.
+// Whole numbers are 32 bits wide, two to a word. Control halves: how many requests a batch has (0: it is one request and no batch),
+// at which word its first request starts and which of the batch that is; then the outcome.
 const BATCH: usize = 0;
-const COUNT: usize = 1;
-const START: usize = 2;
-const NUMBER: usize = 3;
-const STATUS: usize = 4;
-const FAILED: usize = 5;
+const START: usize = 1;
+const NUMBER: usize = 2;
+const STATUS: usize = 3;
+const FAILED: usize = 4;
 
-// Words of a request.
+// Halves of a request.
 const USER: usize = 0;
-const POLICY: usize = 1;
-const HOUR: usize = 2;
-const DAY: usize = 3;
-const PROFILE: usize = 4; // five words; NaN is "not known"
-const CANDIDATES: usize = 9; // of a score
-const SET: usize = 10; // 0: the lanes follow
-const INDEX: usize = 11; // the answer
-const SCORE: usize = 12;
-const EXPLORING: usize = 13;
-const PROPENSITY: usize = 14;
-const OVERDUE: usize = 9; // of a reward
-const AGE: usize = 10;
-const PRIORITY: usize = 11;
-const REWARD: usize = 12;
+const META: usize = 1; // policy: 2 bits, hour: 5, day: 3, profile follows: 1, and of a reward overdue: 1, priority: 3
+const CANDIDATES: usize = 2;
+const SET: usize = 3; // 0: the lanes follow
+const INDEX: usize = 4; // the answer
+const EXPLORING: usize = 5;
+// Words of a request.
+const SCORE: usize = 3; // the answer
+const PROPENSITY: usize = 4;
+const AGE: usize = 3; // of a reward
+const REWARD: usize = 4;
+const PROFILE: usize = 5; // five words; NaN is "not known"
 
 /// Candidates packed once.
 #[derive(Debug)]
 pub struct PreparedSet {
     raw: Box<[Cell<f64>]>,
+    len: usize,
     normalised: NormalisedLanes,
 }
 
 impl PreparedSet {
-    pub fn lanes(&self) -> Lanes<'_> {
-        Lanes::new(&self.raw)
+    pub fn lanes(&self) -> Result<Lanes<'_>> {
+        Lanes::new(&self.raw, self.len).ok_or_else(|| broken("prepared set"))
     }
 
     pub const fn normalised(&self) -> &NormalisedLanes {
@@ -108,9 +105,9 @@ impl Frame {
     pub fn prepare(&self) -> Result<u32> {
         let set = self.with(|block| -> Result<PreparedSet> {
             let request = Request::at(block, CONTROL_WORDS)?;
-            let raw: Box<[Cell<f64>]> = request.lane_words()?.into();
-            let normalised = NormalisedLanes::new(&Lanes::new(&raw));
-            Ok(PreparedSet { raw, normalised })
+            let lanes = request.lanes()?;
+            let (len, normalised) = (lanes.len(), NormalisedLanes::new(&lanes));
+            Ok(PreparedSet { raw: request.behind[..Lanes::words(len)].into(), len, normalised })
         })?;
         let mut sets = self.sets.borrow_mut();
         let free = sets.iter().position(Option::is_none).unwrap_or(sets.len());
@@ -145,36 +142,45 @@ fn broken(what: &str) -> Error {
     Error::new(ErrorKind::Internal, format!("the frame holds no valid {what}"))
 }
 
+/// A half of a word: `lib/frame.ts` sees the block also as 32-bit numbers.
 #[inline]
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // lib/ wrote a whole number; the cast saturates anyway
-fn whole(cell: &Cell<f64>) -> usize {
-    cell.get() as usize
+#[allow(clippy::cast_possible_truncation)] // takes the half that is meant
+fn half(block: &[Cell<f64>], number: usize) -> u32 {
+    (block[number / 2].get().to_bits() >> (32 * (number % 2))) as u32
 }
 
-/// The control words of a call.
+#[inline]
+fn set_halves(cell: &Cell<f64>, low: u32, high: u32) {
+    cell.set(f64::from_bits(u64::from(low) | u64::from(high) << 32));
+}
+
+#[cfg(target_endian = "big")]
+compile_error!("JavaScript's 32-bit view of the frame has the low half of a word first");
+
+/// The control words of a call about a batch.
 #[derive(Debug, Clone, Copy)]
-pub struct Control {
-    pub batch: bool,
-    pub count: usize,
+pub struct Batch {
+    pub count: u32,
     pub start: usize,
     /// Which of the batch the first request is.
-    pub first: usize,
+    pub number: usize,
 }
 
-impl Control {
+impl Batch {
+    /// `None` when the call is about one request.
     #[inline]
-    pub fn read(block: &[Cell<f64>]) -> Self {
-        let batch = block[BATCH].get() != 0.0;
-        Self { batch, count: whole(&block[COUNT]), start: whole(&block[START]), first: whole(&block[NUMBER]) }
+    pub fn read(block: &[Cell<f64>]) -> Option<Self> {
+        let count = half(block, BATCH);
+        (count > 0).then(|| Self { count, start: half(block, START) as usize, number: half(block, NUMBER) as usize })
     }
+}
 
-    /// Writes how the call went.
-    #[inline]
-    #[allow(clippy::cast_precision_loss)] // at most 10,000 requests
-    pub fn answer(block: &[Cell<f64>], status: Status, failed: usize) {
-        block[STATUS].set(f64::from(status as u8));
-        block[FAILED].set(failed as f64);
-    }
+/// Writes how the call went; `failed` is the request that was refused.
+#[inline]
+pub fn answer(block: &[Cell<f64>], status: Status, failed: u32) {
+    const { assert!(STATUS == 3 && FAILED == 4 && NUMBER == 2) }
+    set_halves(&block[1], half(block, NUMBER), status as u32);
+    set_halves(&block[2], failed, 0);
 }
 
 /// One request in the frame.
@@ -194,22 +200,27 @@ impl<'a> Request<'a> {
 
     #[inline]
     pub fn user(&self) -> usize {
-        whole(&self.words[USER])
+        half(self.words, USER) as usize
     }
 
     #[inline]
+    #[allow(clippy::cast_possible_truncation)] // takes the bits that are meant
     pub fn policy(&self) -> Result<PolicyName> {
-        u8::try_from(whole(&self.words[POLICY])).ok().and_then(PolicyName::from_number).ok_or_else(|| broken("policy"))
+        PolicyName::from_number(half(self.words, META) as u8 & 3).ok_or_else(|| broken("policy"))
     }
 
     #[inline]
-    #[allow(clippy::cast_possible_truncation)] // checked in lib/; reduced modulo 24 and 7 where used
+    #[allow(clippy::cast_possible_truncation)] // takes the bits that are meant
     pub fn moment(&self) -> Moment {
-        Moment { hour: whole(&self.words[HOUR]) as u8, day: whole(&self.words[DAY]) as u8 }
+        let meta = half(self.words, META);
+        Moment { hour: (meta >> 2) as u8 & 31, day: (meta >> 7) as u8 & 7 }
     }
 
     #[inline]
     pub fn profile(&self) -> Profile {
+        if half(self.words, META) & 1 << 10 == 0 {
+            return Profile::default();
+        }
         let known = |i: usize| Some(self.words[PROFILE + i].get()).filter(|v| !v.is_nan());
         Profile {
             completion_rate: known(0),
@@ -222,50 +233,45 @@ impl<'a> Request<'a> {
 
     /// 0 when the candidates follow in the frame.
     #[inline]
-    #[allow(clippy::cast_possible_truncation)] // a number that prepare() gave
     pub fn set(&self) -> u32 {
-        whole(&self.words[SET]) as u32
-    }
-
-    #[inline]
-    fn lane_words(&self) -> Result<&'a [Cell<f64>]> {
-        let n = whole(&self.words[CANDIDATES]);
-        self.behind.get(..3 * n).filter(|lanes| !lanes.is_empty()).ok_or_else(|| broken("candidates"))
+        half(self.words, SET)
     }
 
     #[inline]
     pub fn lanes(&self) -> Result<Lanes<'a>> {
-        self.lane_words().map(Lanes::new)
+        let lanes = Lanes::new(self.behind, half(self.words, CANDIDATES) as usize);
+        lanes.filter(|lanes| !lanes.is_empty()).ok_or_else(|| broken("candidates"))
     }
 
     /// How many words the request takes.
     #[inline]
     pub fn length(&self) -> usize {
-        REQUEST_WORDS + if self.set() == 0 { 3 * whole(&self.words[CANDIDATES]) } else { 0 }
+        REQUEST_WORDS + if self.set() == 0 { Lanes::words(half(self.words, CANDIDATES) as usize) } else { 0 }
     }
 
     /// Writes what was chosen.
     #[inline]
-    #[allow(clippy::cast_precision_loss)] // at most 100,000 candidates
+    #[allow(clippy::cast_possible_truncation)] // at most 100,000 candidates
     pub fn answer(&self, choice: &Choice) {
-        self.words[INDEX].set(choice.index as f64);
+        const { assert!(INDEX == 4 && EXPLORING == 5) }
+        set_halves(&self.words[2], choice.index as u32, u32::from(choice.exploring));
         self.words[SCORE].set(choice.score);
-        self.words[EXPLORING].set(f64::from(u8::from(choice.exploring)));
         self.words[PROPENSITY].set(choice.propensity);
     }
 
     /// The reward that stands here.
     #[inline]
-    #[allow(clippy::cast_possible_truncation)] // checked in lib/
+    #[allow(clippy::cast_possible_truncation)] // takes the bits that are meant
     pub fn reward(&self) -> Result<RewardCall> {
+        let meta = half(self.words, META);
         Ok(RewardCall {
             policy: self.policy()?,
             moment: self.moment(),
             profile: self.profile(),
             task: TaskFeatures {
-                is_overdue: self.words[OVERDUE].get() != 0.0,
+                is_overdue: meta & 1 << 11 != 0,
                 task_age_days: self.words[AGE].get(),
-                priority: whole(&self.words[PRIORITY]) as u8,
+                priority: (meta >> 12) as u8 & 7,
             },
             reward: self.words[REWARD].get(),
         })

@@ -93,16 +93,15 @@ struct JsTipIds {
 
 impl TipIds for JsTipIds {
     #[inline]
-    fn read<'a>(&self, request: Option<usize>, index: usize, buffer: &'a mut [u8]) -> crate::Result<&'a str> {
-        let failed = |_| Error::new(ErrorKind::Internal, "the chosen candidate has no id");
+    fn read<'a>(&self, request: Option<usize>, index: usize, buffer: &'a mut [u8]) -> crate::Result<&'a [u8]> {
         let list = request.map_or(Ok(self.list), |request| self.element(self.list, request))?;
         let id = self.element(list, index)?;
         let mut length = 0;
         // SAFETY: `env` and `id` are of the running call; Node-API writes at most `buffer.len()` bytes and sets `length`.
         let status =
             unsafe { sys::napi_get_value_string_utf8(self.env, id, buffer.as_mut_ptr().cast(), buffer.len(), &raw mut length) };
-        check_status!(status).map_err(failed)?;
-        std::str::from_utf8(&buffer[..length]).map_err(|_| failed(napi::Error::from_reason("")))
+        check_status!(status).map_err(|_| Error::new(ErrorKind::Internal, "the chosen candidate has no id"))?;
+        Ok(&buffer[..length])
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::folded::{Mean, Width};
 use super::kernel::Kernel;
-use super::lanes::Candidates;
+use super::lanes::{CHUNK, Candidates, Chunk};
 use super::ridge::Ridge;
 use crate::rng::Draw;
 
@@ -28,21 +28,22 @@ pub struct Choice {
 #[derive(Debug, Clone, Default)]
 pub struct Scratch {
     kernel: Kernel,
-    scores: Vec<f64>,
+    scores: Vec<Chunk>,
 }
 
 impl Scratch {
     #[inline]
-    fn scores(&mut self, n: usize) -> &mut [f64] {
-        if self.scores.len() < n {
-            self.scores.resize(n, 0.0);
+    fn scores(&mut self, candidates: usize) -> &mut [Chunk] {
+        let chunks = candidates.div_ceil(CHUNK);
+        if self.scores.len() < chunks {
+            self.scores.resize(chunks, [0.0; CHUNK]);
         }
-        &mut self.scores[..n]
+        &mut self.scores[..chunks]
     }
 
     /// Gives memory back that one large request left behind.
     pub fn shrink(&mut self, candidates: usize) {
-        if self.scores.capacity() > candidates {
+        if self.scores.capacity() > candidates.div_ceil(CHUNK) {
             self.scores = Vec::new();
         }
     }
@@ -60,7 +61,7 @@ pub fn choose_linucb<const D: usize, const P: usize>(
     let scores = scratch.scores(candidates.len());
     let (mean, width) = (Mean::fold(ridge.theta(), shared), Width::fold(ridge, shared));
     let index = kernel.upper_bounds(&mean, &width, ALPHA, candidates, scores);
-    Choice { index, score: scores[index], exploring: false, propensity: 1.0 }
+    Choice { index, score: scores.as_flattened()[index], exploring: false, propensity: 1.0 }
 }
 
 /// ε-greedy: with probability ε uniform, else argmax of θ·x. There is at least one candidate.
@@ -81,7 +82,7 @@ pub fn choose_egreedy<const D: usize, const P: usize>(
     #[allow(clippy::cast_precision_loss)] // at most 100,000 candidates
     let by_chance = EPSILON / n as f64;
     let propensity = if index == greedy { 1.0 - EPSILON + by_chance } else { by_chance };
-    Choice { index, score: scores[index], exploring, propensity }
+    Choice { index, score: scores.as_flattened()[index], exploring, propensity }
 }
 
 #[cfg(test)]
@@ -93,9 +94,14 @@ mod tests {
 
     fn lanes(tasks: &[TaskFeatures]) -> NormalisedLanes {
         let mut block: Vec<f64> = tasks.iter().map(|t| f64::from(u8::from(t.is_overdue))).collect();
+        let stride = tasks.len().next_multiple_of(CHUNK);
+        block.resize(stride, 0.0);
         block.extend(tasks.iter().map(|t| t.task_age_days));
+        block.resize(2 * stride, 0.0);
         block.extend(tasks.iter().map(|t| f64::from(t.priority)));
-        NormalisedLanes::new(&Lanes::new(std::cell::Cell::from_mut(&mut block[..]).as_slice_of_cells()))
+        block.resize(3 * stride, 0.0);
+        let lanes = Lanes::new(std::cell::Cell::from_mut(&mut block[..]).as_slice_of_cells(), tasks.len());
+        NormalisedLanes::new(&lanes.unwrap())
     }
 
     fn tasks(n: usize, chance: &Chance) -> Vec<TaskFeatures> {

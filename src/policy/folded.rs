@@ -1,10 +1,12 @@
 //! A request's constants folded into the few numbers that differ between candidates: with v = (is_overdue, task_age, priority)
-//! the mean θ·x is linear in v and the squared width xᵀA⁻¹x is quadratic, whatever d is.
+//! the mean θ·x is linear in v and the squared width xᵀA⁻¹x is quadratic, whatever d is. v is not yet divided by its scale: the
+//! weights are.
 
 use super::ridge::{Ridge, packed_index};
-use crate::feature::CANDIDATE_SPAN;
+use crate::feature::{CANDIDATE_SPAN, TaskFeatures};
 
 const FIRST: usize = CANDIDATE_SPAN.start;
+const SCALE: [f64; 3] = TaskFeatures::SCALE;
 
 /// θ·x = constant + Σ slopeₖ·vₖ.
 #[derive(Debug, Clone, Copy)]
@@ -19,7 +21,7 @@ impl Mean {
     #[must_use]
     pub fn fold<const D: usize>(theta: &[f64; D], shared: &[f64; D]) -> Self {
         let constant = theta.iter().zip(shared).map(|(t, x)| t * x).sum();
-        Self { constant, slope: std::array::from_fn(|k| theta[FIRST + k]) }
+        Self { constant, slope: std::array::from_fn(|k| theta[FIRST + k] / SCALE[k]) }
     }
 }
 
@@ -48,8 +50,10 @@ impl Width {
             }
         }
         for k in 0..3 {
-            width.square[k] = inverse(FIRST + k, FIRST + k);
-            width.cross[k] = 2.0 * inverse(FIRST + (k + 1) % 3, FIRST + (k + 2) % 3);
+            let (next, last) = ((k + 1) % 3, (k + 2) % 3);
+            width.slope[k] /= SCALE[k];
+            width.square[k] = inverse(FIRST + k, FIRST + k) / (SCALE[k] * SCALE[k]);
+            width.cross[k] = 2.0 * inverse(FIRST + next, FIRST + last) / (SCALE[next] * SCALE[last]);
         }
         width
     }

@@ -3,13 +3,8 @@
 //! them give the same scores to the last bit, on every machine.
 
 use super::folded::{Mean, Width};
-use super::lanes::Candidates;
+use super::lanes::{CHUNK, Candidates, Chunk};
 use pulp::{Arch, Simd, WithSimd};
-
-/// Below this many candidates the dispatch costs more than vectors save.
-const SMALL: usize = 8;
-/// How many scores are looked at together.
-const LANES: usize = 8;
 
 /// Scores candidates with the widest vectors that this machine has.
 #[derive(Debug, Clone, Copy, Default)]
@@ -18,25 +13,24 @@ pub struct Kernel {
 }
 
 impl Kernel {
-    /// `scores[i]` = mean of candidate i. Returns the first place with the highest score.
+    /// The mean of each candidate. Returns the first place with the highest score.
     #[inline]
-    pub fn means(self, mean: &Mean, candidates: &impl Candidates, scores: &mut [f64]) -> usize {
+    pub fn means(self, mean: &Mean, candidates: &impl Candidates, scores: &mut [Chunk]) -> usize {
         let mean = *mean;
         self.run(candidates, scores, move |[o, a, p]| mean.at(o, a, p))
     }
 
-    /// `scores[i]` = mean + α·√(width) of candidate i. Returns the first place with the highest score.
+    /// mean + α·√(width) of each candidate. Returns the first place with the highest score.
     #[inline]
-    pub fn upper_bounds(self, mean: &Mean, width: &Width, alpha: f64, candidates: &impl Candidates, scores: &mut [f64]) -> usize {
+    pub fn upper_bounds(self, mean: &Mean, width: &Width, alpha: f64, candidates: &impl Candidates, scores: &mut [Chunk]) -> usize {
         let (mean, width) = (*mean, *width);
         // Rounding can push a width that is zero in exact arithmetic a hair below it.
         self.run(candidates, scores, move |[o, a, p]| mean.at(o, a, p) + alpha * width.at(o, a, p).max(0.0).sqrt())
     }
 
     #[inline]
-    fn run(self, candidates: &impl Candidates, scores: &mut [f64], score: impl Fn([f64; 3]) -> f64) -> usize {
-        let run = Run { candidates, scores, score };
-        if run.scores.len() < SMALL { run.all() } else { self.arch.dispatch(run) }
+    fn run(self, candidates: &impl Candidates, scores: &mut [Chunk], score: impl Fn([f64; 3]) -> f64) -> usize {
+        self.arch.dispatch(Run { candidates, scores, score })
     }
 }
 
@@ -60,7 +54,7 @@ impl Width {
 
 struct Run<'a, C, F> {
     candidates: &'a C,
-    scores: &'a mut [f64],
+    scores: &'a mut [Chunk],
     score: F,
 }
 
@@ -69,28 +63,24 @@ impl<C: Candidates, F: Fn([f64; 3]) -> f64> WithSimd for Run<'_, C, F> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _simd: S) -> usize {
-        self.all()
-    }
-}
-
-impl<C: Candidates, F: Fn([f64; 3]) -> f64> Run<'_, C, F> {
-    #[inline(always)]
-    fn all(self) -> usize {
         let Self { candidates, scores, score } = self;
         candidates.score_each(scores, score);
+        let used = candidates.len() % CHUNK;
+        if let (1.., Some(last)) = (used, scores.last_mut()) {
+            *last = std::array::from_fn(|i| if i < used { last[i] } else { f64::NEG_INFINITY });
+        }
         let higher = |best: f64, score: f64| if score > best { score } else { best };
-        let (chunks, rest) = scores.as_chunks::<LANES>();
         // Running maxima side by side, so that they do not wait for each other.
-        let mut best = [f64::NEG_INFINITY; LANES];
-        for chunk in chunks {
+        let mut best = [f64::NEG_INFINITY; CHUNK];
+        for chunk in &*scores {
             for (best, &score) in best.iter_mut().zip(chunk) {
                 *best = higher(*best, score);
             }
         }
-        let best = best.iter().chain(rest).fold(f64::NEG_INFINITY, |best, &score| higher(best, score));
-        let whole = chunks.iter().position(|chunk| chunk.iter().fold(false, |found, &score| found | (score >= best)));
-        let from = whole.map_or(chunks.len() * LANES, |chunk| chunk * LANES);
-        from + scores[from..].iter().position(|&score| score >= best).unwrap_or(0)
+        let best = best.into_iter().fold(f64::NEG_INFINITY, higher);
+        let holds = |chunk: &Chunk| chunk.iter().fold(false, |found, &score| found | (score >= best));
+        let chunk = scores.iter().position(holds).unwrap_or(0);
+        chunk * CHUNK + scores[chunk].iter().position(|&score| score >= best).unwrap_or(0)
     }
 }
 
@@ -107,27 +97,32 @@ mod tests {
         let chance = Chance::seeded(3);
         let mut number = || chance.draw().below(1 << 20) as f64 / f64::from(1 << 20);
         for n in [1, 7, 8, 9, 64, 1001] {
-            let mut block: Vec<f64> = (0..3 * n).map(|_| number()).collect();
-            let lanes = [0, 1, 2].map(|k| block[k * n..][..n].to_vec());
+            let stride = n.next_multiple_of(CHUNK);
+            let mut block: Vec<f64> = (0..3 * stride).map(|_| number()).collect();
+            // What the padding holds must not matter.
+            for lane in 0..3 {
+                block[lane * stride + n..(lane + 1) * stride].fill(f64::MAX);
+            }
+            let lanes = [0, 1, 2].map(|k| block[k * stride..][..n].to_vec());
             let mut three = || [number(), number(), number()];
             let mean = Mean { constant: 0.1, slope: three() };
             let width = Width { constant: 0.3, slope: three(), square: three(), cross: three() };
             let plain: Vec<f64> = (0..n)
                 .map(|i| {
                     let (o, a) = (lanes[0][i], TaskFeatures::age(lanes[1][i]));
-                    let p = TaskFeatures::priority(lanes[2][i]);
+                    let p = TaskFeatures::level(lanes[2][i]);
                     mean.at(o, a, p) + width.at(o, a, p).max(0.0).sqrt()
                 })
                 .collect();
-            let mut scores = vec![0.0; n];
-            let raw = Lanes::new(Cell::from_mut(&mut block[..]).as_slice_of_cells());
             let first = plain.iter().position(|&s| s == plain.iter().copied().fold(f64::NEG_INFINITY, f64::max));
+            let raw = Lanes::new(Cell::from_mut(&mut block[..]).as_slice_of_cells(), n).unwrap();
+            let mut scores = vec![[0.0; CHUNK]; stride / CHUNK];
             let kernel = Kernel::default();
             assert_eq!(Some(kernel.upper_bounds(&mean, &width, 1.0, &raw, &mut scores)), first);
-            assert_eq!(scores, plain);
+            assert_eq!(scores.as_flattened()[..n], plain);
             let prepared = NormalisedLanes::new(&raw);
             assert_eq!(Some(kernel.upper_bounds(&mean, &width, 1.0, &prepared, &mut scores)), first);
-            assert_eq!(scores, plain);
+            assert_eq!(scores.as_flattened()[..n], plain);
         }
     }
 }

@@ -3,8 +3,15 @@
 use crate::feature::TaskFeatures;
 use std::cell::Cell;
 
-/// Candidates that can be scored: what comes out is `is_overdue`, `task_age` and `priority` as the policies weigh them, each in
-/// [0, 1].
+/// How many candidates are scored together. A lane is padded to a multiple of it, so that there is no remainder to treat apart;
+/// what the padding holds does not matter.
+pub const CHUNK: usize = 8;
+
+/// Eight candidates' numbers.
+pub type Chunk = [f64; CHUNK];
+
+/// Candidates that can be scored: what comes out is `is_overdue`, `task_age` and `priority` before they are divided by
+/// [`TaskFeatures::SCALE`].
 pub trait Candidates {
     /// How many.
     fn len(&self) -> usize;
@@ -14,29 +21,35 @@ pub trait Candidates {
         self.len() == 0
     }
 
-    /// `scores[i]` = `score` of candidate i, for each i below the number of candidates. Always inlined, so that it becomes vector
-    /// code of the instruction set that its caller was compiled for.
-    fn score_each(&self, scores: &mut [f64], score: impl Fn([f64; 3]) -> f64);
+    /// Scores chunk after chunk. Always inlined, so that it becomes vector code of the instruction set that its caller was
+    /// compiled for. `scores` has as many chunks as the lanes.
+    fn score_each(&self, scores: &mut [Chunk], score: impl Fn([f64; 3]) -> f64);
 }
 
-/// Raw candidate features, as the caller gave them: 0 or 1, days, and 1 to 4. The three have the same length. Cells, because
-/// JavaScript writes them in place; `Cell::from_mut(block).as_slice_of_cells()` makes them of any block of numbers.
+/// Raw candidate features, as the caller gave them: 0 or 1, days, and 1 to 4. Cells, because JavaScript writes them in place;
+/// `Cell::from_mut(block).as_slice_of_cells()` makes them of any block of numbers.
 #[derive(Debug, Clone, Copy)]
 pub struct Lanes<'a> {
-    overdue: &'a [Cell<f64>],
-    age: &'a [Cell<f64>],
-    priority: &'a [Cell<f64>],
+    lanes: [&'a [[Cell<f64>; CHUNK]]; 3],
+    len: usize,
 }
 
 impl<'a> Lanes<'a> {
-    /// Splits `block`, three lanes one after another; what is left over (length not a multiple of 3) is ignored.
+    /// How many numbers the lanes of `len` candidates take.
     #[inline]
     #[must_use]
-    pub fn new(block: &'a [Cell<f64>]) -> Self {
-        let n = block.len() / 3;
-        let (overdue, rest) = block.split_at(n);
-        let (age, rest) = rest.split_at(n);
-        Self { overdue, age, priority: &rest[..n] }
+    pub const fn words(len: usize) -> usize {
+        3 * len.next_multiple_of(CHUNK)
+    }
+
+    /// The lanes of `len` candidates, one after another, each padded to whole chunks; `None` when `block` is too short.
+    #[inline]
+    #[must_use]
+    pub fn new(block: &'a [Cell<f64>], len: usize) -> Option<Self> {
+        let chunks = block.get(..Self::words(len))?.as_chunks::<CHUNK>().0;
+        let (overdue, rest) = chunks.split_at(chunks.len() / 3);
+        let (age, priority) = rest.split_at(overdue.len());
+        Some(Self { lanes: [overdue, age, priority], len })
     }
 
     /// One candidate as it was given.
@@ -44,55 +57,59 @@ impl<'a> Lanes<'a> {
     #[must_use]
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // checked to be 1 to 4; the cast saturates anyway
     pub fn task(&self, index: usize) -> TaskFeatures {
-        TaskFeatures {
-            is_overdue: self.overdue[index].get() != 0.0,
-            task_age_days: self.age[index].get(),
-            priority: self.priority[index].get() as u8,
-        }
+        let [overdue, age, priority] = self.lanes.map(|lane| lane[index / CHUNK][index % CHUNK].get());
+        TaskFeatures { is_overdue: overdue != 0.0, task_age_days: age, priority: priority as u8 }
     }
 }
 
 impl Candidates for Lanes<'_> {
     #[inline]
     fn len(&self) -> usize {
-        self.overdue.len()
+        self.len
     }
 
     #[inline(always)]
-    fn score_each(&self, scores: &mut [f64], score: impl Fn([f64; 3]) -> f64) {
-        for (((to, overdue), age), priority) in scores.iter_mut().zip(self.overdue).zip(self.age).zip(self.priority) {
-            *to = score([overdue.get(), TaskFeatures::age(age.get()), TaskFeatures::priority(priority.get())]);
+    fn score_each(&self, scores: &mut [Chunk], score: impl Fn([f64; 3]) -> f64) {
+        let [overdue, age, priority] = self.lanes;
+        for (((to, overdue), age), priority) in scores.iter_mut().zip(overdue).zip(age).zip(priority) {
+            *to = std::array::from_fn(|i| {
+                score([overdue[i].get(), TaskFeatures::age(age[i].get()), TaskFeatures::level(priority[i].get())])
+            });
         }
     }
 }
 
-/// Candidates whose features were normalised once, for requests that come again.
+/// Candidates whose features were clipped once, for requests that come again.
 #[derive(Debug, Clone)]
 pub struct NormalisedLanes {
-    lanes: [Box<[f64]>; 3],
+    lanes: [Box<[Chunk]>; 3],
+    len: usize,
 }
 
 impl NormalisedLanes {
-    /// Normalises `lanes`.
+    /// Clips the features of `lanes`.
     #[must_use]
     pub fn new(lanes: &Lanes<'_>) -> Self {
-        let each = |lane: &[Cell<f64>], normalise: fn(f64) -> f64| lane.iter().map(|v| normalise(v.get())).collect();
-        let (age, priority) = (each(lanes.age, TaskFeatures::age), each(lanes.priority, TaskFeatures::priority));
-        Self { lanes: [each(lanes.overdue, |v| v), age, priority] }
+        let each = |lane: &[[Cell<f64>; CHUNK]], clip: fn(f64) -> f64| {
+            lane.iter().map(|chunk| std::array::from_fn(|i| clip(chunk[i].get()))).collect()
+        };
+        let [overdue, age, priority] = lanes.lanes;
+        let lanes_of = [each(overdue, |v| v), each(age, TaskFeatures::age), each(priority, TaskFeatures::level)];
+        Self { lanes: lanes_of, len: lanes.len }
     }
 }
 
 impl Candidates for NormalisedLanes {
     #[inline]
     fn len(&self) -> usize {
-        self.lanes[0].len()
+        self.len
     }
 
     #[inline(always)]
-    fn score_each(&self, scores: &mut [f64], score: impl Fn([f64; 3]) -> f64) {
+    fn score_each(&self, scores: &mut [Chunk], score: impl Fn([f64; 3]) -> f64) {
         let [overdue, age, priority] = &self.lanes;
-        for (((to, &overdue), &age), &priority) in scores.iter_mut().zip(overdue).zip(age).zip(priority) {
-            *to = score([overdue, age, priority]);
+        for (((to, overdue), age), priority) in scores.iter_mut().zip(overdue).zip(age).zip(priority) {
+            *to = std::array::from_fn(|i| score([overdue[i], age[i], priority[i]]));
         }
     }
 }

@@ -12,6 +12,6 @@ mod ridge;
 pub use choice::{ALPHA, Choice, EPSILON, Scratch, choose_egreedy, choose_linucb};
 pub use folded::{Mean, Width};
 pub use kernel::Kernel;
-pub use lanes::{Candidates, Lanes, NormalisedLanes};
+pub use lanes::{CHUNK, Candidates, Lanes, NormalisedLanes};
 pub use name::PolicyName;
 pub use ridge::{MAX_SUM, Ridge, RidgeError, packed_index};

@@ -1,12 +1,15 @@
 //! The state file's format: `{"A": [[…], …], "b": […], "meta": {…}}`, one JSON object, A as its full rows. It is the format of
 //! the service that this engine replaced; `docs/state-files.md` describes it.
 
-use super::record::{Counters, Record};
+use super::record::{Counters, Extra, Record};
 use crate::clock::{format_seconds, parse_seconds};
+use crate::error::shown;
 use crate::policy::{PolicyName, packed_index};
-use serde::ser::{SerializeMap, SerializeSeq, Serializer};
+use serde::de::DeserializeOwned;
+use serde::ser::{Error as _, SerializeMap, SerializeSeq, Serializer};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::value::RawValue;
+use std::collections::BTreeMap;
 
 /// A parsed file with what it says of its owner.
 #[derive(Debug)]
@@ -25,7 +28,7 @@ struct Raw {
     a: Vec<Vec<f64>>,
     b: Vec<f64>,
     #[serde(default)]
-    meta: Map<String, Value>,
+    meta: BTreeMap<String, Box<RawValue>>,
 }
 
 /// Reads a state file of any policy; its dimension is b's length.
@@ -48,31 +51,32 @@ pub fn parse(bytes: &[u8]) -> Result<Parsed, String> {
             a.push(below);
         }
     }
-    let count = |meta: &mut Map<String, Value>, key: &str| match meta.remove(key) {
-        None => Ok(0),
-        Some(value) => value.as_u64().ok_or(format!("meta.{key} is {value}, not a count")),
-    };
     let counters = Counters {
         pulls: count(&mut meta, "pulls")?,
         explore_count: count(&mut meta, "explore_count")?,
         reward_count: count(&mut meta, "reward_count")?,
-        cumulative_reward: match meta.remove("cumulative_reward") {
-            None => 0.0,
-            Some(value) => value.as_f64().ok_or(format!("meta.cumulative_reward is {value}, not a number"))?,
-        },
-        last_updated: match meta.remove("last_updated") {
-            None | Some(Value::Null) => None,
-            Some(value) => Some(value.as_str().and_then(parse_seconds).ok_or(format!("meta.last_updated is {value}, not a time"))?),
-        },
+        cumulative_reward: known(&mut meta, "cumulative_reward", "a number")?.unwrap_or(0.0),
+        // Shown to people and nothing else: a time that cannot be read must not cost a user's learning.
+        last_updated: known::<String>(&mut meta, "last_updated", "a time").ok().flatten().and_then(|text| parse_seconds(&text)),
     };
-    let mut name = |key: &str| match meta.remove(key) {
-        None => Ok(None),
-        Some(Value::String(name)) => Ok(Some(name)),
-        Some(value) => Err(format!("meta.{key} is {value}, not a string")),
-    };
-    let (user_id, policy) = (name("user_id")?, name("policy")?);
-    let extra = (!meta.is_empty()).then(|| Box::new(meta));
+    let (user_id, policy) = (known(&mut meta, "user_id", "a string")?, known(&mut meta, "policy", "a string")?);
+    let extra: Extra = meta.into_iter().map(|(key, value)| (key, value.get().to_owned())).collect();
+    let extra = (!extra.is_empty()).then_some(extra);
     Ok(Parsed { record: Record { a, b, counters, extra }, user_id, policy })
+}
+
+/// Takes a value out of `meta`; missing and null are the same.
+fn known<T: DeserializeOwned>(meta: &mut BTreeMap<String, Box<RawValue>>, key: &str, what: &str) -> Result<Option<T>, String> {
+    let Some(value) = meta.remove(key) else { return Ok(None) };
+    serde_json::from_str(value.get()).map_err(|_| format!("meta.{key} is {}, not {what}", shown(value.get())))
+}
+
+/// Python has no unsigned integers, and people who edit files write 3.0.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // checked before the cast
+fn count(meta: &mut BTreeMap<String, Box<RawValue>>, key: &str) -> Result<u64, String> {
+    let number: f64 = known(meta, key, "a count")?.unwrap_or(0.0);
+    let whole = number.fract() == 0.0 && (0.0..=9e15).contains(&number);
+    if whole { Ok(number as u64) } else { Err(format!("meta.{key} is {number}, not a count")) }
 }
 
 /// The bytes of a state file, stamped with its owner.
@@ -130,7 +134,7 @@ impl Serialize for Meta<'_> {
         meta.serialize_entry("user_id", self.user_id)?;
         meta.serialize_entry("policy", self.policy.as_str())?;
         for (key, value) in self.record.extra.iter().flat_map(|extra| extra.iter()) {
-            meta.serialize_entry(key, value)?;
+            meta.serialize_entry(key, &RawValue::from_string(value.clone()).map_err(S::Error::custom)?)?;
         }
         meta.end()
     }
@@ -139,14 +143,12 @@ impl Serialize for Meta<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
-
     fn record() -> Record {
         Record {
             a: vec![1.1, 0.1 + 0.2, 2.0, 1e-300, -0.0, 5e22],
             b: vec![0.1, -3.0, f64::MIN_POSITIVE],
             counters: Counters { pulls: 7, explore_count: 2, reward_count: 3, cumulative_reward: -0.5, last_updated: Some(1) },
-            extra: Some(Box::new(Map::from_iter([("cohort".to_owned(), json!({"x": [1, null]}))]))),
+            extra: Some([("cohort".to_owned(), r#"{"x": [1, 123456789012345678901234567890]}"#.to_owned())].into()),
         }
     }
 
@@ -169,6 +171,14 @@ mod tests {
     }
 
     #[test]
+    fn what_people_may_have_written_is_taken() {
+        let text =
+            r#"{"A": [[1]], "b": [0], "meta": {"pulls": 3.0, "user_id": null, "last_updated": "2026-01-01T00:00:00+00:00"}}"#;
+        let parsed = parse(text.as_bytes()).unwrap();
+        assert_eq!((parsed.record.counters.pulls, parsed.user_id, parsed.record.counters.last_updated), (3, None, None));
+    }
+
+    #[test]
     fn damage_is_named() {
         for (text, part) in [
             ("", "EOF"),
@@ -177,7 +187,7 @@ mod tests {
             (r#"{"A": [[NaN]], "b": [0], "meta": {}}"#, "expected"),
             (r#"{"A": [[1e999]], "b": [0], "meta": {}}"#, "out of range"),
             (r#"{"A": [[1]], "b": [0], "meta": {"pulls": -1}}"#, "meta.pulls"),
-            (r#"{"A": [[1]], "b": [0], "meta": {"last_updated": "soon"}}"#, "meta.last_updated"),
+            (r#"{"A": [[1]], "b": [0], "meta": {"pulls": 0.5}}"#, "meta.pulls"),
             (r#"{"A": [[1]], "b": [0], "meta": {"user_id": 5}}"#, "meta.user_id"),
         ] {
             let problem = parse(text.as_bytes()).unwrap_err();

@@ -31,13 +31,14 @@ pub struct History {
 
 /// Bytes of an entry before its age.
 const FIXED: usize = 16;
+const INLINE_ID: usize = 40;
 const LONG_AGE: u8 = 0b1000_0000;
 /// Memory is asked for in steps of so many bytes, not doubled: users are many.
 const STEP: usize = 256;
 
 impl History {
-    /// Adds a pull, and forgets the oldest ones past `limit`.
-    pub fn push(&mut self, pull: &Pull, tip_id: &str, limit: u32) {
+    /// Adds a pull of a tip with this id (UTF-8), and forgets the oldest ones past `limit`.
+    pub fn push(&mut self, pull: &Pull, tip_id: &[u8], limit: u32) {
         if limit == 0 {
             return;
         }
@@ -56,24 +57,26 @@ impl History {
             flags |= LONG_AGE;
             &wide
         };
-        let id = tip_id.as_bytes();
-        let id = &id[..id.len().min(usize::from(u16::MAX))];
+        let id = &tip_id[..tip_id.len().min(usize::from(u16::MAX))];
         #[allow(clippy::cast_possible_truncation)] // cut above
         let length = id.len() as u16;
-        let mut head = [0; FIXED + 8];
-        head[0..2].copy_from_slice(&length.to_le_bytes());
-        head[2] = flags;
-        head[3] = pull.moment.hour | (pull.moment.day << 5);
-        head[4..8].copy_from_slice(&pull.seconds.to_le_bytes());
-        head[8..16].copy_from_slice(&pull.score.to_le_bytes());
-        head[FIXED..FIXED + age.len()].copy_from_slice(age);
-        let head = &head[..FIXED + age.len()];
-        let needed = head.len() + id.len();
+        let mut entry = [0; FIXED + 8 + INLINE_ID];
+        entry[0..2].copy_from_slice(&length.to_le_bytes());
+        entry[2] = flags;
+        entry[3] = pull.moment.hour | (pull.moment.day << 5);
+        entry[4..8].copy_from_slice(&pull.seconds.to_le_bytes());
+        entry[8..16].copy_from_slice(&pull.score.to_le_bytes());
+        entry[FIXED..FIXED + age.len()].copy_from_slice(age);
+        let head = FIXED + age.len();
+        let needed = head + id.len();
         if self.bytes.capacity() - self.bytes.len() < needed {
             self.bytes.reserve_exact(needed.next_multiple_of(STEP));
         }
-        self.bytes.extend(head);
-        self.bytes.extend(id);
+        // One copy for ids of ordinary length, two for longer ones.
+        let (inline, rest) = id.split_at(id.len().min(INLINE_ID));
+        entry[head..head + inline.len()].copy_from_slice(inline);
+        self.bytes.extend(&entry[..head + inline.len()]);
+        self.bytes.extend(rest);
         self.entries += 1;
     }
 
@@ -145,7 +148,7 @@ mod tests {
     fn what_goes_in_comes_out_and_the_oldest_leaves() {
         let mut history = History::default();
         for i in 0..1000 {
-            history.push(&pull(i), &format!("tip-{i}-ü"), 100);
+            history.push(&pull(i), format!("tip-{i}-ü").as_bytes(), 100);
         }
         let expected: Vec<_> = (900..1000).map(|i| (pull(i), format!("tip-{i}-ü"))).collect();
         assert_eq!(history.list(), expected);
@@ -156,7 +159,7 @@ mod tests {
     #[test]
     fn a_limit_of_zero_keeps_nothing() {
         let mut history = History::default();
-        history.push(&pull(1), "tip", 0);
+        history.push(&pull(1), b"tip", 0);
         assert!(history.list().is_empty());
     }
 
@@ -164,7 +167,7 @@ mod tests {
     fn a_hundred_entries_take_few_bytes() {
         let mut history = History::default();
         for i in 0..500 {
-            history.push(&pull(i), &format!("{i:036}"), 100);
+            history.push(&pull(i), format!("{i:036}").as_bytes(), 100);
         }
         assert!(history.bytes.capacity() <= 100 * (22 + 36) + 2 * STEP, "{}", history.bytes.capacity());
     }

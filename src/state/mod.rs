@@ -22,7 +22,7 @@ pub use file::{parse, serialise};
 pub use file_name::{distinct_name, plain_name};
 pub use history::{History, Pull};
 pub use lock::DirectoryLock;
-pub use record::{Counters, Record};
+pub use record::{Counters, Extra, Record};
 pub use store::{Stamp, StateFiles, StateStore, StoreReport};
 pub use user::{PolicyState, User, UserState};
 pub use users::Users;

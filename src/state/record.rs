@@ -1,7 +1,5 @@
 //! What is kept of one user under one policy, independent of how it is stored.
 
-use serde_json::{Map, Value};
-
 /// What is counted beside A and b.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Counters {
@@ -26,6 +24,9 @@ pub struct Record {
     pub b: Vec<f64>,
     /// The counts.
     pub counters: Counters,
-    /// What somebody else wrote into the file's `meta`; kept as it is.
-    pub extra: Option<Box<Map<String, Value>>>,
+    /// What somebody else wrote into the file's `meta`, key and JSON text; kept to the letter.
+    pub extra: Option<Extra>,
 }
+
+/// Keys and the JSON text of their values.
+pub type Extra = Box<[(String, String)]>;

@@ -1,12 +1,11 @@
 //! One user in memory: an estimator and counters per policy, and the history.
 
 use super::history::{History, Pull};
-use super::record::{Counters, Record};
+use super::record::{Counters, Extra, Record};
 use super::store::{Stamp, StateStore};
 use crate::error::{Error, ErrorKind, Result};
 use crate::policy::{PolicyName, Ridge};
 use parking_lot::Mutex;
-use serde_json::{Map, Value};
 
 /// One user under one policy.
 #[derive(Debug, Default)]
@@ -15,7 +14,7 @@ pub struct PolicyState<const D: usize, const P: usize> {
     pub ridge: Ridge<D, P>,
     /// What was counted.
     pub counters: Counters,
-    extra: Option<Box<Map<String, Value>>>,
+    extra: Option<Extra>,
 }
 
 impl<const D: usize, const P: usize> PolicyState<D, P> {
