@@ -1,1 +1,22 @@
-//! x
+//! The engine without Node: what it promises, tested from outside. One file a subject.
+
+// A test says what it expects by panicking, compares doubles bit for bit on purpose, and counts in whatever is at hand.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::float_cmp,
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss
+)]
+
+mod engine;
+mod estimator;
+mod files;
+mod history;
+mod policies;
+mod shared;
+mod state_file_fuzz;
+mod support;
+mod writer;
