@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" />
 // The public contract of @oo/bandits. Hand-written and committed: the implementation in lib/ takes its types from here,
 // and `npm run check:types` proves that what lib/ exports and what this file declares are the same.
 
@@ -123,7 +124,7 @@ export interface ProfileFeatures {
 
 /** Which user, which candidates, when. */
 export interface ScoreRequest {
-  /** 1 to 512 UTF-16 units, no lone surrogates, no NUL. */
+  /** 1 to 512 UTF-16 units, no lone surrogates. */
   userId: string
   /** 1 to 100,000 candidates, or a set made by `prepare()`. */
   candidates: readonly Candidate[] | CandidateSet

@@ -269,17 +269,6 @@ test('an array where an object is due', () => changesNothing(() => {
   for (const path of ['features', 'profileFeatures']) assertRefuses(() => bandits.reward(withAt(rewardRequest(), path, [])), INVALID, path)
 }))
 
-test('a NUL in a user id', () => changesNothing(async () => {
-  const userId = 'a\0b'
-  assertRefuses(() => bandits.score({ ...scoreRequest(), userId }), INVALID, 'userId')
-  assertRefuses(() => bandits.scoreMany([{ ...scoreRequest(), userId }]), INVALID, 'requests[0].userId')
-  assertRefuses(() => bandits.reward({ ...rewardRequest(), userId }), INVALID, 'userId')
-  assertRefuses(() => bandits.stats(userId), INVALID, 'userId')
-  assertRefuses(() => bandits.features(userId), INVALID, 'userId')
-  assertRefuses(() => bandits.reset(userId), INVALID, 'userId')
-  await assertRejects(() => bandits.erase(userId), INVALID, 'userId')
-}))
-
 test('the constructors are not for callers', () => {
   for (const make of /** @type {any[]} */ ([Bandits, bandits.prepare([candidate]).constructor])) {
     assertRefuses(() => new make(), INVALID)

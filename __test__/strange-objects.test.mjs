@@ -93,12 +93,12 @@ describe('proxies', () => {
   test('whose traps throw', (t) => {
     const bandits = openEngine(t)
     const error = new Error('from the trap')
-    const broken = () => new Proxy(/** @type {any} */ ([{ id: 'a' }]), { get: () => { throw error }, getPrototypeOf: () => { throw error } })
-    assertThrowsUnchanged(bandits, () => bandits.score(broken()), error)
+    const broken = (target = /** @type {any} */ ([{ id: 'a' }])) => new Proxy(target, { get: () => { throw error }, getPrototypeOf: () => { throw error } })
+    assertThrowsUnchanged(bandits, () => bandits.score(broken({})), error)
     assertThrowsUnchanged(bandits, () => bandits.score({ userId: 'u', candidates: broken() }), error)
     assertThrowsUnchanged(bandits, () => bandits.scoreMany(broken()), error)
     assertThrowsUnchanged(bandits, () => bandits.prepare(broken()), error)
-    assertThrowsUnchanged(bandits, () => bandits.reward(broken()), error)
+    assertThrowsUnchanged(bandits, () => bandits.reward(broken({})), error)
   })
 
   test('that were revoked', (t) => {

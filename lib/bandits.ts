@@ -19,12 +19,13 @@ import type {
 } from '../index'
 import type { NativeChannel, NativeEngine } from '../dist/addon'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { checkId, isObject, policyNumber } from './check'
+import { checkId, checkLength, isObject, policyNumber } from './check'
 import { BanditError, fromNative, native, refuse } from './error'
 import { closeAtExit, forgetAtExit } from './exit'
 import {
   answer,
   boundary,
+  carriedOut,
   cross,
   DONE,
   failedRequest,
@@ -76,9 +77,12 @@ export class Bandits implements Contract {
     this.#scoreFrame = this.#channel.scoreFunction()
     this.#rewardFrame = this.#channel.rewardFunction()
     this.#active = engine.activePolicy
-    closeAtExit(this, engine)
-    const warning = (JSON.parse(engine.health()) as Health).warnings[0]
-    if (warning !== undefined) process.emitWarning(warning, { type: 'BanditsWarning', code: 'OO_BANDITS_DEFAULT_STATE_DIR' })
+    closeAtExit(this, () => {
+      this.#closing ??= Promise.resolve()
+      return native(() => engine.closeNow())
+    })
+    const { stateDir, warnings } = JSON.parse(engine.health()) as Health
+    if (stateDir.source === 'default') process.emitWarning(warnings[0], { type: 'BanditsWarning', code: 'OO_BANDITS_DEFAULT_STATE_DIR' })
   }
 
   static open(options?: BanditsOptions): Bandits {
@@ -131,9 +135,10 @@ export class Bandits implements Contract {
     if (isBusy()) return nested(() => this.scoreMany(requests))
     this.#check()
     if (!Array.isArray(requests)) refuse('requests', 'an array', requests)
-    if (!(requests.length <= LARGEST_MANY)) refuse('requests', `an array of at most ${LARGEST_MANY} requests`, requests.length)
+    const n: unknown = requests.length
+    checkLength(n, LARGEST_MANY, 'requests', 'requests')
     const tipIds: (readonly string[])[] = []
-    const batch = packBatch(requests, this.#active, tipIds)
+    const batch = packBatch(requests, n, this.#active, tipIds)
     this.#check()
     const { end } = packed
     const number = ({ at, userId, meta }: PackedRequest): void => setUser(at, this.#number(userId), meta)
@@ -145,9 +150,10 @@ export class Bandits implements Contract {
         setBatch(batch.length - next, batch[next].at, next)
         const outcome = cross(this.#scoreFrame, end, tipIds)
         if (outcome === DONE) break
-        next += failedRequest()
-        this.#done(outcome, batch[next].userId)
-        number(batch[next])
+        const refused = batch[next + failedRequest()]
+        this.#done(outcome, refused.userId)
+        number(refused)
+        next += carriedOut()
       }
       return batch.map(({ at, meta }, i) => answer(at, meta, tipIds[i]))
     } finally {
@@ -232,8 +238,7 @@ export class Bandits implements Contract {
   }
 
   close(): Promise<void> {
-    this.#closing ??= this.#engine.close().catch(rethrow)
-    forgetAtExit(this)
+    this.#closing ??= this.#close()
     return this.#closing
   }
 
@@ -243,6 +248,19 @@ export class Bandits implements Contract {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
+  }
+
+  async #close(): Promise<void> {
+    this.#channel.forgetUsers()
+    this.#numbers.clear()
+    this.#lastUser = NOBODY
+    try {
+      await this.#engine.close()
+    } catch (error) {
+      throw fromNative(error)
+    } finally {
+      forgetAtExit(this)
+    }
   }
 
   #check(): void {

@@ -6,6 +6,7 @@ const secret = Symbol('made by prepare()')
 /** Frees the native side of sets that nobody holds any more. Installed by `prepare.ts`. */
 let collected: FinalizationRegistry<number>
 let numberOf: (set: CandidateSet) => number
+let isSet: (value: object) => boolean
 
 export class CandidateSet {
   readonly #number: number
@@ -13,6 +14,7 @@ export class CandidateSet {
 
   static {
     numberOf = (set) => set.#number
+    isSet = (value) => #number in value
   }
 
   constructor(key?: unknown, number?: number, ids?: readonly string[]) {
@@ -25,6 +27,11 @@ export class CandidateSet {
   get length(): number {
     return this.ids.length
   }
+}
+
+/** Whether it was made by {@link makeSet}; a proxy or an heir of one was not. */
+export function isCandidateSet(value: unknown): value is CandidateSet {
+  return typeof value === 'object' && value !== null && isSet(value)
 }
 
 /** The number under which native code knows the set. */

@@ -16,8 +16,16 @@ export function checkId(value: unknown, path: string): asserts value is string {
   if (typeof value !== 'string' || value.length === 0 || value.length > LONGEST_ID || !value.isWellFormed()) refuse(path, ID, value)
 }
 
+/** The length of an array; a proxy's can be anything. */
+export function checkLength(length: unknown, most: number, path: string, of: string): asserts length is number {
+  if (typeof length !== 'number' || !Number.isInteger(length) || length < 0 || length > most) {
+    refuse(path, `an array of at most ${most} ${of}`, length)
+  }
+}
+
+/** An object that can hold named values, which an array is not meant to. */
 export function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 /** The number of a policy; `prefix` goes before the path in a message. */

@@ -1,17 +1,13 @@
 // Engines that are still open when the process (or worker) ends: what they have queued is written before it does. Not run when
 // the process is killed; then what the writer's thread has not yet written is lost, as docs/state-files.md says.
 
-import type { NativeEngine } from '../dist/addon'
-
-/** How long the end of the process may wait for the disk. */
-const PATIENCE_MS = 5000
-
 /** Holding the engines here also keeps an engine that nobody closes open until the end, as an open file would be. */
-const open = new Map<object, NativeEngine>()
+const open = new Map<object, () => void>()
 
-export function closeAtExit(owner: object, engine: NativeEngine): void {
+/** Has `close` called, which waits and throws what could not be written, when the process ends before {@link forgetAtExit}. */
+export function closeAtExit(owner: object, close: () => void): void {
   if (open.size === 0) process.once('exit', closeAll)
-  open.set(owner, engine)
+  open.set(owner, close)
 }
 
 export function forgetAtExit(owner: object): void {
@@ -20,8 +16,12 @@ export function forgetAtExit(owner: object): void {
 }
 
 function closeAll(): void {
-  for (const engine of open.values()) {
-    if (!engine.closeNow(PATIENCE_MS)) process.stderr.write(`@oo/bandits: state was not written within ${PATIENCE_MS} ms of the exit\n`)
+  for (const close of open.values()) {
+    try {
+      close()
+    } catch (error) {
+      process.stderr.write(`@oo/bandits: state was not written before the exit: ${(error as Error).message}\n`)
+    }
   }
   open.clear()
 }

@@ -5,8 +5,8 @@
 // `busy`; a call that comes in between packs into a block of its own, which takes the frame's place only for the native call.
 
 import { BanditError, refuse } from './error'
-import { checkId, day, finite, hour, ID, isObject, LONGEST_ID, POLICIES, policyNumber } from './check'
-import { CandidateSet, setNumber } from './candidate-set'
+import { checkId, checkLength, day, finite, hour, ID, isObject, LONGEST_ID, POLICIES, policyNumber } from './check'
+import { type CandidateSet, isCandidateSet, setNumber } from './candidate-set'
 import { addon } from './native'
 import type { Candidate, Context, ProfileFeatures, RewardRequest, ScoreRequest, ScoreResult } from '../index'
 
@@ -21,6 +21,7 @@ const START = 1
 const NUMBER = 2
 const STATUS = 3
 const FAILED = 4
+const CARRIED_OUT = 5
 
 // Halves of a request.
 const USER = 0
@@ -161,9 +162,15 @@ export const packed: { userId: string; meta: number; set: CandidateSet | undefin
   end: 0,
 }
 
+function begin(): void {
+  busy = true
+  // A nested call that needed a larger frame has replaced it under the call that it was nested in.
+  if (depth === 0 && block !== frame) use(frame)
+}
+
 /** Packs a request as the frame's only one; `active` is the number of the policy that is meant where none is named. */
 export function packScore(request: ScoreRequest, active: number): void {
-  busy = true
+  begin()
   try {
     packScoreAt(request, active, FIRST, ids, '')
   } finally {
@@ -180,11 +187,10 @@ export interface PackedRequest {
 }
 
 /** Packs a batch; `tipIds` takes the candidates' ids of each request. */
-export function packBatch(requests: readonly ScoreRequest[], active: number, tipIds: (readonly string[])[]): PackedRequest[] {
-  busy = true
+export function packBatch(requests: readonly ScoreRequest[], n: number, active: number, tipIds: (readonly string[])[]): PackedRequest[] {
+  begin()
   try {
     const batch: PackedRequest[] = []
-    const n = requests.length
     let at = FIRST
     let candidates = 0
     for (let i = 0; i < n; i++) {
@@ -195,7 +201,7 @@ export function packBatch(requests: readonly ScoreRequest[], active: number, tip
       batch.push({ at, userId, meta })
       tipIds.push(set === undefined ? names : set.ids)
       candidates += names.length
-      if (candidates > LARGEST_BATCH_CANDIDATES) refuse('requests', `of at most ${LARGEST_BATCH_CANDIDATES} candidates in all`, requests)
+      if (candidates > LARGEST_BATCH_CANDIDATES) refuse('requests', `of at most ${LARGEST_BATCH_CANDIDATES} candidates in all`, candidates)
       at = end
     }
     packed.end = at
@@ -215,7 +221,7 @@ function packScoreAt(request: ScoreRequest, active: number, at: number, names: s
   if (Array.isArray(candidates)) {
     n = candidates.length
     end = packCandidates(candidates as readonly Candidate[], n, end, names, prefix)
-  } else if (candidates instanceof CandidateSet) {
+  } else if (isCandidateSet(candidates)) {
     set = candidates
     n = set.length
     reserve(end, at)
@@ -265,8 +271,7 @@ function known(value: unknown, key: string, prefix: string): number {
 /** Packs candidates into three lanes from word `at`; returns the word after them. `n` is their number, read once. */
 function packCandidates(candidates: readonly Candidate[], n: number, at: number, names: string[], prefix: string): number {
   if (n === 0) throw new BanditError('ERR_NO_CANDIDATES', `${prefix}candidates: empty, there is nothing to choose from`)
-  // A proxy's length can be anything.
-  if (!(n <= LARGEST_CANDIDATES) || !Number.isInteger(n) || n < 0) refuse(`${prefix}candidates`, `an array of 1 to ${LARGEST_CANDIDATES} candidates`, n)
+  checkLength(n, LARGEST_CANDIDATES, `${prefix}candidates`, 'candidates')
   const stride = (n + CHUNK - 1) & -CHUNK
   const end = at + 3 * stride
   reserve(end, at)
@@ -277,8 +282,13 @@ function packCandidates(candidates: readonly Candidate[], n: number, at: number,
   for (let i = 0; i < n; i++) {
     const candidate = candidates[i]
     if (typeof candidate !== 'object' || candidate === null) refuse(`${prefix}candidates[${i}]`, 'an object', candidate)
-    const { id, content, source, sourceId, features, promptVersion } = candidate
-    if (typeof id !== 'string' || id.length === 0 || id.length > LONGEST_ID || !id.isWellFormed()) refuse(`${prefix}candidates[${i}].id`, ID, id)
+    // First what calls a function: what the compiler knows of an object's shape does not outlive a call.
+    const id = candidate.id
+    if (typeof id !== 'string' || !id.isWellFormed() || id.length === 0 || id.length > LONGEST_ID) {
+      if (Array.isArray(candidate)) refuse(`${prefix}candidates[${i}]`, 'an object', candidate)
+      refuse(`${prefix}candidates[${i}].id`, ID, id)
+    }
+    const { content, source, sourceId, features, promptVersion } = candidate
     if (content !== undefined && typeof content !== 'string') refuse(`${prefix}candidates[${i}].content`, 'a string', content)
     if (source !== undefined && typeof source !== 'string') refuse(`${prefix}candidates[${i}].source`, 'a string', source)
     if (sourceId !== undefined && sourceId !== null && typeof sourceId !== 'string') {
@@ -288,32 +298,40 @@ function packCandidates(candidates: readonly Candidate[], n: number, at: number,
       refuse(`${prefix}candidates[${i}].promptVersion`, 'a string', promptVersion)
     }
     names[i] = id
-    if (features === undefined) {
-      lanes[at + i] = 0
-      lanes[age + i] = 0
-      lanes[priority + i] = 1
-      continue
+    let overdue = 0
+    let days = 0
+    let urgency = 1
+    if (features !== undefined) {
+      if (typeof features !== 'object' || features === null) refuse(`${prefix}candidates[${i}].features`, 'an object', features)
+      const { isOverdue, taskAgeDays, priority: level } = features
+      if (isOverdue === true) overdue = 1
+      else if (isOverdue !== undefined && isOverdue !== false) refuse(`${prefix}candidates[${i}].features.isOverdue`, 'true or false', isOverdue)
+      if (taskAgeDays !== undefined) {
+        // The difference is NaN for NaN and for both infinities.
+        if (typeof taskAgeDays !== 'number' || taskAgeDays - taskAgeDays !== 0) {
+          refuse(`${prefix}candidates[${i}].features.taskAgeDays`, 'a finite number', taskAgeDays)
+        }
+        days = taskAgeDays
+      }
+      if (level !== undefined) {
+        if (typeof level !== 'number' || (level | 0) !== level || level < 1 || level > 4) {
+          refuse(`${prefix}candidates[${i}].features.priority`, '1, 2, 3 or 4', level)
+        }
+        urgency = level
+      } else if (isOverdue === undefined && taskAgeDays === undefined && Array.isArray(features)) {
+        refuse(`${prefix}candidates[${i}].features`, 'an object', features)
+      }
     }
-    if (typeof features !== 'object' || features === null) refuse(`${prefix}candidates[${i}].features`, 'an object', features)
-    const { isOverdue, taskAgeDays, priority: urgency } = features
-    // A store in each branch: values that meet in one store first would be boxed.
-    if (isOverdue === true) lanes[at + i] = 1
-    else if (isOverdue === undefined || isOverdue === false) lanes[at + i] = 0
-    else refuse(`${prefix}candidates[${i}].features.isOverdue`, 'true or false', isOverdue)
-    // The difference is NaN for NaN and for both infinities.
-    if (taskAgeDays === undefined) lanes[age + i] = 0
-    else if (typeof taskAgeDays === 'number' && taskAgeDays - taskAgeDays === 0) lanes[age + i] = taskAgeDays
-    else refuse(`${prefix}candidates[${i}].features.taskAgeDays`, 'a finite number', taskAgeDays)
-    if (urgency === undefined) lanes[priority + i] = 1
-    else if (urgency === 1 || urgency === 2 || urgency === 3 || urgency === 4) lanes[priority + i] = urgency
-    else refuse(`${prefix}candidates[${i}].features.priority`, '1, 2, 3 or 4', urgency)
+    lanes[at + i] = overdue
+    lanes[age + i] = days
+    lanes[priority + i] = urgency
   }
   return end
 }
 
 /** Packs the candidates of a set to be; returns their ids. */
 export function packSet(candidates: readonly Candidate[]): readonly string[] {
-  busy = true
+  begin()
   try {
     if (!Array.isArray(candidates)) refuse('candidates', 'an array', candidates)
     const n = candidates.length
@@ -328,7 +346,7 @@ export function packSet(candidates: readonly Candidate[]): readonly string[] {
 
 /** Packs a reward as the frame's first request. */
 export function packReward(request: RewardRequest, active: number): void {
-  busy = true
+  begin()
   try {
     if (!isObject(request)) refuse('request', 'an object', request)
     const { userId, tipId, reward, features, dayOfWeek, profileFeatures, policy } = request as RewardRequest
@@ -380,9 +398,14 @@ export function unsetBatch(): void {
   halves[BATCH] = 0
 }
 
-/** How many requests of a batch came before the refused one. */
+/** Which request of the call was refused, counted from the first one. */
 export function failedRequest(): number {
   return halves[FAILED]
+}
+
+/** How many requests of the call were carried out all the same. */
+export function carriedOut(): number {
+  return halves[CARRIED_OUT]
 }
 
 /** What was chosen for the request at word `at`, whose candidates are called `tipIds`. */

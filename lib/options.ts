@@ -1,20 +1,24 @@
-// Options on their way to src/settings.rs, which checks them. JSON has no NaN, functions or bigints: they cross as what they are
-// called, so that the error can say what was given.
+// Options on their way to src/settings.rs, which checks everything that JSON can carry. What JSON would change is refused here.
 
-import { refuse, shown } from './error'
+import { refuse } from './error'
 import { isObject } from './check'
 import { addon } from './native'
 
-function plain(_key: string, value: unknown): unknown {
-  if (typeof value === 'number' && !Number.isFinite(value)) return `the number ${value}`
-  if (typeof value === 'bigint' || typeof value === 'function' || typeof value === 'symbol') return shown(value)
-  return value
-}
-
 export function optionsJson(options: unknown): string {
   if (options === undefined) return '{}'
-  if (!isObject(options) || Array.isArray(options)) refuse('options', 'an object', options)
-  return JSON.stringify({ ...options }, plain)
+  if (!isObject(options)) refuse('options', 'an object', options)
+  const plain: [string, string | number][] = []
+  for (const [key, value] of Object.entries(options)) {
+    if (value === undefined || value === null) continue
+    if (!addon.optionNames().includes(key)) {
+      plain.push([key, 0])
+      continue
+    }
+    const ordinary = typeof value === 'string' ? value.isWellFormed() : typeof value === 'number' && Number.isFinite(value)
+    if (!ordinary) refuse(`options.${key}`, 'a well-formed string or a finite number', value)
+    plain.push([key, value as string | number])
+  }
+  return JSON.stringify(Object.fromEntries(plain))
 }
 
 /** The variables that settings are read from. */

@@ -80,6 +80,12 @@ impl Error {
         Self { kind: ErrorKind::StateIo, message: format!("{what}: {source}"), source: Some(source) }
     }
 
+    /// The same error for somebody else who has to be told.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        Self::new(self.kind, self.message.clone())
+    }
+
     /// What the caller can do about it.
     #[must_use]
     pub const fn kind(&self) -> ErrorKind {

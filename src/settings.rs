@@ -33,6 +33,8 @@ pub struct Settings {
     pub seed: Option<u64>,
     /// How many scored vectors are remembered per user.
     pub history_size: u32,
+    /// How that was found.
+    pub history_size_source: Source,
 }
 
 /// The old service's directory, for those that set nothing.
@@ -43,7 +45,9 @@ const LARGEST_SEED: u64 = (1 << 53) - 1;
 const LONGEST_PATH: usize = 4096;
 
 impl Settings {
-    /// The environment variables that [`Settings::check`] asks for.
+    /// The options that [`Settings::check`] takes.
+    pub const OPTIONS: [&str; 4] = ["stateDir", "activePolicy", "seed", "historySize"];
+    /// The environment variables that it asks for.
     pub const ENVIRONMENT: [&str; 2] = ["STATE_DIR", "ACTIVE_POLICY"];
 
     /// The settings for one directory, all else by default.
@@ -56,6 +60,7 @@ impl Settings {
             active_policy_source: Source::Default,
             seed: None,
             history_size: DEFAULT_HISTORY,
+            history_size_source: Source::Default,
         }
     }
 
@@ -65,9 +70,8 @@ impl Settings {
     /// # Errors
     /// `ERR_INVALID_ARGUMENT` or `ERR_UNKNOWN_POLICY`, naming the option or variable.
     pub fn check(options: &Map<String, Value>, environment: impl Fn(&str) -> Option<String>) -> Result<Self> {
-        const KNOWN: [&str; 4] = ["stateDir", "activePolicy", "seed", "historySize"];
-        if let Some(key) = options.keys().find(|key| !KNOWN.contains(&key.as_str())) {
-            return Err(Error::invalid("options", format_args!("no option {}; known: {}", shown(key), KNOWN.join(", "))));
+        if let Some(key) = options.keys().find(|key| !Self::OPTIONS.contains(&key.as_str())) {
+            return Err(Error::invalid("options", format_args!("no option {}; known: {}", shown(key), Self::OPTIONS.join(", "))));
         }
         let text = |key: &str, variable: &str| match options.get(key).filter(|v| !v.is_null()) {
             Some(Value::String(text)) => Ok(Some((text.clone(), Source::Option, format!("options.{key}")))),
@@ -99,6 +103,7 @@ impl Settings {
         settings.seed = whole("seed", LARGEST_SEED)?;
         if let Some(size) = whole("historySize", LARGEST_HISTORY)? {
             settings.history_size = u32::try_from(size).unwrap_or(DEFAULT_HISTORY);
+            settings.history_size_source = Source::Option;
         }
         Ok(settings)
     }

@@ -13,7 +13,7 @@ use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
 fn open(path: &Path) -> Result<Handle> {
-    open_shared(Settings::at(path))
+    open_shared(&Settings::at(path))
 }
 
 fn close(handle: &Handle) -> Result<()> {
@@ -51,17 +51,19 @@ fn openers_of_one_directory_share_an_engine_by_whatever_path() {
 fn a_second_opener_is_not_told_one_thing_and_given_another() {
     let dir = tempfile::tempdir().unwrap();
     let first = Settings { seed: Some(4), ..Settings::at(dir.path()) };
-    let handle = open_shared(first.clone()).unwrap();
+    let handle = open_shared(&first).unwrap();
     for (settings, option) in [
-        (Settings { active_policy: LinUcbV1, ..first.clone() }, "options.activePolicy"),
+        (Settings { active_policy: LinUcbV1, active_policy_source: Source::Environment, ..first.clone() }, "options.activePolicy"),
         (Settings { seed: Some(5), ..first.clone() }, "options.seed"),
-        (Settings { history_size: 7, ..first.clone() }, "options.historySize"),
+        (Settings { history_size: 7, history_size_source: Source::Option, ..first.clone() }, "options.historySize"),
     ] {
-        let error = open_shared(settings).unwrap_err();
+        let error = open_shared(&settings).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidArgument);
         assert!(error.message().starts_with(option), "{error}");
     }
-    let second = open_shared(Settings { seed: None, ..first }).unwrap();
+    // One that asks for nothing takes what there is.
+    let second = open_shared(&Settings { seed: None, active_policy: LinUcbV1, history_size: 7, ..first }).unwrap();
+    assert_eq!(second.engine().unwrap().settings().history_size, 100);
     close(&handle).unwrap();
     // The refused ones hold no share: this is the last.
     close(&second).unwrap();
@@ -82,7 +84,7 @@ fn a_default_directory_that_is_a_link_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     symlink(dir.path(), dir.path().join("link")).unwrap();
     let settings = Settings { state_dir_source: Source::Default, ..Settings::at(dir.path().join("link")) };
-    assert_eq!(open_shared(settings).unwrap_err().kind(), ErrorKind::StateIo);
+    assert_eq!(open_shared(&settings).unwrap_err().kind(), ErrorKind::StateIo);
 }
 
 #[test]
@@ -112,9 +114,9 @@ fn a_dropped_handle_releases_the_directory_and_a_patient_close_waits_for_it() {
     is_released(dir.path());
     let handle = open(dir.path()).unwrap();
     reward(handle.engine().unwrap(), "u", EGreedyV1, 1.0).unwrap();
-    assert!(handle.close_within(PATIENCE));
+    handle.close_within(PATIENCE).unwrap();
     DirectoryLock::acquire(&Directory::open(dir.path(), false).unwrap()).unwrap();
-    assert!(handle.close_within(PATIENCE), "it is closed already");
+    handle.close_within(PATIENCE).unwrap(); // closed already
     let handle = open(dir.path()).unwrap();
     assert_eq!(rewards(&handle), 2);
     close(&handle).unwrap();

@@ -50,17 +50,19 @@ fn finite() -> impl Strategy<Value = f64> {
     prop_oneof![any::<f64>().prop_filter("finite", |v| v.is_finite()), -2.0..2.0f64, Just(-0.0)]
 }
 
+/// A = I + Σ xxᵀ, as every file's.
 fn records() -> impl Strategy<Value = Record> {
     let text = values().prop_map(|value| value.to_string());
     let extra = prop::option::of(prop::collection::btree_map("[a-z~]{1,12}", text, 1..3));
-    // Counts past 2^53 are none that a file can hold.
-    let count = || 0..9_000_000_000_000_000u64;
-    let counters = (count(), count(), count(), finite(), prop::option::of(any::<u32>()));
-    (1usize..8, prop::collection::vec(finite(), 36), counters, extra).prop_map(|(d, numbers, counters, extra)| {
+    let counters = (any::<u64>(), any::<u64>(), any::<u64>(), finite(), prop::option::of(any::<u32>()));
+    let seen = prop::collection::vec(prop::collection::vec(-1.0..=1.0f64, 7), 0..4);
+    let b = prop::collection::vec(finite().prop_map(|v| v.clamp(-1e300, 1e300)), 7);
+    (1usize..8, seen, b, counters, extra).prop_map(|(d, seen, b, counters, extra)| {
         let (pulls, explore_count, reward_count, cumulative_reward, last_updated) = counters;
+        let entry = |i, j| seen.iter().fold(if i == j { 1.0 } else { -0.0 }, |sum, x| sum + x[i] * x[j]);
         Record {
-            a: numbers[..d * (d + 1) / 2].to_vec(),
-            b: numbers[28..28 + d].to_vec(),
+            a: (0..d).flat_map(|i| (0..=i).map(move |j| (i, j))).map(|(i, j)| entry(i, j)).collect(),
+            b: b[..d].to_vec(),
             counters: Counters { pulls, explore_count, reward_count, cumulative_reward, last_updated },
             extra: extra.map(|map| map.into_iter().collect::<Extra>()),
         }

@@ -168,10 +168,10 @@ impl StateStore for MemoryStore {
         Ok(())
     }
 
-    fn set_aside(&self, user_id: &str, policy: PolicyName, _: &mut Stamp) -> Result<String> {
+    fn set_aside(&self, user_id: &str, policy: PolicyName, _: &mut Stamp) -> Result<()> {
         self.decide(Call::SetAside, user_id)?;
         assert!(self.damaged.lock().remove(&(user_id.to_owned(), policy)), "set aside twice");
-        Ok("aside".to_owned())
+        Ok(())
     }
 
     fn erase(&self, user_id: &str, policy: PolicyName) -> Result<()> {
@@ -194,6 +194,8 @@ impl StateStore for MemoryStore {
         }
         Ok(())
     }
+
+    fn close(&self) {}
 
     fn report(&self) -> StoreReport {
         StoreReport::default()

@@ -203,6 +203,11 @@ impl Engine {
         self.writer.stop(done);
     }
 
+    /// After [`Engine::stop`]: lets go of what the store holds open, whoever still holds the engine.
+    fn release(&self) {
+        self.store.close();
+    }
+
     #[inline]
     #[allow(clippy::cast_possible_truncation)] // seconds fit 32 bits until 2106
     fn seconds(&self) -> u32 {
@@ -214,13 +219,12 @@ fn learn<const D: usize, const P: usize>(state: &mut PolicyState<D, P>, call: &R
     let RewardCall { moment, ref profile, ref task, reward, .. } = *call;
     let too_large = || Error::invalid("reward", format_args!("{reward} would take the user's sums past ±{MAX_SUM:e}"));
     let sum = state.counters.cumulative_reward + reward;
-    // The negation is what refuses NaN, too.
-    if !(sum.abs() <= MAX_SUM) {
+    if sum.is_nan() || sum.abs() > MAX_SUM {
         return Err(too_large());
     }
     state.ridge.update(&feature::vector(moment, profile, task), reward).map_err(|_| too_large())?;
     state.counters.cumulative_reward = sum;
-    state.counters.reward_count += 1;
+    state.counters.reward_count = state.counters.reward_count.saturating_add(1);
     state.counters.last_updated = Some(seconds);
     Ok(())
 }

@@ -151,7 +151,7 @@ pub struct WriterHealth {
 #[allow(missing_docs)] // documented where users read it: index.d.ts
 pub struct Nats {
     pub enabled: bool,
-    pub consumers: BTreeMap<String, ()>,
+    pub consumers: BTreeMap<String, String>,
 }
 
 impl Health {
@@ -192,6 +192,7 @@ impl Health {
     }
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref)] // as serde calls it
 fn name<S: Serializer>(policy: &PolicyName, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(policy.as_str())
 }

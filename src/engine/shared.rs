@@ -9,7 +9,6 @@ use crate::state::{Directory, DirectoryLock, Done, StateFiles};
 use parking_lot::{Condvar, Mutex};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 type Key = (u64, u64);
@@ -29,14 +28,31 @@ static RELEASED: Condvar = Condvar::new();
 pub struct Handle {
     engine: Arc<Engine>,
     key: Key,
-    closed: AtomicBool,
+    ending: Arc<Mutex<Ending>>,
+}
+
+/// How far a handle's end has come.
+enum Ending {
+    NotYet,
+    Waited(Vec<Done>),
+    Over(Result<()>),
+}
+
+impl std::fmt::Debug for Ending {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::NotYet => "NotYet",
+            Self::Waited(_) => "Waited",
+            Self::Over(_) => "Over",
+        })
+    }
 }
 
 /// Opens the directory of `settings`, or joins the engine that this process already has on it.
 ///
 /// # Errors
 /// `ERR_STATE_LOCKED`, `ERR_STATE_IO`; `ERR_INVALID_ARGUMENT` when the engine is open already and was told otherwise.
-pub fn open_shared(settings: Settings) -> Result<Handle> {
+pub fn open_shared(settings: &Settings) -> Result<Handle> {
     // A path that anybody can guess is not taken from anybody's hands.
     let strict = settings.state_dir_source == Source::Default;
     let directory = Arc::new(Directory::open(&settings.state_dir, strict)?);
@@ -48,29 +64,24 @@ pub fn open_shared(settings: Settings) -> Result<Handle> {
     }
     let open = guard.get_or_insert_default();
     if let Some(entry) = open.get_mut(&key) {
-        agree(entry.engine.settings(), &settings)?;
+        agree(entry.engine.settings(), settings)?;
         entry.handles += 1;
-        return Ok(Handle { engine: Arc::clone(&entry.engine), key, closed: AtomicBool::new(false) });
+        return Ok(Handle { engine: Arc::clone(&entry.engine), key, ending: Arc::new(Mutex::new(Ending::NotYet)) });
     }
     let lock = DirectoryLock::acquire(&directory)?;
-    let settings = Settings { state_dir: directory.path().to_owned(), ..settings };
+    let settings = Settings { state_dir: directory.path().to_owned(), ..settings.clone() };
     let engine = Arc::new(Engine::new(settings, Arc::new(StateFiles::new(directory)), Arc::new(SystemClock))?);
     open.insert(key, Entry { engine: Arc::clone(&engine), handles: 1, _lock: lock });
-    Ok(Handle { engine, key, closed: AtomicBool::new(false) })
+    Ok(Handle { engine, key, ending: Arc::new(Mutex::new(Ending::NotYet)) })
 }
 
-/// A second opener must not be told one thing and get another.
+/// A second opener that asks for something must not get something else; one that asks for nothing takes what there is.
 fn agree(running: &Settings, asked: &Settings) -> Result<()> {
-    let differs = if asked.active_policy != running.active_policy {
-        Some("activePolicy")
-    } else if asked.seed != running.seed && asked.seed.is_some() {
-        Some("seed")
-    } else if asked.history_size != running.history_size {
-        Some("historySize")
-    } else {
-        None
-    };
-    differs.map_or(Ok(()), |option| {
+    let other_policy = asked.active_policy_source != Source::Default && asked.active_policy != running.active_policy;
+    let other_seed = asked.seed.is_some() && asked.seed != running.seed;
+    let other_history = asked.history_size_source != Source::Default && asked.history_size != running.history_size;
+    let differs = [(other_policy, "activePolicy"), (other_seed, "seed"), (other_history, "historySize")];
+    differs.into_iter().find(|(differs, _)| *differs).map_or(Ok(()), |(_, option)| {
         let dir = running.state_dir.display();
         Err(Error::invalid(&format!("options.{option}"), format_args!("this process has an engine on {dir} with another {option}")))
     })
@@ -82,44 +93,69 @@ impl Handle {
     /// # Errors
     /// `ERR_CLOSED`.
     pub fn engine(&self) -> Result<&Arc<Engine>> {
-        if self.closed.load(Ordering::Relaxed) {
-            Err(Error::new(ErrorKind::Closed, "the engine was closed"))
-        } else {
+        if matches!(*self.ending.lock(), Ending::NotYet) {
             Ok(&self.engine)
+        } else {
+            Err(Error::new(ErrorKind::Closed, "the engine was closed"))
         }
     }
 
     /// Gives up this share; the last one stops the engine. `done` is called when everything is written and the directory is
-    /// released, or, with the reason, when it is released although something could not be written. Closing twice is harmless.
+    /// released, or, with the reason, when it is released although something could not be written. Closing twice is harmless:
+    /// both are told at the end.
     pub fn close(&self, done: Done) {
-        if self.closed.swap(true, Ordering::Relaxed) {
-            return done(Ok(()));
+        let mut ending = self.ending.lock();
+        match &mut *ending {
+            Ending::NotYet => *ending = Ending::Waited(vec![done]),
+            Ending::Waited(waiting) => return waiting.push(done),
+            Ending::Over(outcome) => {
+                let outcome = outcome.as_ref().map(|&()| ()).map_err(Error::again);
+                drop(ending);
+                return done(outcome);
+            }
         }
+        drop(ending);
+        let ending = Arc::clone(&self.ending);
+        let over = Box::new(move |result: Result<()>| {
+            let outcome = result.as_ref().map(|&()| ()).map_err(Error::again);
+            if let Ending::Waited(waiting) = std::mem::replace(&mut *ending.lock(), Ending::Over(outcome)) {
+                for done in waiting {
+                    done(result.as_ref().map(|&()| ()).map_err(Error::again));
+                }
+            }
+        });
+        // The writer is told while the map is locked, so that no other thread's last close can stop it in between.
         let mut guard = OPEN.lock();
-        let Some(entry) = guard.as_mut().and_then(|open| open.get_mut(&self.key)) else { return done(Ok(())) };
+        let Some(entry) = guard.as_mut().and_then(|open| open.get_mut(&self.key)) else { return over(Ok(())) };
         entry.handles -= 1;
         if entry.handles > 0 {
-            drop(guard);
-            return self.engine.flush(done);
+            return self.engine.flush(over);
         }
-        drop(guard);
-        let key = self.key;
+        let (key, engine) = (self.key, Arc::clone(&self.engine));
         self.engine.stop(Box::new(move |result| {
-            let entry = OPEN.lock().as_mut().and_then(|open| open.remove(&key));
-            drop(entry);
+            engine.release();
+            let mut open = OPEN.lock();
+            // The lock file goes while the map is locked: who opens next must find both or neither.
+            drop(open.as_mut().and_then(|open| open.remove(&key)));
+            drop(open);
             RELEASED.notify_all();
-            done(result);
+            over(result);
         }));
     }
 
-    /// [`Handle::close`], waiting for at most `patience`. False when it took longer: the process may be about to end.
-    pub fn close_within(&self, patience: Duration) -> bool {
+    /// [`Handle::close`], waiting for at most `patience`: for the end of the process.
+    ///
+    /// # Errors
+    /// What could not be written; `ERR_STATE_IO` when it took longer.
+    pub fn close_within(&self, patience: Duration) -> Result<()> {
         let (sender, receiver) = std::sync::mpsc::channel();
         self.close(Box::new(move |result| {
             // Nobody listens any more when it took too long.
             let _ = sender.send(result);
         }));
-        receiver.recv_timeout(patience).is_ok()
+        receiver.recv_timeout(patience).unwrap_or_else(|_| {
+            Err(Error::new(ErrorKind::StateIo, format!("the disk took longer than {} ms", patience.as_millis())))
+        })
     }
 }
 

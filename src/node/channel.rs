@@ -66,15 +66,17 @@ impl Channel {
         self.call(|block| {
             let Some(batch) = Batch::read(block) else {
                 let request = Request::at(block, CONTROL_WORDS).map_err(Refused::from);
-                return (0, request.and_then(|request| self.score_one(&request, None, tip_ids)));
+                return request.and_then(|request| self.score_one(&request, None, tip_ids)).map_err(Stopped::at_first);
             };
             // A batch is carried out whole or not at all, so every user is looked at before the first one is changed. (One that
             // another thread erases in between is looked up again, and the batch goes on from there.)
-            let probed = each_request(block, batch, |_, request| self.probe(request));
-            if probed.1.is_err() {
-                return probed;
-            }
+            each_request(block, batch, |_, request| self.probe(request)).map_err(|(failed, refused)| Stopped {
+                failed,
+                carried_out: 0,
+                refused,
+            })?;
             each_request(block, batch, |number, request| self.score_one(request, Some(number), tip_ids))
+                .map_err(|(failed, refused)| Stopped { failed, carried_out: failed, refused })
         });
     }
 
@@ -87,25 +89,26 @@ impl Channel {
                 let user = users.get(request.user()).ok_or(Refused::Retired)?;
                 self.engine.reward(user, &request.reward()?)
             });
-            (0, rewarded)
+            rewarded.map_err(Stopped::at_first)
         });
     }
 
     /// Runs `call` and writes how it went; a panic is a failure like any other.
     #[inline]
-    fn call(&self, call: impl FnOnce(&[Cell<f64>]) -> (u32, Result<(), Refused>)) {
+    fn call(&self, call: impl FnOnce(&[Cell<f64>]) -> Result<(), Stopped>) {
         self.frame.with(|block| {
-            let (failed, outcome) = catch_unwind(AssertUnwindSafe(|| call(block)))
-                .unwrap_or_else(|payload| (0, Err(Refused::Failed(from_panic(&*payload)))));
-            let status = match outcome {
-                Ok(()) => Status::Done,
-                Err(Refused::Retired) => Status::LookUpAgain,
-                Err(Refused::Failed(error)) => {
-                    self.error.replace(Some(error));
-                    Status::Failed
+            let outcome = catch_unwind(AssertUnwindSafe(|| call(block)))
+                .unwrap_or_else(|payload| Err(Stopped::at_first(Refused::Failed(from_panic(&*payload)))));
+            match outcome {
+                Ok(()) => answer(block, Status::Done, 0, 0),
+                Err(Stopped { failed, carried_out, refused: Refused::Retired }) => {
+                    answer(block, Status::LookUpAgain, failed, carried_out);
                 }
-            };
-            answer(block, status, failed);
+                Err(Stopped { failed, carried_out, refused: Refused::Failed(error) }) => {
+                    self.error.replace(Some(error));
+                    answer(block, Status::Failed, failed, carried_out);
+                }
+            }
         });
     }
 
@@ -137,22 +140,33 @@ impl Channel {
     }
 }
 
-/// Runs `each` on the requests of a batch; stops at the first refusal, and says how many came before it.
+/// Where a call stopped.
+struct Stopped {
+    failed: u32,
+    carried_out: u32,
+    refused: Refused,
+}
+
+impl Stopped {
+    fn at_first(refused: Refused) -> Self {
+        Self { failed: 0, carried_out: 0, refused }
+    }
+}
+
+/// Runs `each` on the requests of a batch; stops at the first refusal and says which request that was.
 #[inline]
 fn each_request(
     block: &[Cell<f64>],
     batch: Batch,
     each: impl Fn(usize, &Request<'_>) -> Result<(), Refused>,
-) -> (u32, Result<(), Refused>) {
+) -> Result<(), (u32, Refused)> {
     let mut at = batch.start;
     for i in 0..batch.count {
         let done = Request::at(block, at).map_err(Refused::from).and_then(|request| {
             at += request.length();
             each(batch.number + i as usize, &request)
         });
-        if done.is_err() {
-            return (i, done);
-        }
+        done.map_err(|refused| (i, refused))?;
     }
-    (0, Ok(()))
+    Ok(())
 }

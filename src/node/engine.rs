@@ -14,7 +14,9 @@ use napi::bindgen_prelude::{AsyncTask, Float64ArraySlice, Function, Object, Unkn
 use napi::{Env, Result, Task};
 use napi_derive::napi;
 use serde_json::{Map, Value};
+use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 fn checked<T>(result: crate::Result<T>) -> Result<T> {
@@ -42,23 +44,45 @@ pub fn environment_names() -> Vec<&'static str> {
     Settings::ENVIRONMENT.to_vec()
 }
 
+/// The options that there are.
+#[napi(catch_unwind)]
+pub fn option_names() -> Vec<&'static str> {
+    Settings::OPTIONS.to_vec()
+}
+
 /// One JavaScript environment's side of the boundary.
 #[napi]
 pub struct Boundary {
     frame: Rc<Frame>,
+    handles: Handles,
 }
+
+/// What this environment has opened.
+type Handles = Rc<RefCell<Vec<Weak<Handle>>>>;
+
+/// How long the end of an environment may wait for the disk.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 #[napi]
 impl Boundary {
     /// Made once an environment.
     #[napi(constructor, catch_unwind)]
-    #[allow(clippy::new_without_default)] // the constructor of a JavaScript class
-    pub fn new() -> Self {
-        Self { frame: Rc::new(Frame::new()) }
+    pub fn new(env: Env) -> Result<Self> {
+        let handles = Handles::default();
+        // A worker that is terminated, by the main thread's process.exit() say, runs no JavaScript any more: this is its only
+        // chance to have written what it has changed.
+        env.add_env_cleanup_hook(Rc::clone(&handles), |handles| {
+            for handle in handles.take().iter().filter_map(Weak::upgrade) {
+                // Nobody is left who could be told of a failure.
+                let _ = handle.close_within(PATIENCE);
+            }
+        })?;
+        Ok(Self { frame: Rc::new(Frame::new()), handles })
     }
 
     /// What `lib/frame.ts` has to agree with.
     #[napi(getter, catch_unwind)]
+    #[allow(clippy::unused_self)] // a getter has one
     pub fn layout(&self) -> Vec<u32> {
         LAYOUT.to_vec()
     }
@@ -66,13 +90,13 @@ impl Boundary {
     /// The memory of the frame; the same until `grow`.
     #[napi(catch_unwind)]
     pub fn frame(&self, env: Env) -> Result<Float64ArraySlice<'static>> {
-        show_numbers(&env, &self.frame.block())
+        show_numbers(env, &self.frame.block())
     }
 
     /// Replaces the frame by one of so many words.
     #[napi(catch_unwind)]
     pub fn resize(&self, env: Env, words: u32) -> Result<Float64ArraySlice<'static>> {
-        show_numbers(&env, &self.frame.resize(words as usize))
+        show_numbers(env, &self.frame.resize(words as usize))
     }
 
     /// Keeps the candidates of the frame's first request; returns the number of the set.
@@ -100,13 +124,13 @@ impl NativeChannel {
     /// each request.
     #[napi(catch_unwind, ts_return_type = "(tipIds: readonly string[] | readonly (readonly string[])[]) => void")]
     pub fn score_function(&self, env: Env) -> Result<Function<'static, Unknown<'static>, ()>> {
-        score_function(&env, &self.channel)
+        score_function(env, &self.channel)
     }
 
     /// The function that rewards what is in the frame.
     #[napi(catch_unwind)]
     pub fn reward_function(&self, env: Env) -> Result<Function<'static, (), ()>> {
-        reward_function(&env, &self.channel)
+        reward_function(env, &self.channel)
     }
 
     /// Numbers a user.
@@ -131,7 +155,7 @@ impl NativeChannel {
 /// A share of an engine.
 #[napi]
 pub struct NativeEngine {
-    handle: Handle,
+    handle: Arc<Handle>,
 }
 
 #[napi]
@@ -139,7 +163,8 @@ impl NativeEngine {
     /// Opens a directory.
     #[napi(factory, catch_unwind)]
     pub fn open(options: String, environment: String) -> Result<Self> {
-        checked(settings(&options, &environment).and_then(open_shared)).map(|handle| Self { handle })
+        checked(settings(&options, &environment).and_then(|settings| open_shared(&settings)))
+            .map(|handle| Self { handle: Arc::new(handle) })
     }
 
     /// The same on another thread.
@@ -152,6 +177,9 @@ impl NativeEngine {
     #[napi(catch_unwind)]
     pub fn channel(&self, boundary: &Boundary) -> Result<NativeChannel> {
         let engine = checked(self.handle.engine())?;
+        let mut handles = boundary.handles.borrow_mut();
+        handles.retain(|handle| handle.strong_count() > 0);
+        handles.push(Arc::downgrade(&self.handle));
         Ok(NativeChannel { channel: Rc::new(Channel::new(engine.clone(), Rc::clone(&boundary.frame))) })
     }
 
@@ -189,7 +217,7 @@ impl NativeEngine {
     /// Removes a user.
     #[napi(catch_unwind, ts_return_type = "Promise<void>")]
     pub fn erase(&self, env: Env, user_id: String) -> Result<Object<'static>> {
-        let (done, promise) = promise(&env)?;
+        let (done, promise) = promise(env)?;
         match self.handle.engine() {
             Ok(engine) => engine.erase(&user_id, done),
             Err(error) => done(Err(error)),
@@ -200,7 +228,7 @@ impl NativeEngine {
     /// Resolves when everything so far is on disk.
     #[napi(catch_unwind, ts_return_type = "Promise<void>")]
     pub fn flush(&self, env: Env) -> Result<Object<'static>> {
-        let (done, promise) = promise(&env)?;
+        let (done, promise) = promise(env)?;
         match self.handle.engine() {
             Ok(engine) => engine.flush(done),
             Err(error) => done(Err(error)),
@@ -211,15 +239,15 @@ impl NativeEngine {
     /// Gives up the share.
     #[napi(catch_unwind, ts_return_type = "Promise<void>")]
     pub fn close(&self, env: Env) -> Result<Object<'static>> {
-        let (done, promise) = promise(&env)?;
+        let (done, promise) = promise(env)?;
         self.handle.close(done);
         Ok(promise)
     }
 
     /// Gives up the share and waits: for the end of the process, when no promise is waited for any more.
     #[napi(catch_unwind)]
-    pub fn close_now(&self, patience_ms: u32) -> bool {
-        self.handle.close_within(Duration::from_millis(patience_ms.into()))
+    pub fn close_now(&self) -> Result<()> {
+        checked(self.handle.close_within(PATIENCE))
     }
 }
 
@@ -235,10 +263,10 @@ impl Task for Opening {
     type JsValue = NativeEngine;
 
     fn compute(&mut self) -> Result<Handle> {
-        checked(settings(&self.options, &self.environment).and_then(open_shared))
+        checked(settings(&self.options, &self.environment).and_then(|settings| open_shared(&settings)))
     }
 
     fn resolve(&mut self, _env: Env, handle: Handle) -> Result<NativeEngine> {
-        Ok(NativeEngine { handle })
+        Ok(NativeEngine { handle: Arc::new(handle) })
     }
 }

@@ -19,6 +19,7 @@ pub const REQUEST_WORDS: usize = 12;
 /// How large a frame is before a call needs a larger one: 1,000 candidates.
 pub const FIRST_WORDS: usize = CONTROL_WORDS + REQUEST_WORDS + 3 * 1000;
 /// What both sides must agree on, in the order in which `lib/frame.ts` lists it.
+#[allow(clippy::cast_possible_truncation)] // small numbers
 pub const LAYOUT: [u32; 3] = [CONTROL_WORDS as u32, REQUEST_WORDS as u32, CHUNK as u32];
 
 /// How a call went; in the control words.
@@ -27,9 +28,9 @@ pub const LAYOUT: [u32; 3] = [CONTROL_WORDS as u32, REQUEST_WORDS as u32, CHUNK 
 pub enum Status {
     /// Carried out.
     Done = 0,
-    /// The user of the request that [`FAILED`] numbers must be looked up again; nothing was done from that request on.
+    /// The user of the refused request must be looked up again.
     LookUpAgain = 1,
-    /// `Channel.takeError()` says what happened; nothing was done from that request on.
+    /// [`super::channel::Channel::take_error`] says what happened.
     Failed = 2,
 }
 
@@ -40,6 +41,7 @@ const START: usize = 1;
 const NUMBER: usize = 2;
 const STATUS: usize = 3;
 const FAILED: usize = 4;
+const CARRIED_OUT: usize = 5;
 
 // Halves of a request.
 const USER: usize = 0;
@@ -175,12 +177,12 @@ impl Batch {
     }
 }
 
-/// Writes how the call went; `failed` is the request that was refused.
+/// Writes how the call went: which request was refused, and how many were carried out before it.
 #[inline]
-pub fn answer(block: &[Cell<f64>], status: Status, failed: u32) {
-    const { assert!(STATUS == 3 && FAILED == 4 && NUMBER == 2) }
+pub fn answer(block: &[Cell<f64>], status: Status, failed: u32, carried_out: u32) {
+    const { assert!(NUMBER == 2 && STATUS == 3 && FAILED == 4 && CARRIED_OUT == 5) }
     set_halves(&block[1], half(block, NUMBER), status as u32);
-    set_halves(&block[2], failed, 0);
+    set_halves(&block[2], failed, carried_out);
 }
 
 /// One request in the frame.

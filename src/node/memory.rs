@@ -10,12 +10,12 @@ fn copied() -> Error {
 }
 
 /// Shows a block of numbers to JavaScript. The block lives until both sides have let go of it.
-pub fn show_numbers(env: &Env, block: &Rc<[Cell<f64>]>) -> Result<Float64ArraySlice<'static>> {
+pub fn show_numbers(env: Env, block: &Rc<[Cell<f64>]>) -> Result<Float64ArraySlice<'static>> {
     let data: *mut f64 = block.as_ptr().cast::<f64>().cast_mut();
     // SAFETY: `data` points to `block.len()` doubles: Cell<f64> has the layout of f64. They live as long as the clone of the Rc
     // that the finaliser holds; Node runs finalisers of external buffers on the thread of their environment, which is the one
     // that owns the Rc. JavaScript writes to the block through its own pointer only while no Rust code of this thread runs, and
     // Rust reads and writes it through cells, so there is never a reference that asserts the numbers to be unchanging.
-    let shown = unsafe { Float64ArraySlice::from_external(env, data, block.len(), Rc::clone(block), |_, block| drop(block)) }?;
+    let shown = unsafe { Float64ArraySlice::from_external(&env, data, block.len(), Rc::clone(block), |_, block| drop(block)) }?;
     if shown.as_ptr() == data.cast_const() { Ok(shown) } else { Err(copied()) }
 }

@@ -7,6 +7,8 @@
 //! times as much as reading them in JavaScript does. Memory that both sides see is made in `memory`.
 
 mod channel;
+#[allow(clippy::needless_pass_by_value)] // napi hands over owned values
+#[cfg_attr(test, allow(dead_code))] // napi registers functions with Node only outside of tests
 mod engine;
 mod error;
 mod frame;

@@ -6,7 +6,7 @@ use napi::bindgen_prelude::Object;
 use napi::{Env, Result};
 
 /// A promise, and what settles it; from any thread, once. While it is pending it keeps the process alive.
-pub fn promise(env: &Env) -> Result<(Done, Object<'static>)> {
+pub fn promise(env: Env) -> Result<(Done, Object<'static>)> {
     let (deferred, promise) = env.create_deferred::<(), fn(Env) -> Result<()>>()?;
     let done: Done = Box::new(move |result| match result {
         Ok(()) => deferred.resolve(|_| Ok(())),

@@ -10,18 +10,18 @@ use std::ptr;
 use std::rc::Rc;
 
 /// The function that scores what is in the frame; its argument is what [`JsTipIds`] reads.
-pub fn score_function(env: &Env, channel: &Rc<Channel>) -> Result<Function<'static, Unknown<'static>, ()>> {
+pub fn score_function(env: Env, channel: &Rc<Channel>) -> Result<Function<'static, Unknown<'static>, ()>> {
     function(env, c"score", channel, score)
 }
 
 /// The function that rewards what is in the frame.
-pub fn reward_function(env: &Env, channel: &Rc<Channel>) -> Result<Function<'static, (), ()>> {
+pub fn reward_function(env: Env, channel: &Rc<Channel>) -> Result<Function<'static, (), ()>> {
     function(env, c"reward", channel, reward)
 }
 
 type Callback = unsafe extern "C" fn(sys::napi_env, sys::napi_callback_info) -> sys::napi_value;
 
-fn function<F: FromNapiValue>(env: &Env, name: &'static CStr, channel: &Rc<Channel>, callback: Callback) -> Result<F> {
+fn function<F: FromNapiValue>(env: Env, name: &'static CStr, channel: &Rc<Channel>, callback: Callback) -> Result<F> {
     let data = Rc::into_raw(Rc::clone(channel)).cast::<c_void>().cast_mut();
     let mut function = ptr::null_mut();
     #[allow(clippy::cast_possible_wrap)] // a few bytes

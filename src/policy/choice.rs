@@ -2,7 +2,7 @@
 
 use super::folded::{Mean, Width};
 use super::kernel::Kernel;
-use super::lanes::{CHUNK, Candidates, Chunk};
+use super::lanes::{CHUNK, Candidates};
 use super::ridge::Ridge;
 use crate::rng::Draw;
 
@@ -28,22 +28,22 @@ pub struct Choice {
 #[derive(Debug, Clone, Default)]
 pub struct Scratch {
     kernel: Kernel,
-    scores: Vec<Chunk>,
+    scores: Vec<f64>,
 }
 
 impl Scratch {
     #[inline]
-    fn scores(&mut self, candidates: usize) -> &mut [Chunk] {
-        let chunks = candidates.div_ceil(CHUNK);
-        if self.scores.len() < chunks {
-            self.scores.resize(chunks, [0.0; CHUNK]);
+    fn scores(&mut self, candidates: usize) -> &mut [f64] {
+        let padded = candidates.next_multiple_of(CHUNK);
+        if self.scores.len() < padded {
+            self.scores.resize(padded, 0.0);
         }
-        &mut self.scores[..chunks]
+        &mut self.scores[..padded]
     }
 
     /// Gives memory back that one large request left behind.
     pub fn shrink(&mut self, candidates: usize) {
-        if self.scores.capacity() > candidates.div_ceil(CHUNK) {
+        if self.scores.capacity() > candidates {
             self.scores = Vec::new();
         }
     }
@@ -61,7 +61,7 @@ pub fn choose_linucb<const D: usize, const P: usize>(
     let scores = scratch.scores(candidates.len());
     let (mean, width) = (Mean::fold(ridge.theta(), shared), Width::fold(ridge, shared));
     let index = kernel.upper_bounds(&mean, &width, ALPHA, candidates, scores);
-    Choice { index, score: scores.as_flattened()[index], exploring: false, propensity: 1.0 }
+    Choice { index, score: scores[index], exploring: false, propensity: 1.0 }
 }
 
 /// ε-greedy: with probability ε uniform, else argmax of θ·x. There is at least one candidate.
@@ -82,7 +82,7 @@ pub fn choose_egreedy<const D: usize, const P: usize>(
     #[allow(clippy::cast_precision_loss)] // at most 100,000 candidates
     let by_chance = EPSILON / n as f64;
     let propensity = if index == greedy { 1.0 - EPSILON + by_chance } else { by_chance };
-    Choice { index, score: scores.as_flattened()[index], exploring, propensity }
+    Choice { index, score: scores[index], exploring, propensity }
 }
 
 #[cfg(test)]

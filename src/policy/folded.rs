@@ -1,4 +1,4 @@
-//! A request's constants folded into the few numbers that differ between candidates: with v = (is_overdue, task_age, priority)
+//! A request's constants folded into the few numbers that differ between candidates: with v = (`is_overdue`, `task_age`, `priority`)
 //! the mean θ·x is linear in v and the squared width xᵀA⁻¹x is quadratic, whatever d is. v is not yet divided by its scale: the
 //! weights are.
 

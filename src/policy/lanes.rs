@@ -3,12 +3,9 @@
 use crate::feature::TaskFeatures;
 use std::cell::Cell;
 
-/// How many candidates are scored together. A lane is padded to a multiple of it, so that there is no remainder to treat apart;
-/// what the padding holds does not matter.
+/// A lane is padded to a multiple of so many candidates: vectors of any machine come out even, and no remainder is treated apart.
+/// What the padding holds does not matter.
 pub const CHUNK: usize = 8;
-
-/// Eight candidates' numbers.
-pub type Chunk = [f64; CHUNK];
 
 /// Candidates that can be scored: what comes out is `is_overdue`, `task_age` and `priority` before they are divided by
 /// [`TaskFeatures::SCALE`].
@@ -21,16 +18,16 @@ pub trait Candidates {
         self.len() == 0
     }
 
-    /// Scores chunk after chunk. Always inlined, so that it becomes vector code of the instruction set that its caller was
-    /// compiled for. `scores` has as many chunks as the lanes.
-    fn score_each(&self, scores: &mut [Chunk], score: impl Fn([f64; 3]) -> f64);
+    /// Scores every candidate and the padding; `scores` is as long as a lane. Always inlined, so that it becomes vector code of the
+    /// instruction set that its caller was compiled for.
+    fn score_each(&self, scores: &mut [f64], score: impl Fn([f64; 3]) -> f64);
 }
 
 /// Raw candidate features, as the caller gave them: 0 or 1, days, and 1 to 4. Cells, because JavaScript writes them in place;
 /// `Cell::from_mut(block).as_slice_of_cells()` makes them of any block of numbers.
 #[derive(Debug, Clone, Copy)]
 pub struct Lanes<'a> {
-    lanes: [&'a [[Cell<f64>; CHUNK]]; 3],
+    lanes: [&'a [Cell<f64>]; 3],
     len: usize,
 }
 
@@ -42,12 +39,12 @@ impl<'a> Lanes<'a> {
         3 * len.next_multiple_of(CHUNK)
     }
 
-    /// The lanes of `len` candidates, one after another, each padded to whole chunks; `None` when `block` is too short.
+    /// The lanes of `len` candidates, one after another, each padded; `None` when `block` is too short.
     #[inline]
     #[must_use]
     pub fn new(block: &'a [Cell<f64>], len: usize) -> Option<Self> {
-        let chunks = block.get(..Self::words(len))?.as_chunks::<CHUNK>().0;
-        let (overdue, rest) = chunks.split_at(chunks.len() / 3);
+        let block = block.get(..Self::words(len))?;
+        let (overdue, rest) = block.split_at(block.len() / 3);
         let (age, priority) = rest.split_at(overdue.len());
         Some(Self { lanes: [overdue, age, priority], len })
     }
@@ -57,7 +54,7 @@ impl<'a> Lanes<'a> {
     #[must_use]
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // checked to be 1 to 4; the cast saturates anyway
     pub fn task(&self, index: usize) -> TaskFeatures {
-        let [overdue, age, priority] = self.lanes.map(|lane| lane[index / CHUNK][index % CHUNK].get());
+        let [overdue, age, priority] = self.lanes.map(|lane| lane[index].get());
         TaskFeatures { is_overdue: overdue != 0.0, task_age_days: age, priority: priority as u8 }
     }
 }
@@ -69,12 +66,11 @@ impl Candidates for Lanes<'_> {
     }
 
     #[inline(always)]
-    fn score_each(&self, scores: &mut [Chunk], score: impl Fn([f64; 3]) -> f64) {
+    #[allow(clippy::inline_always)] // what makes it vector code: see the trait
+    fn score_each(&self, scores: &mut [f64], score: impl Fn([f64; 3]) -> f64) {
         let [overdue, age, priority] = self.lanes;
         for (((to, overdue), age), priority) in scores.iter_mut().zip(overdue).zip(age).zip(priority) {
-            *to = std::array::from_fn(|i| {
-                score([overdue[i].get(), TaskFeatures::age(age[i].get()), TaskFeatures::level(priority[i].get())])
-            });
+            *to = score([overdue.get(), TaskFeatures::age(age.get()), TaskFeatures::level(priority.get())]);
         }
     }
 }
@@ -82,7 +78,7 @@ impl Candidates for Lanes<'_> {
 /// Candidates whose features were clipped once, for requests that come again.
 #[derive(Debug, Clone)]
 pub struct NormalisedLanes {
-    lanes: [Box<[Chunk]>; 3],
+    lanes: [Box<[f64]>; 3],
     len: usize,
 }
 
@@ -90,12 +86,10 @@ impl NormalisedLanes {
     /// Clips the features of `lanes`.
     #[must_use]
     pub fn new(lanes: &Lanes<'_>) -> Self {
-        let each = |lane: &[[Cell<f64>; CHUNK]], clip: fn(f64) -> f64| {
-            lane.iter().map(|chunk| std::array::from_fn(|i| clip(chunk[i].get()))).collect()
-        };
+        let each = |lane: &[Cell<f64>], clip: fn(f64) -> f64| lane.iter().map(|v| clip(v.get())).collect();
         let [overdue, age, priority] = lanes.lanes;
-        let lanes_of = [each(overdue, |v| v), each(age, TaskFeatures::age), each(priority, TaskFeatures::level)];
-        Self { lanes: lanes_of, len: lanes.len }
+        let clipped = [each(overdue, |v| v), each(age, TaskFeatures::age), each(priority, TaskFeatures::level)];
+        Self { lanes: clipped, len: lanes.len }
     }
 }
 
@@ -106,10 +100,11 @@ impl Candidates for NormalisedLanes {
     }
 
     #[inline(always)]
-    fn score_each(&self, scores: &mut [Chunk], score: impl Fn([f64; 3]) -> f64) {
+    #[allow(clippy::inline_always)] // what makes it vector code: see the trait
+    fn score_each(&self, scores: &mut [f64], score: impl Fn([f64; 3]) -> f64) {
         let [overdue, age, priority] = &self.lanes;
-        for (((to, overdue), age), priority) in scores.iter_mut().zip(overdue).zip(age).zip(priority) {
-            *to = std::array::from_fn(|i| score([overdue[i], age[i], priority[i]]));
+        for (((to, &overdue), &age), &priority) in scores.iter_mut().zip(overdue).zip(age).zip(priority) {
+            *to = score([overdue, age, priority]);
         }
     }
 }

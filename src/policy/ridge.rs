@@ -9,6 +9,8 @@ pub const MAX_SUM: f64 = 1e300;
 /// After so many rank-1 updates A⁻¹ and θ are computed afresh from A and b. Their error grows with the number of updates (about
 /// 1e-9 after 100,000 collinear ones); between two refreshes it stays near rounding, at 1/256 of a Cholesky factorisation each.
 const REFRESH_EVERY: u16 = 256;
+/// A reward of this size leaves rounding errors in θ that do not go away when its opposite follows: after it all is computed afresh.
+const LARGE_REWARD: f64 = 1e4;
 
 /// Why sums cannot become an estimator, or a reward cannot be added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,8 +108,9 @@ impl<const D: usize, const P: usize> Ridge<D, P> {
                 self.a[packed_index(i, j)] += x[i] * x[j];
             }
         }
-        self.updates += 1;
-        if self.updates < REFRESH_EVERY || !self.refresh() {
+        self.updates = self.updates.saturating_add(1);
+        let due = self.updates >= REFRESH_EVERY || reward.abs() >= LARGE_REWARD;
+        if !due || !self.refresh() {
             self.rank_one(x, reward);
         }
         Ok(())

@@ -2,6 +2,7 @@
 //! never leave it: none holds a slash, and links are not followed.
 
 use crate::error::{Error, ErrorKind, Result};
+use parking_lot::Mutex;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use std::fs::File;
@@ -9,6 +10,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Where what cannot be used any more is kept for people to look at.
 const SET_ASIDE: &str = "set-aside";
@@ -22,7 +24,8 @@ pub type FileIdentity = u64;
 #[derive(Debug)]
 pub struct Directory {
     path: PathBuf,
-    descriptor: OwnedFd,
+    /// `None` after [`Directory::close`].
+    descriptor: Mutex<Option<Arc<OwnedFd>>>,
     key: (u64, u64),
 }
 
@@ -47,7 +50,7 @@ impl Directory {
         let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
         #[allow(clippy::unnecessary_cast, clippy::cast_sign_loss)] // st_dev is signed on some systems
         let key = (stat.st_dev as u64, stat.st_ino as u64);
-        Ok(Self { path, descriptor, key })
+        Ok(Self { path, descriptor: Mutex::new(Some(Arc::new(descriptor))), key })
     }
 
     /// For messages.
@@ -62,6 +65,16 @@ impl Directory {
         self.key
     }
 
+    /// Lets go of the directory: it can be unmounted.
+    pub(super) fn close(&self) {
+        *self.descriptor.lock() = None;
+    }
+
+    fn descriptor(&self) -> Result<Arc<OwnedFd>> {
+        let open = self.descriptor.lock();
+        open.as_ref().map(Arc::clone).ok_or_else(|| Error::new(ErrorKind::Closed, "the engine was closed"))
+    }
+
     fn failed(&self, what: &str, name: &str, e: Errno) -> Error {
         Error::io(format_args!("{what} {}/{name}", self.path.display()), e)
     }
@@ -69,7 +82,7 @@ impl Directory {
     /// Opens (makes) a file to lock.
     pub(super) fn open_lock(&self, name: &str) -> Result<File> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        rustix::fs::openat(&self.descriptor, name, flags, Mode::from_raw_mode(0o600))
+        rustix::fs::openat(self.descriptor()?, name, flags, Mode::from_raw_mode(0o600))
             .map(File::from)
             .map_err(|e| self.failed("open", name, e))
     }
@@ -80,18 +93,18 @@ impl Directory {
     /// `ERR_STATE_IO`; `ERR_STATE_CORRUPT` for what is no regular file or too large.
     pub(super) fn read(&self, name: &str) -> Result<Option<(Vec<u8>, FileIdentity)>> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        let descriptor = match rustix::fs::openat(&self.descriptor, name, flags, Mode::empty()) {
+        let descriptor = match rustix::fs::openat(self.descriptor()?, name, flags, Mode::empty()) {
             Ok(descriptor) => descriptor,
             Err(Errno::NOENT) => return Ok(None),
+            // A link, a socket.
+            Err(Errno::LOOP | Errno::NXIO) => return Err(self.no_state_file(name)),
             Err(e) => return Err(self.failed("open", name, e)),
         };
         let stat = rustix::fs::fstat(&descriptor).map_err(|e| self.failed("stat", name, e))?;
         #[allow(clippy::cast_sign_loss)] // sizes are not negative
         let size = stat.st_size as u64;
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile || size > LARGEST_FILE {
-            let message =
-                format!("{}/{name} is not a state file: not a regular file, or over {LARGEST_FILE} bytes", self.path.display());
-            return Err(Error::new(ErrorKind::StateCorrupt, message));
+            return Err(self.no_state_file(name));
         }
         let mut bytes = Vec::new();
         File::from(descriptor)
@@ -101,9 +114,16 @@ impl Directory {
         Ok(Some((bytes, identity(&stat))))
     }
 
+    fn no_state_file(&self, name: &str) -> Error {
+        let path = self.path.display();
+        let message =
+            format!("{path}/{name}: a link, no regular file, or over {LARGEST_FILE} bytes; reset the user to set it aside");
+        Error::new(ErrorKind::StateCorrupt, message)
+    }
+
     /// Which file stands under `name` now.
     pub(super) fn identity(&self, name: &str) -> Result<FileIdentity> {
-        match rustix::fs::statat(&self.descriptor, name, AtFlags::SYMLINK_NOFOLLOW) {
+        match rustix::fs::statat(self.descriptor()?, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => Ok(identity(&stat)),
             Err(Errno::NOENT) => Ok(0),
             Err(e) => Err(self.failed("stat", name, e)),
@@ -114,34 +134,29 @@ impl Directory {
     /// descriptor whose sync failed is never used a second time, because the kernel may have dropped the pages.
     pub(super) fn write_new(&self, temporary: &str, bytes: &[u8]) -> Result<FileIdentity> {
         // Left over from a process that died while writing; only the holder of the lock gets here.
-        if let Err(e) = self.unlink(temporary) {
-            return Err(self.failed("remove", temporary, e));
-        }
+        self.remove(temporary)?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let descriptor = rustix::fs::openat(&self.descriptor, temporary, flags, Mode::from_raw_mode(0o600))
+        let descriptor = rustix::fs::openat(self.descriptor()?, temporary, flags, Mode::from_raw_mode(0o600))
             .map_err(|e| self.failed("create", temporary, e))?;
         let mut file = File::from(descriptor);
         let written = file.write_all(bytes).and_then(|()| file.sync_data()).and_then(|()| Ok(rustix::fs::fstat(&file)?));
         written.map(|stat| identity(&stat)).map_err(|e| {
-            let _ = self.unlink(temporary);
+            let _ = self.remove(temporary);
             Error::io(format_args!("write {}/{temporary}", self.path.display()), e)
         })
     }
 
     /// Puts `temporary` in the place of `name`, atomically.
     pub(super) fn rename(&self, temporary: &str, name: &str) -> Result<()> {
-        rustix::fs::renameat(&self.descriptor, temporary, &self.descriptor, name).map_err(|e| self.failed("replace", name, e))
+        rustix::fs::renameat(self.descriptor()?, temporary, self.descriptor()?, name).map_err(|e| self.failed("replace", name, e))
     }
 
-    /// Removes a file; it need not be there.
+    /// Removes a file. It need not be there; a directory in its place is none of ours and stays.
     pub(super) fn remove(&self, name: &str) -> Result<()> {
-        self.unlink(name).map_err(|e| self.failed("remove", name, e))
-    }
-
-    fn unlink(&self, name: &str) -> std::result::Result<(), Errno> {
-        match rustix::fs::unlinkat(&self.descriptor, name, AtFlags::empty()) {
-            Err(Errno::NOENT) => Ok(()),
-            other => other,
+        match rustix::fs::unlinkat(self.descriptor()?, name, AtFlags::empty()) {
+            // POSIX says EPERM for a directory, Linux EISDIR.
+            Ok(()) | Err(Errno::NOENT | Errno::ISDIR) => Ok(()),
+            Err(e) => Err(self.failed("remove", name, e)),
         }
     }
 
@@ -155,7 +170,7 @@ impl Directory {
                 Err(Errno::NOENT) => {}
                 Err(e) => return Err(self.failed("stat", &free, e)),
             }
-            rustix::fs::renameat(&self.descriptor, name, &aside, &free).map_err(|e| self.failed("set aside", name, e))?;
+            rustix::fs::renameat(self.descriptor()?, name, &aside, &free).map_err(|e| self.failed("set aside", name, e))?;
             rustix::fs::fsync(&aside).map_err(|e| self.failed("sync", SET_ASIDE, e))?;
             return Ok(format!("{}/{SET_ASIDE}/{free}", self.path.display()));
         }
@@ -177,11 +192,19 @@ impl Directory {
                 continue;
             }
             let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-            let descriptor = rustix::fs::openat(&aside, found, flags, Mode::empty()).map_err(failed)?;
-            let mut bytes = Vec::new();
-            let read = File::from(descriptor).take(LARGEST_FILE).read_to_end(&mut bytes);
-            read.map_err(|e| Error::io(format_args!("read {}/{SET_ASIDE}/{found}", self.path.display()), e))?;
-            if chosen(&bytes) {
+            let stat = rustix::fs::statat(&aside, found, AtFlags::SYMLINK_NOFOLLOW).map_err(failed)?;
+            let remove = match FileType::from_raw_mode(stat.st_mode) {
+                FileType::Directory => false,
+                FileType::RegularFile => {
+                    let mut bytes = Vec::new();
+                    let opened = rustix::fs::openat(&aside, found, flags, Mode::empty()).map_err(failed)?;
+                    let read = File::from(opened).take(LARGEST_FILE).read_to_end(&mut bytes);
+                    read.map_err(|e| Error::io(format_args!("read {}/{SET_ASIDE}/{found}", self.path.display()), e))?;
+                    chosen(&bytes)
+                }
+                _ => true,
+            };
+            if remove {
                 rustix::fs::unlinkat(&aside, found, AtFlags::empty()).map_err(failed)?;
             }
         }
@@ -189,17 +212,17 @@ impl Directory {
     }
 
     fn open_aside(&self) -> Result<OwnedFd> {
-        match rustix::fs::mkdirat(&self.descriptor, SET_ASIDE, Mode::from_raw_mode(0o700)) {
+        match rustix::fs::mkdirat(self.descriptor()?, SET_ASIDE, Mode::from_raw_mode(0o700)) {
             Ok(()) | Err(Errno::EXIST) => {}
             Err(e) => return Err(self.failed("create", SET_ASIDE, e)),
         }
         let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        rustix::fs::openat(&self.descriptor, SET_ASIDE, flags, Mode::empty()).map_err(|e| self.failed("open", SET_ASIDE, e))
+        rustix::fs::openat(self.descriptor()?, SET_ASIDE, flags, Mode::empty()).map_err(|e| self.failed("open", SET_ASIDE, e))
     }
 
     /// Syncs the names: what was renamed or removed before survives power loss.
     pub(super) fn sync(&self) -> Result<()> {
-        rustix::fs::fsync(&self.descriptor).map_err(|e| self.failed("sync", ".", e))
+        rustix::fs::fsync(self.descriptor()?).map_err(|e| self.failed("sync", ".", e))
     }
 }
 

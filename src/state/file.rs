@@ -4,10 +4,12 @@
 use super::record::{Counters, Extra, Record};
 use crate::clock::{format_seconds, parse_seconds};
 use crate::error::shown;
-use crate::policy::{PolicyName, packed_index};
+use crate::policy::{MAX_SUM, PolicyName, packed_index};
+use nalgebra::DMatrix;
 use serde::de::DeserializeOwned;
 use serde::ser::{Error as _, SerializeMap, SerializeSeq, Serializer};
 use serde::{Deserialize, Serialize};
+use serde_json::Number;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
@@ -51,6 +53,7 @@ pub fn parse(bytes: &[u8]) -> Result<Parsed, String> {
             a.push(below);
         }
     }
+    check_sums(&a, &b)?;
     let counters = Counters {
         pulls: count(&mut meta, "pulls")?,
         explore_count: count(&mut meta, "explore_count")?,
@@ -65,18 +68,30 @@ pub fn parse(bytes: &[u8]) -> Result<Parsed, String> {
     Ok(Parsed { record: Record { a, b, counters, extra }, user_id, policy })
 }
 
+/// A = I + Σ xxᵀ, so A − I is positive semidefinite but for rounding. It is what bounds θ by b, and so keeps scores finite.
+fn check_sums(a: &[f64], b: &[f64]) -> Result<(), String> {
+    const ROUNDING: f64 = 1e-6;
+    let above_identity =
+        DMatrix::from_fn(b.len(), b.len(), |i, j| a[packed_index(i.max(j), i.min(j))] - if i == j { 1.0 - ROUNDING } else { 0.0 });
+    if above_identity.cholesky().is_none() {
+        return Err("A is not the identity plus a sum of products xxᵀ".to_owned());
+    }
+    b.iter().find(|v| v.abs() > MAX_SUM).map_or(Ok(()), |v| Err(format!("b holds {v}, past ±{MAX_SUM:e}")))
+}
+
 /// Takes a value out of `meta`; missing and null are the same.
 fn known<T: DeserializeOwned>(meta: &mut BTreeMap<String, Box<RawValue>>, key: &str, what: &str) -> Result<Option<T>, String> {
     let Some(value) = meta.remove(key) else { return Ok(None) };
     serde_json::from_str(value.get()).map_err(|_| format!("meta.{key} is {}, not {what}", shown(value.get())))
 }
 
-/// Python has no unsigned integers, and people who edit files write 3.0.
+/// A count; people who edit files may write 3.0.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // checked before the cast
 fn count(meta: &mut BTreeMap<String, Box<RawValue>>, key: &str) -> Result<u64, String> {
-    let number: f64 = known(meta, key, "a count")?.unwrap_or(0.0);
-    let whole = number.fract() == 0.0 && (0.0..=9e15).contains(&number);
-    if whole { Ok(number as u64) } else { Err(format!("meta.{key} is {number}, not a count")) }
+    let number: Number = known(meta, key, "a count")?.unwrap_or_else(|| 0.into());
+    let whole = |v: &f64| v.fract() == 0.0 && (0.0..9e15).contains(v);
+    let count = number.as_u64().or_else(|| number.as_f64().filter(whole).map(|v| v as u64));
+    count.ok_or_else(|| format!("meta.{key} is {number}, not a count"))
 }
 
 /// The bytes of a state file, stamped with its owner.

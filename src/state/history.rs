@@ -57,8 +57,8 @@ impl History {
             flags |= LONG_AGE;
             &wide
         };
-        let id = &tip_id[..tip_id.len().min(usize::from(u16::MAX))];
-        #[allow(clippy::cast_possible_truncation)] // cut above
+        let id = cut(tip_id);
+        #[allow(clippy::cast_possible_truncation)] // cut to that
         let length = id.len() as u16;
         let mut entry = [0; FIXED + 8 + INLINE_ID];
         entry[0..2].copy_from_slice(&length.to_le_bytes());
@@ -100,6 +100,13 @@ impl History {
         let mut bytes = self.bytes.iter().copied();
         std::iter::from_fn(|| decode(&mut bytes)).collect()
     }
+}
+
+/// As much of an id as the length field can tell, up to the end of a character.
+fn cut(id: &[u8]) -> &[u8] {
+    let Some(id) = id.get(..=usize::from(u16::MAX)) else { return id };
+    let end = id.iter().rposition(|byte| byte & 0b1100_0000 != 0b1000_0000).unwrap_or(0);
+    &id[..end]
 }
 
 /// Reads the next entry: the pull and its tip's id.

@@ -18,7 +18,7 @@ pub struct Stamp {
     identity: FileIdentity,
 }
 
-/// What a store did on its own authority, for health().
+/// What a store did on its own authority, for `health()`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StoreReport {
     /// Records that somebody else had replaced while this process had them; each was set aside.
@@ -40,11 +40,11 @@ pub trait StateStore: std::fmt::Debug + Send + Sync {
     /// `ERR_STATE_IO`; the previous record is intact then.
     fn save(&self, user_id: &str, policy: PolicyName, record: &Record, stamp: &mut Stamp) -> Result<()>;
 
-    /// Keeps a record that cannot be read for people to look at, out of the way; says where.
+    /// Keeps a record that cannot be read for people to look at, out of the way; it need not be there any more.
     ///
     /// # Errors
     /// `ERR_STATE_IO`.
-    fn set_aside(&self, user_id: &str, policy: PolicyName, stamp: &mut Stamp) -> Result<String>;
+    fn set_aside(&self, user_id: &str, policy: PolicyName, stamp: &mut Stamp) -> Result<()>;
 
     /// Removes the record and all that was set aside of it.
     ///
@@ -60,6 +60,9 @@ pub trait StateStore: std::fmt::Debug + Send + Sync {
 
     /// What the store did on its own authority.
     fn report(&self) -> StoreReport;
+
+    /// Lets go of what it holds open; afterwards every call fails. Called once, after the last save.
+    fn close(&self);
 }
 
 /// One JSON file per user and policy, in the format and under the names of the service that this engine replaced.
@@ -115,11 +118,20 @@ impl StateFiles {
         }
     }
 
+    /// Whether a file names an owner other than this user and policy.
+    fn is_of_another(&self, user_id: &str, policy: PolicyName, name: &str, bytes: &[u8]) -> bool {
+        parse(bytes).is_ok_and(|file| file.user_id.is_some() && !self.owns(user_id, policy, name, &file))
+    }
+
     /// Looks at a file that is not the one last seen, before it is replaced. True when it is another user's.
     fn meet(&self, user_id: &str, policy: PolicyName, name: &str) -> Result<bool> {
-        let Some((bytes, _)) = self.directory.read(name)? else { return Ok(false) };
-        if parse(&bytes).is_ok_and(|file| file.user_id.is_some() && !self.owns(user_id, policy, name, &file)) {
-            return Ok(true);
+        match self.directory.read(name) {
+            Ok(None) => return Ok(false),
+            Ok(Some((bytes, _))) if self.is_of_another(user_id, policy, name, &bytes) => return Ok(true),
+            Ok(Some(_)) => {}
+            // A link, a directory, a pipe: out of the way, like any other thing that is not ours.
+            Err(e) if e.kind() == ErrorKind::StateCorrupt => {}
+            Err(e) => return Err(e),
         }
         self.foreign_writes.fetch_add(1, Ordering::Relaxed);
         self.directory.set_aside(name)?;
@@ -137,6 +149,10 @@ impl StateStore for StateFiles {
         let Some(plain) = plain_name(user_id, policy) else { return Ok((None, Stamp { distinct: true, identity: 0 })) };
         let Some((bytes, identity)) = self.directory.read(&plain)? else { return Ok((None, Stamp::default())) };
         let file = self.parsed(&plain, &bytes)?;
+        let d = file.record.b.len();
+        if file.user_id.is_none() && PolicyName::ALL.iter().all(|p| p.dimension() != d) {
+            return Err(self.corrupt(&plain, &format!("b has {d} entries, which no policy has")));
+        }
         if !self.owns(user_id, policy, &plain, &file) {
             return Ok((None, Stamp { distinct: true, identity: 0 }));
         }
@@ -165,30 +181,54 @@ impl StateStore for StateFiles {
         Ok(())
     }
 
-    fn set_aside(&self, user_id: &str, policy: PolicyName, stamp: &mut Stamp) -> Result<String> {
+    fn set_aside(&self, user_id: &str, policy: PolicyName, stamp: &mut Stamp) -> Result<()> {
         let distinct = distinct_name(user_id, policy);
         let is_distinct = self.directory.identity(&distinct)? != 0;
-        let name = if is_distinct { distinct } else { Self::name(user_id, policy, Stamp::default()) };
         *stamp = Stamp { distinct: is_distinct, identity: 0 };
-        self.directory.set_aside(&name)
+        let name = Self::name(user_id, policy, *stamp);
+        if !is_distinct {
+            match self.directory.read(&name) {
+                // Somebody has removed it meanwhile.
+                Ok(None) => return Ok(()),
+                // Somebody else has got the plain name meanwhile.
+                Ok(Some((bytes, _))) if self.is_of_another(user_id, policy, &name, &bytes) => {
+                    stamp.distinct = true;
+                    return Ok(());
+                }
+                Ok(Some(_)) => {}
+                Err(e) if e.kind() == ErrorKind::StateCorrupt => {}
+                Err(e) => return Err(e),
+            }
+        }
+        self.directory.set_aside(&name).map(drop)
     }
 
     fn erase(&self, user_id: &str, policy: PolicyName) -> Result<()> {
-        let of_other = |bytes: &[u8]| {
-            parse(bytes).is_ok_and(|file| {
-                file.user_id.as_deref().is_some_and(|owner| owner != user_id)
-                    || file.policy.as_deref().is_some_and(|p| p != policy.as_str())
-                    || file.record.b.len() != policy.dimension()
+        // What names no owner belongs to the policy of its dimension; what cannot be read at all is removed.
+        let of_another = |bytes: &[u8]| {
+            parse(bytes).is_ok_and(|Parsed { record, user_id: owner, .. }| match owner {
+                Some(owner) => owner != user_id,
+                None => PolicyName::ALL.iter().any(|p| *p != policy && p.dimension() == record.b.len()),
             })
         };
         let distinct = distinct_name(user_id, policy);
+        // Who has a distinct file has it because the plain name is another's.
+        let has_distinct = self.directory.identity(&distinct)? != 0;
         self.directory.remove(&distinct)?;
         self.directory.remove_set_aside(&distinct, |_| true)?;
         let Some(plain) = plain_name(user_id, policy) else { return Ok(()) };
-        self.directory.remove_set_aside(&plain, |bytes| !of_other(bytes))?;
-        if let Some((bytes, _)) = self.directory.read(&plain)?
-            && self.parsed(&plain, &bytes).map_or(true, |file| self.owns(user_id, policy, &plain, &file))
-        {
+        self.directory.remove_set_aside(&plain, |bytes| !of_another(bytes))?;
+        let remove = match self.directory.read(&plain) {
+            Ok(None) => false,
+            Ok(Some((bytes, _))) => {
+                let readable = parse(&bytes).is_ok();
+                let claimed_by_another = self.claims.lock().get(&plain).is_some_and(|owner| owner != user_id);
+                !of_another(&bytes) && !claimed_by_another && (readable || !has_distinct)
+            }
+            Err(e) if e.kind() == ErrorKind::StateCorrupt => !has_distinct,
+            Err(e) => return Err(e),
+        };
+        if remove {
             self.directory.remove(&plain)?;
             self.claims.lock().remove(&plain);
         }
@@ -197,6 +237,10 @@ impl StateStore for StateFiles {
 
     fn sync(&self) -> Result<()> {
         self.directory.sync()
+    }
+
+    fn close(&self) {
+        self.directory.close();
     }
 
     fn report(&self) -> StoreReport {

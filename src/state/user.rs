@@ -90,11 +90,15 @@ impl<const D: usize, const P: usize> Slot<D, P> {
 
     /// Back to the start; true when there was something to go back from.
     fn reset(&mut self) -> bool {
-        let was = !matches!(self, Self::Absent);
-        if was {
+        let at_start = match self {
+            Self::Absent => true,
+            Self::Ready(state) => state.counters == Counters::default() && state.ridge == Ridge::new(),
+            Self::Damaged(_) => false,
+        };
+        if !at_start {
             *self = Self::Ready(Box::default());
         }
-        was
+        !at_start
     }
 }
 
@@ -211,8 +215,8 @@ impl UserState {
             PolicyName::EGreedyV2 => self.egreedy2.counters(),
         };
         if let Some(counters) = counters {
-            counters.pulls += 1;
-            counters.explore_count += u64::from(pull.exploring);
+            counters.pulls = counters.pulls.saturating_add(1);
+            counters.explore_count = counters.explore_count.saturating_add(pull.exploring.into());
             counters.last_updated = Some(pull.seconds);
         }
     }

@@ -106,12 +106,15 @@ impl Users {
         }
     }
 
-    /// Takes a user out of memory; whatever was not saved is lost.
-    pub(super) fn retire(&self, user: &User) {
+    /// Takes a user out of memory; whatever was not saved is lost. Nothing can come between the two: who changes the user holds
+    /// the same lock, and looks the user up again when it is retired.
+    pub(super) fn forget(&self, user_id: &str) {
+        let Some(user) = self.hot(user_id) else { return };
         let mut state = user.state.lock();
         if !state.retired {
+            state.forget();
             state.retired = true;
-            self.hot.remove(&*user.id);
+            self.hot.remove(user_id);
         }
     }
 }

@@ -35,10 +35,12 @@ struct Queue {
     jobs: Vec<(Job, Done)>,
     /// The thread sleeps until somebody wakes it; otherwise it looks by itself within [`COALESCE`].
     asleep: bool,
+    /// The thread has ended.
+    ended: bool,
     report: WriterReport,
 }
 
-/// How writing goes, for health().
+/// How writing goes, for `health()`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct WriterReport {
     /// Users that wait to be written.
@@ -107,6 +109,10 @@ impl Writer {
 
     fn submit(&self, job: Job, done: Done) {
         let mut queue = self.shared.queue.lock();
+        if queue.ended {
+            drop(queue);
+            return done(Err(ended()));
+        }
         queue.jobs.push((job, done));
         queue.asleep = false;
         self.shared.wake.notify_one();
@@ -122,11 +128,15 @@ impl Writer {
 
 impl Shared {
     fn run(&self) {
-        let mut retry = FIRST_RETRY;
+        let mut retry = None;
         loop {
             let (users, jobs) = self.next_round(retry);
             let saved = self.save_all(users);
-            retry = if saved.is_ok() { FIRST_RETRY } else { (retry * 2).min(LAST_RETRY) };
+            retry = match (&saved, retry) {
+                (Ok(()), _) => None,
+                (Err(_), None) => Some(FIRST_RETRY),
+                (Err(_), Some(last)) => Some((last * 2).min(LAST_RETRY)),
+            };
             let mut stop = Vec::new();
             for (job, done) in jobs {
                 match job {
@@ -139,18 +149,24 @@ impl Shared {
                 }
             }
             if !stop.is_empty() {
-                // What was refused or arrived since must not be left without an answer.
-                for (_, done) in std::mem::take(&mut self.queue.lock().jobs) {
-                    done(Err(Error::new(ErrorKind::Closed, "the engine was closed")));
+                let late = {
+                    let mut queue = self.queue.lock();
+                    queue.ended = true;
+                    std::mem::take(&mut queue.jobs)
+                };
+                for (_, done) in late {
+                    done(Err(ended()));
                 }
-                stop.into_iter().for_each(|done| done(copy(&saved)));
+                for done in stop {
+                    done(copy(&saved));
+                }
                 return;
             }
         }
     }
 
     /// Waits for something to do.
-    fn next_round(&self, retry: Duration) -> (Vec<Arc<User>>, Vec<(Job, Done)>) {
+    fn next_round(&self, retry: Option<Duration>) -> (Vec<Arc<User>>, Vec<(Job, Done)>) {
         let mut queue = self.queue.lock();
         while queue.users.is_empty() && queue.jobs.is_empty() {
             queue.asleep = true;
@@ -158,9 +174,8 @@ impl Shared {
         }
         queue.asleep = false;
         if queue.jobs.is_empty() {
-            let pause = if queue.report.failing { retry } else { COALESCE };
             // Ended early by a job only: enqueue() wakes nobody while `asleep` is false.
-            self.wake.wait_for(&mut queue, pause);
+            self.wake.wait_for(&mut queue, retry.unwrap_or(COALESCE));
         }
         let users = std::mem::take(&mut queue.users);
         queue.report.dirty_users = users.len();
@@ -184,9 +199,12 @@ impl Shared {
             }
             saved.push((user, policies));
         }
-        if let Err(e) = self.store.sync() {
+        let synced = catch_unwind(AssertUnwindSafe(|| self.store.sync())).unwrap_or_else(|_| Err(panicked()));
+        if let Err(e) = synced {
             // Which of the files are on disk is not known, and asking again would not tell: all are written anew.
-            saved.iter().for_each(|(user, policies)| self.requeue(user, *policies));
+            for (user, policies) in &saved {
+                self.requeue(user, *policies);
+            }
             self.queue.lock().report.errors += 1;
             result = result.and(Err(e));
         }
@@ -234,16 +252,17 @@ impl Shared {
             self.store.erase(user_id, policy)?;
         }
         self.store.sync()?;
-        if let Some(user) = self.users.hot(user_id) {
-            user.state.lock().forget();
-            self.users.retire(&user);
-        }
+        self.users.forget(user_id);
         Ok(())
     }
 }
 
 fn copy(result: &Result<()>) -> Result<()> {
-    result.as_ref().map(|&()| ()).map_err(|e| Error::new(e.kind(), e.message()))
+    result.as_ref().map(|&()| ()).map_err(Error::again)
+}
+
+fn ended() -> Error {
+    Error::new(ErrorKind::Closed, "the engine was closed")
 }
 
 fn panicked() -> Error {
