@@ -30,7 +30,7 @@ function errorsOf(file, text) {
 }
 
 const changes = {
-  'a required input renamed': ['assignability.ts', 'export interface ScoreRequest {\n  /** 1 to 512 UTF-16 units, no lone surrogates, no NUL. */\n  userId: string', 'export interface ScoreRequest {\n  user: string'],
+  'a required input renamed': ['assignability.ts', 'export interface ScoreRequest {\n  /** 1 to 512 UTF-16 units, no lone surrogates. */\n  userId: string', 'export interface ScoreRequest {\n  user: string'],
   'an optional input renamed': ['assignability.ts', 'taskAgeDays?: number\n', 'taskAge?: number\n'],
   'an optional input narrowed': ['assignability.ts', 'sourceId?: string | null', 'sourceId?: string'],
   'a nested optional input gone': ['assignability.ts', 'extra?: Record<string, unknown> }', '}'],

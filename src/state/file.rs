@@ -68,12 +68,14 @@ pub fn parse(bytes: &[u8]) -> Result<Parsed, String> {
     Ok(Parsed { record: Record { a, b, counters, extra }, user_id, policy })
 }
 
-/// A = I + Σ xxᵀ, so A − I is positive semidefinite but for rounding. It is what bounds θ by b, and so keeps scores finite.
+/// A = I + Σ xxᵀ, so no eigenvalue is below 1. Half of that is more than rounding takes away, and enough to bound θ by b, which is
+/// what keeps scores finite.
 fn check_sums(a: &[f64], b: &[f64]) -> Result<(), String> {
-    const ROUNDING: f64 = 1e-6;
-    let above_identity =
-        DMatrix::from_fn(b.len(), b.len(), |i, j| a[packed_index(i.max(j), i.min(j))] - if i == j { 1.0 - ROUNDING } else { 0.0 });
-    if above_identity.cholesky().is_none() {
+    const LEAST_EIGENVALUE: f64 = 0.5;
+    let above = DMatrix::from_fn(b.len(), b.len(), |i, j| {
+        a[packed_index(i.max(j), i.min(j))] - if i == j { LEAST_EIGENVALUE } else { 0.0 }
+    });
+    if above.cholesky().is_none() {
         return Err("A is not the identity plus a sum of products xxᵀ".to_owned());
     }
     b.iter().find(|v| v.abs() > MAX_SUM).map_or(Ok(()), |v| Err(format!("b holds {v}, past ±{MAX_SUM:e}")))

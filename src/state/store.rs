@@ -231,6 +231,10 @@ impl StateStore for StateFiles {
         if remove {
             self.directory.remove(&plain)?;
             self.claims.lock().remove(&plain);
+            if self.directory.identity(&plain)? != 0 {
+                // A directory: nothing of the user's, but in the way.
+                self.directory.set_aside(&plain)?;
+            }
         }
         Ok(())
     }
