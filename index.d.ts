@@ -19,7 +19,10 @@ export type BanditErrorCode =
   | 'ERR_STATE_LOCKED'
   /** A state file cannot be read as one; the message names it. It is left as it is. `reset(userId)` sets it aside. */
   | 'ERR_STATE_CORRUPT'
-  /** The state directory could not be read or written; the call was not applied. */
+  /**
+   * The state directory could not be read or written. A call that throws it was not applied. `flush()` and `checkpoint()` reject
+   * with it while the changes are kept and tried again; `close()` rejects with it when they could not be written and are gone.
+   */
   | 'ERR_STATE_IO'
   /** Too much is waiting to be written. Retryable, later. */
   | 'ERR_BACKPRESSURE'
@@ -305,7 +308,10 @@ export class Bandits {
   static openAsync(options?: BanditsOptions & { lockTimeoutMs?: number; signal?: AbortSignal }): Promise<Bandits>
   /** Chooses one candidate. Counts as a pull of the policy and is remembered in `features()`. */
   score(request: ScoreRequest): ScoreResult
-  /** Scores a batch with one crossing into native code; all of it or, when one request is refused, nothing. At most 10,000. */
+  /**
+   * Scores a batch with one crossing into native code; all of it or, when one request is refused, nothing. At most 10,000 requests
+   * with 1,000,000 candidates in all (those of prepared sets do not count).
+   */
   scoreMany(requests: readonly ScoreRequest[]): ScoreResult[]
   /** Validates and packs candidates once, for APIs that score the same tasks again and again. */
   prepare(candidates: readonly Candidate[]): CandidateSet
@@ -313,7 +319,7 @@ export class Bandits {
   reward(request: RewardRequest): { ok: true }
   /** Where a user stands. @param policy default: the active policy */
   stats(userId: string, policy?: PolicyName): PolicyStats
-  /** The user's last scored vectors, oldest first, all policies together. */
+  /** The user's last scored vectors, oldest first, all policies together; in this release those since the engine was opened. */
   features(userId: string): { userId: string; history: FeatureRecord[] }
   /** Puts a user back to the start, under all policies. */
   reset(userId: string): { ok: true }

@@ -217,7 +217,7 @@ impl Engine {
 
 fn learn<const D: usize, const P: usize>(state: &mut PolicyState<D, P>, call: &RewardCall, seconds: u32) -> Result<()> {
     let RewardCall { moment, ref profile, ref task, reward, .. } = *call;
-    let too_large = || Error::invalid("reward", format_args!("{reward} would take the user's sums past ±{MAX_SUM:e}"));
+    let too_large = || Error::invalid("reward", format_args!("{reward:e} would take the user's sums past ±{MAX_SUM:e}"));
     let sum = state.counters.cumulative_reward + reward;
     if sum.is_nan() || sum.abs() > MAX_SUM {
         return Err(too_large());

@@ -167,6 +167,8 @@ impl Health {
             warnings.push(format!("{} users wait to be written, and writing fails: {error}", writer.dirty_users));
         }
         if store.foreign_writes > 0 {
+            // Two writers on one directory: somebody has to stop one of them.
+            ok = false;
             let count = store.foreign_writes;
             warnings.push(format!(
                 "{count} state files were replaced by somebody else while this process had {dir}; see {dir}/set-aside"

@@ -4,7 +4,11 @@
 
 use super::folded::{Mean, Width};
 use super::lanes::{CHUNK, Candidates};
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Arch, Scalar, Simd, WithSimd};
+
+/// From so many candidates on, wide vectors pay. Below, the code for the least processor (which has vectors of two) is as fast alone
+/// and faster among other work: between JavaScript calls, 512-bit vectors cost more than they save (`npm run bench`).
+const WIDE: usize = 256;
 
 /// Scores candidates with the widest vectors that this machine has.
 #[derive(Debug, Clone, Copy, Default)]
@@ -30,7 +34,8 @@ impl Kernel {
 
     #[inline]
     fn run(self, candidates: &impl Candidates, scores: &mut [f64], score: impl Fn([f64; 3]) -> f64) -> usize {
-        self.arch.dispatch(Run { candidates, scores, score })
+        let run = Run { candidates, scores, score };
+        if run.scores.len() < WIDE { run.with_simd(Scalar) } else { self.arch.dispatch(run) }
     }
 }
 
@@ -98,7 +103,7 @@ mod tests {
     fn every_instruction_set_gives_the_same_bits() {
         let chance = Chance::seeded(3);
         let number = || chance.draw().below(1 << 20) as f64 / f64::from(1 << 20);
-        for n in [1usize, 7, 8, 9, 64, 1001] {
+        for n in [1usize, 7, 8, 9, 64, 255, 256, 257, 1001] {
             let stride = n.next_multiple_of(CHUNK);
             let mut block: Vec<f64> = (0..3 * stride).map(|_| number()).collect();
             // What the padding holds must not matter.

@@ -10,6 +10,9 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+/// One writer, one name: what a process that died has left under it is removed when the name is used next.
+const TEMPORARY: &str = ".state.tmp";
+
 /// What a store wants to know again when it next sees the same user and policy: in which of its places the record is, and which
 /// version of it was read or written last.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -160,8 +163,6 @@ impl StateStore for StateFiles {
     }
 
     fn save(&self, user_id: &str, policy: PolicyName, record: &Record, stamp: &mut Stamp) -> Result<()> {
-        // One writer, one name: a temporary of a process that died is removed when the name is used next.
-        const TEMPORARY: &str = ".state.tmp";
         let mut name = Self::name(user_id, policy, *stamp);
         let identity = self.directory.write_new(TEMPORARY, &serialise(user_id, policy, record))?;
         let placed = (|| {
@@ -204,6 +205,8 @@ impl StateStore for StateFiles {
     }
 
     fn erase(&self, user_id: &str, policy: PolicyName) -> Result<()> {
+        // A process that died while writing may have left the person's numbers there.
+        self.directory.remove(TEMPORARY)?;
         // What names no owner belongs to the policy of its dimension; what cannot be read at all is removed.
         let of_another = |bytes: &[u8]| {
             parse(bytes).is_ok_and(|Parsed { record, user_id: owner, .. }| match owner {

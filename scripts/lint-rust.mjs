@@ -1,0 +1,22 @@
+// @ts-check
+// rustfmt and clippy over the crate, with and without the Node glue. A Rust installation without these components can still build
+// and test: then this says plainly what was left out. In CI that is a failure.
+import { spawnSync } from 'node:child_process'
+
+/** @param {string[]} args */
+function cargo(args, /** @type {'inherit' | 'ignore'} */ stdio = 'inherit') {
+  return spawnSync('cargo', args, { stdio }).status === 0
+}
+
+const CLIPPY = ['clippy', '--locked', '--all-targets']
+for (const [component, runs] of /** @type {const} */ ([
+  ['fmt', [['fmt', '--check']]],
+  ['clippy', [[...CLIPPY, '--', '-D', 'warnings'], [...CLIPPY, '--no-default-features', '--', '-D', 'warnings']]],
+])) {
+  if (!cargo([component, '--version'], 'ignore')) {
+    console.log(`lint:rust: skipped ${component}, which this Rust installation does not have (rustup component add ${component === 'fmt' ? 'rustfmt' : component})`)
+    if (process.env.CI === 'true') process.exitCode = 1
+    continue
+  }
+  for (const run of runs) if (!cargo([...run])) process.exit(1)
+}
