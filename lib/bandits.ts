@@ -19,7 +19,7 @@ import type {
 } from '../index'
 import type { NativeChannel, NativeEngine } from '../dist/addon'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { checkId, checkLength, isObject, policyNumber } from './check'
+import { ALONE, checkId, checkLength, isObject, policyNumber } from './check'
 import { BanditError, fromNative, native, refuse } from './error'
 import { closeAtExit, forgetAtExit } from './exit'
 import {
@@ -182,7 +182,7 @@ export class Bandits implements Contract {
   stats(userId: string, policy?: PolicyName): PolicyStats {
     this.#check()
     checkId(userId, 'userId')
-    const number = policyNumber(policy, this.#active, '')
+    const number = policyNumber(policy, this.#active, ALONE)
     return JSON.parse(native(() => this.#engine.stats(userId, number))) as PolicyStats
   }
 

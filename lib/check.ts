@@ -12,8 +12,23 @@ export const ID = `a string of 1 to ${LONGEST_ID} UTF-16 units without lone surr
 /** The policies in the order of their numbers (src/policy/name.rs). */
 export const POLICIES: readonly PolicyName[] = ['linucb-v1', 'egreedy-v1', 'egreedy-v2']
 
+export function isId(value: string): boolean {
+  return value.length > 0 && value.length <= LONGEST_ID && value.isWellFormed()
+}
+
 export function checkId(value: unknown, path: string): asserts value is string {
-  if (typeof value !== 'string' || value.length === 0 || value.length > LONGEST_ID || !value.isWellFormed()) refuse(path, ID, value)
+  if (typeof value !== 'string' || !isId(value)) refuse(path, ID, value)
+}
+
+/** In place of a number in a batch: the request is the only one. */
+export const ALONE = -1
+
+/**
+ * What goes before a path in a message about request `number` of a batch. Checks are given the number: putting the text together
+ * for each would cost more than the checks.
+ */
+export function prefix(number: number): string {
+  return number === ALONE ? '' : `requests[${number}].`
 }
 
 /** The length of an array; a proxy's can be anything. */
@@ -28,8 +43,8 @@ export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-/** The number of a policy; `prefix` goes before the path in a message. */
-export function policyNumber(policy: PolicyName | undefined, active: number, prefix: string): number {
+/** The number of a policy; `number` is that of the request. */
+export function policyNumber(policy: PolicyName | undefined, active: number, number: number): number {
   switch (policy) {
     case undefined:
       return active
@@ -40,29 +55,29 @@ export function policyNumber(policy: PolicyName | undefined, active: number, pre
     case 'egreedy-v2':
       return 2
     default:
-      return unknownPolicy(policy, prefix)
+      return unknownPolicy(policy, prefix(number))
   }
 }
 
-function unknownPolicy(policy: unknown, prefix: string): never {
-  if (typeof policy !== 'string') refuse(`${prefix}policy`, 'a string', policy)
-  throw new BanditError('ERR_UNKNOWN_POLICY', `${prefix}policy: no policy ${shown(policy)}; known: ${POLICIES.join(', ')}`)
+function unknownPolicy(policy: unknown, before: string): never {
+  if (typeof policy !== 'string') refuse(`${before}policy`, 'a string', policy)
+  throw new BanditError('ERR_UNKNOWN_POLICY', `${before}policy: no policy ${shown(policy)}; known: ${POLICIES.join(', ')}`)
 }
 
-/** An hour, noon where it is missing. Paths come in two parts: joining them on every call would cost more than the check. */
-export function hour(value: unknown, prefix: string, path: string): number {
+/** An hour, noon where it is missing. */
+export function hour(value: unknown, number: number, path: string): number {
   if (value === undefined) return 12
   if (typeof value !== 'number' || !Number.isInteger(value) || value < 0 || value > 23) {
-    refuse(prefix + path, 'a whole number from 0 to 23', value)
+    refuse(prefix(number) + path, 'a whole number from 0 to 23', value)
   }
   return value
 }
 
 /** A day of the week, 0 where it is missing. */
-export function day(value: unknown, prefix: string, path: string): number {
+export function day(value: unknown, number: number, path: string): number {
   if (value === undefined) return 0
   if (typeof value !== 'number' || !Number.isInteger(value) || value < 0 || value > 6) {
-    refuse(prefix + path, 'a whole number from 0 to 6', value)
+    refuse(prefix(number) + path, 'a whole number from 0 to 6', value)
   }
   return value
 }

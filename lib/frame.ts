@@ -5,7 +5,7 @@
 // `busy`; a call that comes in between packs into a block of its own, which takes the frame's place only for the native call.
 
 import { BanditError, refuse } from './error'
-import { checkId, checkLength, day, finite, hour, ID, isObject, LONGEST_ID, POLICIES, policyNumber } from './check'
+import { ALONE, checkId, checkLength, day, finite, hour, ID, isId, isObject, LONGEST_ID, POLICIES, policyNumber, prefix } from './check'
 import { type CandidateSet, isCandidateSet, setNumber } from './candidate-set'
 import { addon } from './native'
 import type { Candidate, Context, ProfileFeatures, RewardRequest, ScoreRequest, ScoreResult } from '../index'
@@ -172,7 +172,7 @@ function begin(): void {
 export function packScore(request: ScoreRequest, active: number): void {
   begin()
   try {
-    packScoreAt(request, active, FIRST, ids, '')
+    packScoreAt(request, active, FIRST, ids, ALONE)
   } finally {
     busy = false
   }
@@ -195,9 +195,9 @@ export function packBatch(requests: readonly ScoreRequest[], n: number, active: 
     let candidates = 0
     for (let i = 0; i < n; i++) {
       const names: string[] = []
-      packScoreAt(requests[i], active, at, names, `requests[${i}].`)
+      packScoreAt(requests[i], active, at, names, i)
       const { userId, meta, set, end } = packed
-      checkId(userId, `requests[${i}].userId`)
+      if (typeof userId !== 'string' || !isId(userId)) refuse(`requests[${i}].userId`, ID, userId)
       batch.push({ at, userId, meta })
       tipIds.push(set === undefined ? names : set.ids)
       candidates += names.length
@@ -211,25 +211,25 @@ export function packBatch(requests: readonly ScoreRequest[], n: number, active: 
   }
 }
 
-function packScoreAt(request: ScoreRequest, active: number, at: number, names: string[], prefix: string): void {
-  if (!isObject(request)) refuse(prefix === '' ? 'request' : prefix.slice(0, -1), 'an object', request)
+function packScoreAt(request: ScoreRequest, active: number, at: number, names: string[], number: number): void {
+  if (!isObject(request)) refuse(number === ALONE ? 'request' : `requests[${number}]`, 'an object', request)
   const { userId, candidates, context, profileFeatures, policy } = request as ScoreRequest
-  let meta = policyNumber(policy, active, prefix)
+  let meta = policyNumber(policy, active, number)
   let end = at + REQUEST_WORDS
   let set: CandidateSet | undefined
   let n: number
   if (Array.isArray(candidates)) {
     n = candidates.length
-    end = packCandidates(candidates as readonly Candidate[], n, end, names, prefix)
+    end = packCandidates(candidates as readonly Candidate[], n, end, names, number)
   } else if (isCandidateSet(candidates)) {
     set = candidates
     n = set.length
     reserve(end, at)
   } else {
-    refuse(`${prefix}candidates`, 'an array or a set made by prepare()', candidates)
+    refuse(`${prefix(number)}candidates`, 'an array or a set made by prepare()', candidates)
   }
-  meta |= packContext(context, prefix)
-  if (profileFeatures !== undefined && profileFeatures !== null) meta |= packProfile(profileFeatures, at, prefix)
+  meta |= packContext(context, number)
+  if (profileFeatures !== undefined && profileFeatures !== null) meta |= packProfile(profileFeatures, at, number)
   // From here on no code of the caller's runs.
   halves[2 * at + CANDIDATES] = n
   halves[2 * at + SET] = set === undefined ? 0 : setNumber(set)
@@ -240,38 +240,38 @@ function packScoreAt(request: ScoreRequest, active: number, at: number, names: s
 }
 
 /** Hour and day as META has them. */
-function packContext(context: Context | undefined, prefix: string): number {
+function packContext(context: Context | undefined, number: number): number {
   if (context === undefined) return (12 << HOUR) | (0 << DAY)
-  if (!isObject(context)) refuse(`${prefix}context`, 'an object', context)
+  if (!isObject(context)) refuse(`${prefix(number)}context`, 'an object', context)
   const { hourOfDay, dayOfWeek } = context as Context
-  return (hour(hourOfDay, prefix, 'context.hourOfDay') << HOUR) | (day(dayOfWeek, prefix, 'context.dayOfWeek') << DAY)
+  return (hour(hourOfDay, number, 'context.hourOfDay') << HOUR) | (day(dayOfWeek, number, 'context.dayOfWeek') << DAY)
 }
 
-function packProfile(profile: ProfileFeatures, at: number, prefix: string): number {
-  if (!isObject(profile)) refuse(`${prefix}profileFeatures`, 'an object or null', profile)
+function packProfile(profile: ProfileFeatures, at: number, number: number): number {
+  if (!isObject(profile)) refuse(`${prefix(number)}profileFeatures`, 'an object or null', profile)
   const { completionRate30d, dismissRate30d, meanDwellMs30d, preferredHour, tipVolume30d, computedAt } = profile as ProfileFeatures
   if (computedAt !== undefined && computedAt !== null && typeof computedAt !== 'string') {
-    refuse(`${prefix}profileFeatures.computedAt`, 'a string or null', computedAt)
+    refuse(`${prefix(number)}profileFeatures.computedAt`, 'a string or null', computedAt)
   }
-  words[at + PROFILE] = known(completionRate30d, 'completionRate30d', prefix)
-  words[at + PROFILE + 1] = known(dismissRate30d, 'dismissRate30d', prefix)
-  words[at + PROFILE + 2] = known(meanDwellMs30d, 'meanDwellMs30d', prefix)
-  words[at + PROFILE + 3] = known(preferredHour, 'preferredHour', prefix)
-  words[at + PROFILE + 4] = known(tipVolume30d, 'tipVolume30d', prefix)
+  words[at + PROFILE] = known(completionRate30d, 'completionRate30d', number)
+  words[at + PROFILE + 1] = known(dismissRate30d, 'dismissRate30d', number)
+  words[at + PROFILE + 2] = known(meanDwellMs30d, 'meanDwellMs30d', number)
+  words[at + PROFILE + 3] = known(preferredHour, 'preferredHour', number)
+  words[at + PROFILE + 4] = known(tipVolume30d, 'tipVolume30d', number)
   return HAS_PROFILE
 }
 
 /** NaN stands for "not known". */
-function known(value: unknown, key: string, prefix: string): number {
+function known(value: unknown, key: string, number: number): number {
   if (value === undefined || value === null) return NaN
-  if (typeof value !== 'number' || !Number.isFinite(value)) refuse(`${prefix}profileFeatures.${key}`, 'a finite number or null', value)
+  if (typeof value !== 'number' || !Number.isFinite(value)) refuse(`${prefix(number)}profileFeatures.${key}`, 'a finite number or null', value)
   return value
 }
 
 /** Packs candidates into three lanes from word `at`; returns the word after them. `n` is their number, read once. */
-function packCandidates(candidates: readonly Candidate[], n: number, at: number, names: string[], prefix: string): number {
-  if (n === 0) throw new BanditError('ERR_NO_CANDIDATES', `${prefix}candidates: empty, there is nothing to choose from`)
-  checkLength(n, LARGEST_CANDIDATES, `${prefix}candidates`, 'candidates')
+function packCandidates(candidates: readonly Candidate[], n: number, at: number, names: string[], number: number): number {
+  if (n === 0) throw new BanditError('ERR_NO_CANDIDATES', `${prefix(number)}candidates: empty, there is nothing to choose from`)
+  if (typeof n !== 'number' || n < 0 || n > LARGEST_CANDIDATES || !Number.isInteger(n)) checkLength(n, LARGEST_CANDIDATES, `${prefix(number)}candidates`, 'candidates')
   const stride = (n + CHUNK - 1) & -CHUNK
   const end = at + 3 * stride
   reserve(end, at)
@@ -281,45 +281,45 @@ function packCandidates(candidates: readonly Candidate[], n: number, at: number,
   const priority = age + stride
   for (let i = 0; i < n; i++) {
     const candidate = candidates[i]
-    if (typeof candidate !== 'object' || candidate === null) refuse(`${prefix}candidates[${i}]`, 'an object', candidate)
+    if (typeof candidate !== 'object' || candidate === null) refuse(`${prefix(number)}candidates[${i}]`, 'an object', candidate)
     // First what calls a function: what the compiler knows of an object's shape does not outlive a call.
     const id = candidate.id
     if (typeof id !== 'string' || !id.isWellFormed() || id.length === 0 || id.length > LONGEST_ID) {
-      if (Array.isArray(candidate)) refuse(`${prefix}candidates[${i}]`, 'an object', candidate)
-      refuse(`${prefix}candidates[${i}].id`, ID, id)
+      if (Array.isArray(candidate)) refuse(`${prefix(number)}candidates[${i}]`, 'an object', candidate)
+      refuse(`${prefix(number)}candidates[${i}].id`, ID, id)
     }
     const { content, source, sourceId, features, promptVersion } = candidate
-    if (content !== undefined && typeof content !== 'string') refuse(`${prefix}candidates[${i}].content`, 'a string', content)
-    if (source !== undefined && typeof source !== 'string') refuse(`${prefix}candidates[${i}].source`, 'a string', source)
+    if (content !== undefined && typeof content !== 'string') refuse(`${prefix(number)}candidates[${i}].content`, 'a string', content)
+    if (source !== undefined && typeof source !== 'string') refuse(`${prefix(number)}candidates[${i}].source`, 'a string', source)
     if (sourceId !== undefined && sourceId !== null && typeof sourceId !== 'string') {
-      refuse(`${prefix}candidates[${i}].sourceId`, 'a string or null', sourceId)
+      refuse(`${prefix(number)}candidates[${i}].sourceId`, 'a string or null', sourceId)
     }
     if (promptVersion !== undefined && typeof promptVersion !== 'string') {
-      refuse(`${prefix}candidates[${i}].promptVersion`, 'a string', promptVersion)
+      refuse(`${prefix(number)}candidates[${i}].promptVersion`, 'a string', promptVersion)
     }
     names[i] = id
     let overdue = 0
     let days = 0
     let urgency = 1
     if (features !== undefined) {
-      if (typeof features !== 'object' || features === null) refuse(`${prefix}candidates[${i}].features`, 'an object', features)
+      if (typeof features !== 'object' || features === null) refuse(`${prefix(number)}candidates[${i}].features`, 'an object', features)
       const { isOverdue, taskAgeDays, priority: level } = features
       if (isOverdue === true) overdue = 1
-      else if (isOverdue !== undefined && isOverdue !== false) refuse(`${prefix}candidates[${i}].features.isOverdue`, 'true or false', isOverdue)
+      else if (isOverdue !== undefined && isOverdue !== false) refuse(`${prefix(number)}candidates[${i}].features.isOverdue`, 'true or false', isOverdue)
       if (taskAgeDays !== undefined) {
         // The difference is NaN for NaN and for both infinities.
         if (typeof taskAgeDays !== 'number' || taskAgeDays - taskAgeDays !== 0) {
-          refuse(`${prefix}candidates[${i}].features.taskAgeDays`, 'a finite number', taskAgeDays)
+          refuse(`${prefix(number)}candidates[${i}].features.taskAgeDays`, 'a finite number', taskAgeDays)
         }
         days = taskAgeDays
       }
       if (level !== undefined) {
         if (typeof level !== 'number' || (level | 0) !== level || level < 1 || level > 4) {
-          refuse(`${prefix}candidates[${i}].features.priority`, '1, 2, 3 or 4', level)
+          refuse(`${prefix(number)}candidates[${i}].features.priority`, '1, 2, 3 or 4', level)
         }
         urgency = level
       } else if (isOverdue === undefined && taskAgeDays === undefined && Array.isArray(features)) {
-        refuse(`${prefix}candidates[${i}].features`, 'an object', features)
+        refuse(`${prefix(number)}candidates[${i}].features`, 'an object', features)
       }
     }
     lanes[at + i] = overdue
@@ -335,7 +335,7 @@ export function packSet(candidates: readonly Candidate[]): readonly string[] {
   try {
     if (!Array.isArray(candidates)) refuse('candidates', 'an array', candidates)
     const n = candidates.length
-    packed.end = packCandidates(candidates, n, FIRST + REQUEST_WORDS, ids, '')
+    packed.end = packCandidates(candidates, n, FIRST + REQUEST_WORDS, ids, ALONE)
     halves[2 * FIRST + CANDIDATES] = n
     halves[2 * FIRST + SET] = 0
     return ids.slice(0, n)
@@ -351,18 +351,18 @@ export function packReward(request: RewardRequest, active: number): void {
     if (!isObject(request)) refuse('request', 'an object', request)
     const { userId, tipId, reward, features, dayOfWeek, profileFeatures, policy } = request as RewardRequest
     checkId(tipId, 'tipId')
-    let meta = policyNumber(policy, active, '')
+    let meta = policyNumber(policy, active, ALONE)
     if (!isObject(features)) refuse('features', 'an object', features)
     const { isOverdue, taskAgeDays, priority, hourOfDay } = features as RewardRequest['features']
     if (isOverdue !== undefined && typeof isOverdue !== 'boolean') refuse('features.isOverdue', 'true or false', isOverdue)
     if (priority !== undefined && priority !== 1 && priority !== 2 && priority !== 3 && priority !== 4) {
       refuse('features.priority', '1, 2, 3 or 4', priority)
     }
-    meta |= (hour(hourOfDay, '', 'features.hourOfDay') << HOUR) | (day(dayOfWeek, '', 'dayOfWeek') << DAY)
+    meta |= (hour(hourOfDay, ALONE, 'features.hourOfDay') << HOUR) | (day(dayOfWeek, ALONE, 'dayOfWeek') << DAY)
     meta |= (isOverdue === true ? OVERDUE : 0) | ((priority ?? 1) << PRIORITY)
     const age = taskAgeDays === undefined ? 0 : finite(taskAgeDays, 'features.taskAgeDays')
     const earned = finite(reward, 'reward')
-    if (profileFeatures !== undefined && profileFeatures !== null) meta |= packProfile(profileFeatures, FIRST, '')
+    if (profileFeatures !== undefined && profileFeatures !== null) meta |= packProfile(profileFeatures, FIRST, ALONE)
     // From here on no code of the caller's runs.
     words[FIRST + AGE] = age
     words[FIRST + REWARD] = earned

@@ -16,8 +16,7 @@ impl Clock for SystemClock {
     #[cfg(target_os = "linux")]
     #[allow(clippy::cast_sign_loss)] // a clock before 1970 reads as 0 through the max()
     fn now_ms(&self) -> u64 {
-        // The coarse clock (4 ms steps) is read without the time stamp counter: 5 ns instead of 20, and what is kept has
-        // whole seconds.
+        // The coarse clock (4 ms steps) is read without the time stamp counter, and what is kept has whole seconds.
         let t = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);
         t.tv_sec.max(0) as u64 * 1000 + t.tv_nsec as u64 / 1_000_000
     }

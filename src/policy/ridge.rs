@@ -103,11 +103,11 @@ impl<const D: usize, const P: usize> Ridge<D, P> {
             return Err(RidgeError::Overflow);
         }
         self.b = b;
-        for i in 0..D {
-            for j in 0..=i {
-                self.a[packed_index(i, j)] += x[i] * x[j];
+        for_each_row(&mut self.a, |i, row| {
+            for (entry, &xj) in row.iter_mut().zip(x) {
+                *entry += x[i] * xj;
             }
-        }
+        });
         self.updates = self.updates.saturating_add(1);
         let due = self.updates >= REFRESH_EVERY || reward.abs() >= LARGE_REWARD;
         if !due || !self.refresh() {
@@ -120,22 +120,26 @@ impl<const D: usize, const P: usize> Ridge<D, P> {
     /// θ: θ + k(r − θ·x).
     fn rank_one(&mut self, x: &[f64; D], reward: f64) {
         let mut u = [0.0; D];
-        for i in 0..D {
-            for j in 0..i {
-                let v = self.inverse[packed_index(i, j)];
-                u[i] += v * x[j];
-                u[j] += v * x[i];
+        for_each_row(&mut self.inverse, |i, row| {
+            // The entries left of the diagonal stand for those above it, too.
+            let mut sum = 0.0;
+            for ((&entry, &xj), uj) in row.iter().zip(x).zip(&mut u).take(i) {
+                sum += entry * xj;
+                *uj += entry * x[i];
             }
-            u[i] += self.inverse[packed_index(i, i)] * x[i];
-        }
+            u[i] += sum + row[i] * x[i];
+        });
         let gain = 1.0 / (1.0 + dot(x, &u));
         let surprise = (reward - dot(&self.theta, x)) * gain;
-        for i in 0..D {
-            self.theta[i] += u[i] * surprise;
-            for j in 0..=i {
-                self.inverse[packed_index(i, j)] -= u[i] * u[j] * gain;
-            }
+        for (theta, &ui) in self.theta.iter_mut().zip(&u) {
+            *theta += ui * surprise;
         }
+        for_each_row(&mut self.inverse, |i, row| {
+            let scaled = u[i] * gain;
+            for (entry, &uj) in row.iter_mut().zip(&u) {
+                *entry -= scaled * uj;
+            }
+        });
     }
 
     /// Derives A⁻¹ and θ from A and b by Cholesky; false, and nothing changed, when A is not positive definite.
@@ -154,6 +158,16 @@ impl<const D: usize, const P: usize> Ridge<D, P> {
         self.theta = theta.into();
         self.updates = 0;
         true
+    }
+}
+
+/// Row after row of a packed lower triangle: row i has i + 1 entries. As slices, so that the compiler can make vectors of them.
+#[inline]
+fn for_each_row(triangle: &mut [f64], mut each: impl FnMut(usize, &mut [f64])) {
+    let (mut rest, mut i) = (triangle, 0);
+    while let Some((row, below)) = std::mem::take(&mut rest).split_at_mut_checked(i + 1) {
+        each(i, row);
+        (rest, i) = (below, i + 1);
     }
 }
 
