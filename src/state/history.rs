@@ -34,7 +34,7 @@ const FIXED: usize = 16;
 const INLINE_ID: usize = 40;
 const LONG_AGE: u8 = 0b1000_0000;
 /// Memory is asked for in steps of so many bytes, not doubled: users are many.
-const STEP: usize = 256;
+const STEP: usize = 64;
 
 impl History {
     /// Adds a pull of a tip with this id (UTF-8), and forgets the oldest ones past `limit`.
