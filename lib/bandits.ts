@@ -251,9 +251,7 @@ export class Bandits implements Contract {
   }
 
   async #close(): Promise<void> {
-    this.#channel.forgetUsers()
-    this.#numbers.clear()
-    this.#lastUser = NOBODY
+    this.#forgetNumbers()
     try {
       await this.#engine.close()
     } catch (error) {
@@ -284,7 +282,10 @@ export class Bandits implements Contract {
 
   /** Before the users of a call are numbered, never between: the numbers given before are void afterwards. */
   #boundNumbering(): void {
-    if (this.#numbered < MOST_NUMBERED) return
+    if (this.#numbered >= MOST_NUMBERED) this.#forgetNumbers()
+  }
+
+  #forgetNumbers(): void {
     this.#channel.forgetUsers()
     this.#numbers.clear()
     this.#numbered = 0

@@ -80,10 +80,10 @@ impl Error {
         Self { kind: ErrorKind::StateIo, message: format!("{what}: {source}"), source: Some(source) }
     }
 
-    /// The same error for somebody else who has to be told.
+    /// What every call on a closed engine gets.
     #[must_use]
-    pub fn again(&self) -> Self {
-        Self::new(self.kind, self.message.clone())
+    pub fn closed() -> Self {
+        Self::new(ErrorKind::Closed, "the engine was closed")
     }
 
     /// What the caller can do about it.
@@ -97,6 +97,11 @@ impl Error {
     pub fn message(&self) -> &str {
         &self.message
     }
+}
+
+/// The same outcome for somebody else who has to be told.
+pub(crate) fn again(outcome: &Result<()>) -> Result<()> {
+    outcome.as_ref().map(|&()| ()).map_err(|error| Error::new(error.kind, error.message.clone()))
 }
 
 impl fmt::Display for Error {

@@ -3,7 +3,7 @@
 
 use super::Engine;
 use crate::clock::SystemClock;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, again};
 use crate::settings::{Settings, Source};
 use crate::state::{Directory, DirectoryLock, Done, StateFiles};
 use parking_lot::{Condvar, Mutex};
@@ -93,11 +93,7 @@ impl Handle {
     /// # Errors
     /// `ERR_CLOSED`.
     pub fn engine(&self) -> Result<&Arc<Engine>> {
-        if matches!(*self.ending.lock(), Ending::NotYet) {
-            Ok(&self.engine)
-        } else {
-            Err(Error::new(ErrorKind::Closed, "the engine was closed"))
-        }
+        if matches!(*self.ending.lock(), Ending::NotYet) { Ok(&self.engine) } else { Err(Error::closed()) }
     }
 
     /// Gives up this share; the last one stops the engine. `done` is called when everything is written and the directory is
@@ -109,7 +105,7 @@ impl Handle {
             Ending::NotYet => *ending = Ending::Waited(vec![done]),
             Ending::Waited(waiting) => return waiting.push(done),
             Ending::Over(outcome) => {
-                let outcome = outcome.as_ref().map(|&()| ()).map_err(Error::again);
+                let outcome = again(outcome);
                 drop(ending);
                 return done(outcome);
             }
@@ -117,10 +113,9 @@ impl Handle {
         drop(ending);
         let ending = Arc::clone(&self.ending);
         let over = Box::new(move |result: Result<()>| {
-            let outcome = result.as_ref().map(|&()| ()).map_err(Error::again);
-            if let Ending::Waited(waiting) = std::mem::replace(&mut *ending.lock(), Ending::Over(outcome)) {
+            if let Ending::Waited(waiting) = std::mem::replace(&mut *ending.lock(), Ending::Over(again(&result))) {
                 for done in waiting {
-                    done(result.as_ref().map(|&()| ()).map_err(Error::again));
+                    done(again(&result));
                 }
             }
         });

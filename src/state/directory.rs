@@ -72,7 +72,7 @@ impl Directory {
 
     fn descriptor(&self) -> Result<Arc<OwnedFd>> {
         let open = self.descriptor.lock();
-        open.as_ref().map(Arc::clone).ok_or_else(|| Error::new(ErrorKind::Closed, "the engine was closed"))
+        open.as_ref().map(Arc::clone).ok_or_else(Error::closed)
     }
 
     fn failed(&self, what: &str, name: &str, e: Errno) -> Error {

@@ -1,4 +1,4 @@
-//! A user's last scored vectors, in as few bytes as they take: 19 to 23 and the tip's id each.
+//! A user's last scored vectors, in as few bytes as they take: 20 or 24 and the tip's id each.
 
 use crate::feature::{Moment, TaskFeatures};
 use crate::policy::PolicyName;

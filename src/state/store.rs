@@ -126,20 +126,26 @@ impl StateFiles {
         parse(bytes).is_ok_and(|file| file.user_id.is_some() && !self.owns(user_id, policy, name, &file))
     }
 
-    /// Looks at a file that is not the one last seen, before it is replaced. True when it is another user's.
-    fn meet(&self, user_id: &str, policy: PolicyName, name: &str) -> Result<bool> {
+    /// Looks at what stands under a name now.
+    fn look(&self, user_id: &str, policy: PolicyName, name: &str) -> Result<Standing> {
         match self.directory.read(name) {
-            Ok(None) => return Ok(false),
-            Ok(Some((bytes, _))) if self.is_of_another(user_id, policy, name, &bytes) => return Ok(true),
-            Ok(Some(_)) => {}
-            // A link, a directory, a pipe: out of the way, like any other thing that is not ours.
-            Err(e) if e.kind() == ErrorKind::StateCorrupt => {}
-            Err(e) => return Err(e),
+            Ok(None) => Ok(Standing::Nothing),
+            Ok(Some((bytes, _))) if self.is_of_another(user_id, policy, name, &bytes) => Ok(Standing::OfAnother),
+            Ok(Some(_)) => Ok(Standing::InTheWay),
+            // A link, a directory, a pipe.
+            Err(e) if e.kind() == ErrorKind::StateCorrupt => Ok(Standing::InTheWay),
+            Err(e) => Err(e),
         }
-        self.foreign_writes.fetch_add(1, Ordering::Relaxed);
-        self.directory.set_aside(name)?;
-        Ok(false)
     }
+}
+
+/// What stands under a user's name when it was not put there by this process.
+enum Standing {
+    Nothing,
+    /// A file that names another owner: it stays, and the user needs another name.
+    OfAnother,
+    /// Anything else: it can be set aside.
+    InTheWay,
 }
 
 impl StateStore for StateFiles {
@@ -167,9 +173,18 @@ impl StateStore for StateFiles {
         let identity = self.directory.write_new(TEMPORARY, &serialise(user_id, policy, record))?;
         let placed = (|| {
             let there = self.directory.identity(&name)?;
-            if there != stamp.identity && there != 0 && self.meet(user_id, policy, &name)? {
-                stamp.distinct = true;
-                name = Self::name(user_id, policy, *stamp);
+            if there != stamp.identity && there != 0 {
+                match self.look(user_id, policy, &name)? {
+                    Standing::Nothing => {}
+                    Standing::OfAnother => {
+                        stamp.distinct = true;
+                        name = Self::name(user_id, policy, *stamp);
+                    }
+                    Standing::InTheWay => {
+                        self.foreign_writes.fetch_add(1, Ordering::Relaxed);
+                        self.directory.set_aside(&name)?;
+                    }
+                }
             }
             self.directory.rename(TEMPORARY, &name)
         })();
@@ -187,21 +202,15 @@ impl StateStore for StateFiles {
         let is_distinct = self.directory.identity(&distinct)? != 0;
         *stamp = Stamp { distinct: is_distinct, identity: 0 };
         let name = Self::name(user_id, policy, *stamp);
-        if !is_distinct {
-            match self.directory.read(&name) {
-                // Somebody has removed it meanwhile.
-                Ok(None) => return Ok(()),
-                // Somebody else has got the plain name meanwhile.
-                Ok(Some((bytes, _))) if self.is_of_another(user_id, policy, &name, &bytes) => {
-                    stamp.distinct = true;
-                    return Ok(());
-                }
-                Ok(Some(_)) => {}
-                Err(e) if e.kind() == ErrorKind::StateCorrupt => {}
-                Err(e) => return Err(e),
+        let standing = if is_distinct { Standing::InTheWay } else { self.look(user_id, policy, &name)? };
+        match standing {
+            Standing::Nothing => Ok(()),
+            Standing::OfAnother => {
+                stamp.distinct = true;
+                Ok(())
             }
+            Standing::InTheWay => self.directory.set_aside(&name).map(drop),
         }
-        self.directory.set_aside(&name).map(drop)
     }
 
     fn erase(&self, user_id: &str, policy: PolicyName) -> Result<()> {

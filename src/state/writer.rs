@@ -4,7 +4,7 @@
 use super::store::StateStore;
 use super::user::User;
 use super::users::Users;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, again};
 use crate::policy::PolicyName;
 use parking_lot::{Condvar, Mutex};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -111,7 +111,7 @@ impl Writer {
         let mut queue = self.shared.queue.lock();
         if queue.ended {
             drop(queue);
-            return done(Err(ended()));
+            return done(Err(Error::closed()));
         }
         queue.jobs.push((job, done));
         queue.asleep = false;
@@ -140,7 +140,7 @@ impl Shared {
             let mut stop = Vec::new();
             for (job, done) in jobs {
                 match job {
-                    Job::Flush => done(copy(&saved)),
+                    Job::Flush => done(again(&saved)),
                     Job::Erase(user_id) => {
                         let erased = catch_unwind(AssertUnwindSafe(|| self.erase(&user_id))).unwrap_or_else(|_| Err(panicked()));
                         done(erased);
@@ -155,10 +155,10 @@ impl Shared {
                     std::mem::take(&mut queue.jobs)
                 };
                 for (_, done) in late {
-                    done(Err(ended()));
+                    done(Err(Error::closed()));
                 }
                 for done in stop {
-                    done(copy(&saved));
+                    done(again(&saved));
                 }
                 return;
             }
@@ -255,14 +255,6 @@ impl Shared {
         self.users.forget(user_id);
         Ok(())
     }
-}
-
-fn copy(result: &Result<()>) -> Result<()> {
-    result.as_ref().map(|&()| ()).map_err(Error::again)
-}
-
-fn ended() -> Error {
-    Error::new(ErrorKind::Closed, "the engine was closed")
 }
 
 fn panicked() -> Error {
