@@ -69,10 +69,32 @@ export interface BanditsOptions {
    */
   seed?: number
   /**
-   * How many scored vectors `features()` remembers per user, 0 to 10,000.
+   * How many scored vectors `features()` remembers per user, 0 to 1,000. They stand in the user's state files.
    * @default 100
    */
   historySize?: number
+  /**
+   * About how many users are in memory at most, from 1. Those not asked for lately leave once they are written, and come back at
+   * their next call.
+   * @default 50000
+   */
+  maxHotUsers?: number
+  /**
+   * `'off'` appends nothing to the interaction log: what happened since the state files were last written (10 ms and more) is lost
+   * with the process, and `flush()` writes state files. Meant for measurements and throw-away engines.
+   * @default 'on'
+   */
+  log?: 'on' | 'off'
+  /**
+   * Segments of the interaction log that were last written to so many days ago are removed, once the state files have all they tell.
+   * @default 30
+   */
+  logRetentionDays?: number
+  /**
+   * The oldest segments are removed while the log has more bytes than this, once the state files have all they tell.
+   * @default 1073741824 (1 GiB)
+   */
+  logRetentionBytes?: number
 }
 
 /** One thing that could be shown. */
@@ -87,7 +109,7 @@ export interface Candidate {
   sourceId?: string | null
   /** What is known of it; what is missing takes its default. */
   features?: CandidateFeatures
-  /** The prompt version that wrote it; set by `generate()`. */
+  /** The prompt version that wrote it; set by `generate()`, logged. At most 128 UTF-16 units. */
   promptVersion?: string
 }
 
@@ -121,7 +143,7 @@ export interface ProfileFeatures {
   preferredHour?: number | null
   /** Tips shown, on a log scale up to 100. Not known: 0. */
   tipVolume30d?: number | null
-  /** When the profile was computed (ISO 8601); not a feature. */
+  /** When the profile was computed (ISO 8601); logged, not a feature. At most 128 UTF-16 units. */
   computedAt?: string | null
 }
 
@@ -159,7 +181,7 @@ export interface ScoreResult {
 export interface RewardRequest {
   /** 1 to 512 UTF-16 units. */
   userId: string
-  /** The tip that was shown. */
+  /** The tip that was shown; logged. */
   tipId: string
   /** +1 done, +0.5 helpful, 0 snooze, −0.5 not helpful, −1 dismissed; any finite number is accepted. */
   reward: number
@@ -246,6 +268,48 @@ export interface BusEvent {
   outcome: string
 }
 
+/** What opening a directory found in the interaction log, and what was done about it. */
+export interface RecoveryReport {
+  /** The epoch that began: how often an engine was opened on this directory. */
+  epoch: number
+  durationMs: number
+  /** Segments read. 0 after a clean close. */
+  segments: number
+  /** Lines about users read, beyond what was known to be in the state files. */
+  lines: number
+  /** Of these: applied to a user's state. */
+  applied: number
+  /** Of these: already in the user's state file. */
+  alreadyInFiles: number
+  /** Of these: read twice. */
+  duplicates: number
+  /** Users whose state was behind the log. */
+  users: number
+  /**
+   * Users (the first 100) who had a state file that is gone, as after a reset by the Python service: what the log has since the
+   * file was last known to be complete was applied to a new state.
+   */
+  ambiguousUsers: string[]
+  /** Segments whose last line is not whole: it was being written when the process died, and nobody was told that it was. */
+  tornLines: number
+  /** Places in segments that cannot be read. What they told is lost unless a state file has it. */
+  damagedLines: number
+  /** Where these are, the first 100, torn ones among them. */
+  damage: { segment: string; offset: number; bytes: number }[]
+}
+
+/** What {@link replay} found. */
+export interface ReplayReport {
+  /** The log has everything from its first line on: the state files equal the originals. */
+  complete: boolean
+  /** Why not. */
+  reasons: string[]
+  /** Users whose files were written. */
+  users: number
+  /** Lines applied. */
+  records: number
+}
+
 /** How the engine is doing, for a health route and for people at 3 a.m. A snapshot; cheap. */
 export interface Health {
   /** False when something needs a person: `warnings` says what. */
@@ -260,6 +324,8 @@ export interface Health {
   activePolicy: { name: PolicyName; source: 'option' | 'environment' | 'default' }
   /** Users in memory. */
   users: number
+  /** Users that left memory since open, to make room. */
+  evictedUsers: number
   /** What is on its way to the state files. */
   writer: {
     /** Users changed since their files were last written. */
@@ -275,6 +341,37 @@ export interface Health {
     /** Files of ours that somebody else had replaced while we had the directory; each was set aside. */
     foreignWrites: number
   }
+  /** The interaction log. */
+  log: {
+    enabled: boolean
+    epoch: number
+    /** Segments on disk, and their bytes as of the last look (at open, and when a segment begins). */
+    segments: number
+    bytes: number
+    /** All up to this `[epoch, n]` is in the state files, synced. */
+    lowWater: [number, number]
+    /** Bytes that no sync has covered: what power loss would cost now. */
+    unsyncedBytes: number
+    /** Pulls that are in no line, because nothing could be written for too long or memory was full. They are counted in `stats()` unless memory was. */
+    droppedPulls: number
+    /** Appends and syncs that failed since open. */
+    errors: number
+    /** The last failure, or null. Kept after recovery. */
+    lastError: string | null
+    /** True while the last attempt failed: `reward()` and `reset()` are refused. */
+    failing: boolean
+  }
+  /** What opening the directory found in the log. */
+  recovery: RecoveryReport
+  /** State files (the first 100) that could not be read since open. Each was moved to `set-aside/` and put together again from the log. */
+  damagedFiles: {
+    /** What was wrong; names the file. */
+    problem: string
+    userId: string
+    policy: PolicyName
+    /** `complete`: nothing is missing. `partial`: what the log still has of the user. */
+    rebuilt: 'complete' | 'partial'
+  }[]
   /** NATS consumers; not part of this release. */
   nats: { enabled: boolean; consumers: Record<string, never> }
 }
@@ -319,21 +416,23 @@ export class Bandits {
   reward(request: RewardRequest): { ok: true }
   /** Where a user stands. @param policy default: the active policy */
   stats(userId: string, policy?: PolicyName): PolicyStats
-  /** The user's last scored vectors, oldest first, all policies together; in this release those since the engine was opened. */
+  /** The user's last scored vectors, oldest first, all policies together. */
   features(userId: string): { userId: string; history: FeatureRecord[] }
   /** Puts a user back to the start, under all policies. */
   reset(userId: string): { ok: true }
-  /** Removes a person: memory and state files. Resolves when the removal is on disk. */
+  /** Removes a person: memory, state files and log segments. Resolves when the removal is on disk. */
   erase(userId: string): Promise<void>
   /** Not part of this release: rejects with `ERR_UNSUPPORTED`. */
   generate(request: GenerateRequest, options?: { signal?: AbortSignal }): Promise<GenerateResult>
   /** What was seen on the bus. No consumer is part of this release, so nothing yet. */
   events(filter?: EventFilter): BusEvent[]
+  /** What opening the directory found in the interaction log; also in `health()`. */
+  readonly recovery: RecoveryReport
   /** How the engine is doing. */
   health(): Health
   /** NATS consumers: a no-op without `NATS_URL`; with it, rejects with `ERR_UNSUPPORTED` in this release. */
   start(): Promise<void>
-  /** Resolves when everything acknowledged so far survives power loss. */
+  /** Resolves when everything acknowledged so far survives power loss: one sync of the log, shared by all who wait for it. */
   flush(): Promise<void>
   /** `flush()`, and every state file is up to date and synced. */
   checkpoint(): Promise<void>
@@ -344,6 +443,12 @@ export class Bandits {
   /** `await using bandits = Bandits.open()` closes it at the end of the block. */
   [Symbol.asyncDispose](): Promise<void>
 }
+
+/**
+ * Rebuilds, in an empty directory, the state files that follow from a log alone: for audits, and to see that a log is complete.
+ * `logDir` is the `log` directory itself; it is only read. `historySize` as of the engine that wrote it.
+ */
+export function replay(logDir: string, stateDir: string, options?: { historySize?: number }): Promise<ReplayReport>
 
 /** {@link Bandits.score} on the default engine, which the first call opens from the environment. */
 export function score(request: ScoreRequest): ScoreResult

@@ -13,6 +13,7 @@ import type {
   Health,
   PolicyName,
   PolicyStats,
+  RecoveryReport,
   RewardRequest,
   ScoreRequest,
   ScoreResult,
@@ -24,6 +25,7 @@ import { BanditError, fromNative, native, refuse } from './error'
 import { closeAtExit, forgetAtExit } from './exit'
 import {
   answer,
+  type BatchTexts,
   boundary,
   carriedOut,
   cross,
@@ -62,7 +64,7 @@ export class Bandits implements Contract {
   readonly #engine: NativeEngine
   readonly #channel: NativeChannel
   readonly #scoreFrame: ReturnType<NativeChannel['scoreFunction']>
-  readonly #rewardFrame: () => void
+  readonly #rewardFrame: ReturnType<NativeChannel['rewardFunction']>
   readonly #active: number
   readonly #numbers = new Map<string, number>()
   #numbered = 0
@@ -122,10 +124,10 @@ export class Bandits implements Contract {
     // The caller's code has run.
     this.#check()
     this.#boundNumbering()
-    const { userId, meta, set, end } = packed
+    const { userId, meta, set, end, computedAt, promptVersions } = packed
     const tipIds = set === undefined ? packedIds() : set.ids
     do setUser(FIRST, this.#number(userId), meta)
-    while (!this.#done(cross(this.#scoreFrame, end, tipIds), userId))
+    while (!this.#done(cross(this.#scoreFrame, end, tipIds, computedAt, promptVersions), userId))
     const result = answer(FIRST, meta, tipIds)
     shrink()
     return result
@@ -137,8 +139,8 @@ export class Bandits implements Contract {
     if (!Array.isArray(requests)) refuse('requests', 'an array', requests)
     const n: unknown = requests.length
     checkLength(n, LARGEST_MANY, 'requests', 'requests')
-    const tipIds: (readonly string[])[] = []
-    const batch = packBatch(requests, n, this.#active, tipIds)
+    const texts: BatchTexts = { tipIds: [], computedAt: [], promptVersions: [] }
+    const batch = packBatch(requests, n, this.#active, texts)
     this.#check()
     const { end } = packed
     const number = ({ at, userId, meta }: PackedRequest): void => setUser(at, this.#number(userId), meta)
@@ -148,14 +150,14 @@ export class Bandits implements Contract {
       // Once, unless another thread erases one of the users meanwhile: then the rest follows from that user on.
       for (let next = 0; next < batch.length; ) {
         setBatch(batch.length - next, batch[next].at, next)
-        const outcome = cross(this.#scoreFrame, end, tipIds)
+        const outcome = cross(this.#scoreFrame, end, texts.tipIds, texts.computedAt, texts.promptVersions)
         if (outcome === DONE) break
         const refused = batch[next + failedRequest()]
         this.#done(outcome, refused.userId)
         number(refused)
         next += carriedOut()
       }
-      return batch.map(({ at, meta }, i) => answer(at, meta, tipIds[i]))
+      return batch.map(({ at, meta }, i) => answer(at, meta, texts.tipIds[i]))
     } finally {
       unsetBatch()
       shrink()
@@ -173,9 +175,9 @@ export class Bandits implements Contract {
     packReward(request, this.#active)
     this.#check()
     this.#boundNumbering()
-    const { userId, meta, end } = packed
+    const { userId, tipId, meta, end, computedAt } = packed
     do setUser(FIRST, this.#number(userId), meta)
-    while (!this.#done(cross(this.#rewardFrame, end, undefined), userId))
+    while (!this.#done(cross(this.#rewardFrame, end, tipId, computedAt, undefined), userId))
     return { ok: true }
   }
 
@@ -216,6 +218,11 @@ export class Bandits implements Contract {
     return []
   }
 
+  get recovery(): RecoveryReport {
+    this.#check()
+    return JSON.parse(native(() => this.#engine.recovery())) as RecoveryReport
+  }
+
   health(): Health {
     this.#check()
     return JSON.parse(native(() => this.#engine.health())) as Health
@@ -230,11 +237,12 @@ export class Bandits implements Contract {
 
   async flush(): Promise<void> {
     this.#check()
-    await this.#engine.flush().catch(rethrow)
+    await this.#engine.flush(false).catch(rethrow)
   }
 
   async checkpoint(): Promise<void> {
-    await this.flush()
+    this.#check()
+    await this.#engine.flush(true).catch(rethrow)
   }
 
   close(): Promise<void> {

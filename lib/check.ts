@@ -9,6 +9,12 @@ export const LONGEST_ID = 512
 /** What an id has to be. */
 export const ID = `a string of 1 to ${LONGEST_ID} UTF-16 units without lone surrogates`
 
+/** The longest text that is logged beside ids, in UTF-16 units. */
+export const LONGEST_TEXT = 128
+
+/** What such a text has to be. */
+export const TEXT = `a string of at most ${LONGEST_TEXT} UTF-16 units without lone surrogates`
+
 /** The policies in the order of their numbers (src/policy/name.rs). */
 export const POLICIES: readonly PolicyName[] = ['linucb-v1', 'egreedy-v1', 'egreedy-v2']
 

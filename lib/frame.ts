@@ -5,8 +5,8 @@
 // `busy`; a call that comes in between packs into a block of its own, which takes the frame's place only for the native call.
 
 import { BanditError, refuse } from './error'
-import { ALONE, checkId, checkLength, day, finite, hour, ID, isId, isObject, LONGEST_ID, POLICIES, policyNumber, prefix } from './check'
-import { type CandidateSet, isCandidateSet, setNumber } from './candidate-set'
+import { ALONE, checkId, checkLength, day, finite, hour, ID, isId, isObject, LONGEST_ID, LONGEST_TEXT, POLICIES, policyNumber, prefix, TEXT } from './check'
+import { type CandidateSet, isCandidateSet, promptVersionsOf, setNumber } from './candidate-set'
 import { addon } from './native'
 import type { Candidate, Context, ProfileFeatures, RewardRequest, ScoreRequest, ScoreResult } from '../index'
 
@@ -44,6 +44,8 @@ const DAY = 7
 const HAS_PROFILE = 1 << 10
 const OVERDUE = 1 << 11
 const PRIORITY = 12
+const HAS_COMPUTED_AT = 1 << 15
+const HAS_PROMPT_VERSIONS = 1 << 16
 
 /** Where the only request of a call stands. */
 export const FIRST = CONTROL_WORDS
@@ -118,18 +120,21 @@ export function nested<T>(call: () => T): T {
   }
 }
 
+/** What native code reads texts from: tips, times of profiles, prompt versions; see `JsTexts` in src/node/raw.rs. */
+type NativeCall = (tipIds: unknown, computedAt: unknown, promptVersions: unknown) => void
+
 /** Runs the native call on what is packed, which ends before word `end`; returns how it went. */
-export function cross<A>(call: (argument: A) => void, end: number, argument: A): number {
-  if (block === frame) call(argument)
-  else crossFrom(call, end, argument)
+export function cross(call: NativeCall, end: number, tipIds: unknown, computedAt: unknown, promptVersions: unknown): number {
+  if (block === frame) call(tipIds, computedAt, promptVersions)
+  else crossFrom(call, end, tipIds, computedAt, promptVersions)
   return halves[STATUS]
 }
 
-function crossFrom<A>(call: (argument: A) => void, end: number, argument: A): void {
+function crossFrom(call: NativeCall, end: number, tipIds: unknown, computedAt: unknown, promptVersions: unknown): void {
   if (frame.words.length < end) frame = blockOf(boundary.resize(end))
   const kept = frame.words.slice(0, end)
   frame.words.set(words.subarray(0, end))
-  call(argument)
+  call(tipIds, computedAt, promptVersions)
   words.set(frame.words.subarray(0, end))
   frame.words.set(kept)
 }
@@ -155,12 +160,31 @@ export function shrink(): void {
 }
 
 /** What packing found besides the numbers. One object for all calls: read it before anything else is packed. */
-export const packed: { userId: string; meta: number; set: CandidateSet | undefined; end: number } = {
+export const packed: Packed = {
   userId: '',
+  tipId: '',
   meta: 0,
   set: undefined,
+  computedAt: undefined,
+  promptVersions: undefined,
   end: 0,
 }
+
+interface Packed {
+  userId: string
+  /** Of a reward. */
+  tipId: string
+  meta: number
+  set: CandidateSet | undefined
+  /** When the profile was computed, where that was given. */
+  computedAt: string | undefined
+  /** The candidates' prompt versions, where one has one. */
+  promptVersions: PromptVersions | undefined
+  end: number
+}
+
+/** In the order of the candidates; those without a version may be missing. */
+export type PromptVersions = readonly (string | undefined)[]
 
 function begin(): void {
   busy = true
@@ -186,8 +210,15 @@ export interface PackedRequest {
   meta: number
 }
 
-/** Packs a batch; `tipIds` takes the candidates' ids of each request. */
-export function packBatch(requests: readonly ScoreRequest[], n: number, active: number, tipIds: (readonly string[])[]): PackedRequest[] {
+/** The texts of a batch, an entry a request. */
+export interface BatchTexts {
+  tipIds: (readonly string[])[]
+  computedAt: (string | undefined)[]
+  promptVersions: (PromptVersions | undefined)[]
+}
+
+/** Packs a batch; `texts` takes what goes with each request. */
+export function packBatch(requests: readonly ScoreRequest[], n: number, active: number, texts: BatchTexts): PackedRequest[] {
   begin()
   try {
     const batch: PackedRequest[] = []
@@ -199,7 +230,9 @@ export function packBatch(requests: readonly ScoreRequest[], n: number, active: 
       const { userId, meta, set, end } = packed
       if (typeof userId !== 'string' || !isId(userId)) refuse(`requests[${i}].userId`, ID, userId)
       batch.push({ at, userId, meta })
-      tipIds.push(set === undefined ? names : set.ids)
+      texts.tipIds.push(set === undefined ? names : set.ids)
+      texts.computedAt.push(packed.computedAt)
+      texts.promptVersions.push(packed.promptVersions)
       candidates += names.length
       if (candidates > LARGEST_BATCH_CANDIDATES) refuse('requests', `of at most ${LARGEST_BATCH_CANDIDATES} candidates in all`, candidates)
       at = end
@@ -218,24 +251,31 @@ function packScoreAt(request: ScoreRequest, active: number, at: number, names: s
   let end = at + REQUEST_WORDS
   let set: CandidateSet | undefined
   let n: number
+  packed.promptVersions = undefined
+  packed.computedAt = undefined
   if (Array.isArray(candidates)) {
     n = candidates.length
     end = packCandidates(candidates as readonly Candidate[], n, end, names, number)
   } else if (isCandidateSet(candidates)) {
     set = candidates
     n = set.length
+    packed.promptVersions = promptVersionsOf(set)
     reserve(end, at)
   } else {
     refuse(`${prefix(number)}candidates`, 'an array or a set made by prepare()', candidates)
   }
+  // Reading on may run code that packs something else.
+  const { promptVersions } = packed
   meta |= packContext(context, number)
   if (profileFeatures !== undefined && profileFeatures !== null) meta |= packProfile(profileFeatures, at, number)
   // From here on no code of the caller's runs.
   halves[2 * at + CANDIDATES] = n
   halves[2 * at + SET] = set === undefined ? 0 : setNumber(set)
+  if (promptVersions !== undefined) meta |= HAS_PROMPT_VERSIONS
   packed.userId = userId
   packed.meta = meta
   packed.set = set
+  packed.promptVersions = promptVersions
   packed.end = end
 }
 
@@ -253,12 +293,19 @@ function packProfile(profile: ProfileFeatures, at: number, number: number): numb
   if (computedAt !== undefined && computedAt !== null && typeof computedAt !== 'string') {
     refuse(`${prefix(number)}profileFeatures.computedAt`, 'a string or null', computedAt)
   }
+  // The last that runs code of the caller's is behind us: known() only looks at values.
+  let flags = HAS_PROFILE
+  if (typeof computedAt === 'string') {
+    if (computedAt.length > LONGEST_TEXT || !computedAt.isWellFormed()) refuse(`${prefix(number)}profileFeatures.computedAt`, TEXT, computedAt)
+    packed.computedAt = computedAt
+    flags |= HAS_COMPUTED_AT
+  }
   words[at + PROFILE] = known(completionRate30d, 'completionRate30d', number)
   words[at + PROFILE + 1] = known(dismissRate30d, 'dismissRate30d', number)
   words[at + PROFILE + 2] = known(meanDwellMs30d, 'meanDwellMs30d', number)
   words[at + PROFILE + 3] = known(preferredHour, 'preferredHour', number)
   words[at + PROFILE + 4] = known(tipVolume30d, 'tipVolume30d', number)
-  return HAS_PROFILE
+  return flags
 }
 
 /** NaN stands for "not known". */
@@ -277,6 +324,7 @@ function packCandidates(candidates: readonly Candidate[], n: number, at: number,
   reserve(end, at)
   // The caller's code may make a nested call, which swaps the block and puts it back: a local is safe, and faster.
   const lanes = words
+  let versions: (string | undefined)[] | undefined
   const age = at + stride
   const priority = age + stride
   for (let i = 0; i < n; i++) {
@@ -294,8 +342,12 @@ function packCandidates(candidates: readonly Candidate[], n: number, at: number,
     if (sourceId !== undefined && sourceId !== null && typeof sourceId !== 'string') {
       refuse(`${prefix(number)}candidates[${i}].sourceId`, 'a string or null', sourceId)
     }
-    if (promptVersion !== undefined && typeof promptVersion !== 'string') {
-      refuse(`${prefix(number)}candidates[${i}].promptVersion`, 'a string', promptVersion)
+    if (promptVersion !== undefined) {
+      if (typeof promptVersion !== 'string' || promptVersion.length > LONGEST_TEXT || !promptVersion.isWellFormed()) {
+        refuse(`${prefix(number)}candidates[${i}].promptVersion`, TEXT, promptVersion)
+      }
+      versions ??= []
+      versions[i] = promptVersion
     }
     names[i] = id
     let overdue = 0
@@ -326,10 +378,11 @@ function packCandidates(candidates: readonly Candidate[], n: number, at: number,
     lanes[age + i] = days
     lanes[priority + i] = urgency
   }
+  packed.promptVersions = versions
   return end
 }
 
-/** Packs the candidates of a set to be; returns their ids. */
+/** Packs the candidates of a set to be; returns their ids, and leaves their prompt versions in {@link packed}. */
 export function packSet(candidates: readonly Candidate[]): readonly string[] {
   begin()
   try {
@@ -362,11 +415,13 @@ export function packReward(request: RewardRequest, active: number): void {
     meta |= (isOverdue === true ? OVERDUE : 0) | ((priority ?? 1) << PRIORITY)
     const age = taskAgeDays === undefined ? 0 : finite(taskAgeDays, 'features.taskAgeDays')
     const earned = finite(reward, 'reward')
+    packed.computedAt = undefined
     if (profileFeatures !== undefined && profileFeatures !== null) meta |= packProfile(profileFeatures, FIRST, ALONE)
     // From here on no code of the caller's runs.
     words[FIRST + AGE] = age
     words[FIRST + REWARD] = earned
     packed.userId = userId
+    packed.tipId = tipId
     packed.meta = meta
     packed.set = undefined
     packed.end = FIRST + REQUEST_WORDS

@@ -8,13 +8,15 @@ import { boundary, cross, isBusy, nested, packed, packSet, shrink } from './fram
 export function prepare(candidates: readonly Candidate[]): Contract {
   if (isBusy()) return nested(() => prepare(candidates))
   const ids = packSet(candidates)
+  const { end, promptVersions } = packed
   let number = 0
   native(() => {
-    cross(() => {
+    const prepareFrame = (): void => {
       number = boundary.prepare()
-    }, packed.end, undefined)
+    }
+    cross(prepareFrame, end, undefined, undefined, undefined)
   })
   shrink()
   // The contract's class differs in that it cannot be constructed.
-  return makeSet(number, ids, (released) => boundary.release(released)) as unknown as Contract
+  return makeSet(number, ids, promptVersions, (released) => boundary.release(released)) as unknown as Contract
 }

@@ -42,6 +42,13 @@ pub fn parse_seconds(text: &str) -> Option<u32> {
     (format_seconds(seconds) == text).then_some(seconds)
 }
 
+/// The milliseconds since 1970 of a time as the interaction log has it; `None` for any other text.
+#[must_use]
+pub fn parse_millis(text: &str) -> Option<u64> {
+    let time: SystemTime = humantime::parse_rfc3339(text).ok()?;
+    u64::try_from(time.duration_since(UNIX_EPOCH).ok()?.as_millis()).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -17,6 +17,8 @@ pub enum ErrorKind {
     StateCorrupt,
     /// The directory could not be read or written: the call was not applied.
     StateIo,
+    /// Too much waits for the disk: the call was not applied, try again later.
+    Backpressure,
     /// The engine was closed: open another.
     Closed,
     /// This release does not contain the called part.
@@ -36,6 +38,7 @@ impl ErrorKind {
             Self::StateLocked => "ERR_STATE_LOCKED",
             Self::StateCorrupt => "ERR_STATE_CORRUPT",
             Self::StateIo => "ERR_STATE_IO",
+            Self::Backpressure => "ERR_BACKPRESSURE",
             Self::Closed => "ERR_CLOSED",
             Self::Unsupported => "ERR_UNSUPPORTED",
             Self::Internal => "ERR_INTERNAL",
@@ -45,7 +48,7 @@ impl ErrorKind {
     /// Whether the same call may succeed later without any change.
     #[must_use]
     pub const fn retryable(self) -> bool {
-        matches!(self, Self::StateLocked | Self::StateIo)
+        matches!(self, Self::StateLocked | Self::StateIo | Self::Backpressure)
     }
 }
 
@@ -56,6 +59,9 @@ pub struct Error {
     message: String,
     source: Option<std::io::Error>,
 }
+
+/// Called once with how a job went, on the thread that did it.
+pub type Done = Box<dyn FnOnce(Result<()>) + Send>;
 
 /// The crate's results.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

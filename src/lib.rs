@@ -1,7 +1,7 @@
 //! Contextual bandits with per-user state, inside the calling process.
 //!
-//! Data flows one way: request → [`feature`] → [`policy`] → [`state`]; [`engine`] composes them, and `node` (feature `node`)
-//! is the thin glue to JavaScript. Time and chance come in through [`clock`] and [`rng`] only.
+//! Data flows one way: request → [`feature`] → [`policy`] → [`state`] → [`log`]; [`engine`] composes them, and `node` (feature
+//! `node`) is the thin glue to JavaScript. Time, chance and files come in through [`clock`], [`rng`] and [`disk`] only.
 
 // Tests compare with exact values on purpose, count in small numbers, and fail where they stand.
 #![cfg_attr(
@@ -16,9 +16,11 @@
 )]
 
 pub mod clock;
+pub mod disk;
 pub mod engine;
 pub mod error;
 pub mod feature;
+pub mod log;
 #[cfg(feature = "node")]
 mod node;
 pub mod policy;

@@ -33,20 +33,36 @@ pub struct Settings {
     pub seed: Option<u64>,
     /// How many scored vectors are remembered per user.
     pub history_size: u32,
-    /// How that was found.
-    pub history_size_source: Source,
+    /// About how many users are in memory at most.
+    pub max_hot_users: u64,
+    /// Whether what happens is appended to the interaction log.
+    pub log: bool,
+    /// How many days segments of the log are kept at least as far as size allows.
+    pub log_retention_days: u64,
+    /// How many bytes of the log are kept at most.
+    pub log_retention_bytes: u64,
+    /// The options that the caller gave.
+    pub given: Vec<&'static str>,
 }
 
 /// The old service's directory, for those that set nothing.
 pub const DEFAULT_STATE_DIR: &str = "/tmp/oo-bandit-state";
 const DEFAULT_HISTORY: u32 = 100;
-const LARGEST_HISTORY: u64 = 10_000;
+/// A history stands in the user's state files, each of which is written whole.
+const LARGEST_HISTORY: u64 = 1_000;
+const DEFAULT_HOT_USERS: u64 = 50_000;
+const LARGEST_HOT_USERS: u64 = 100_000_000;
+const DEFAULT_RETENTION_DAYS: u64 = 30;
+const LONGEST_RETENTION_DAYS: u64 = 36_500;
+const DEFAULT_RETENTION_BYTES: u64 = 1 << 30;
+const LARGEST_RETENTION_BYTES: u64 = (1 << 53) - 1;
 const LARGEST_SEED: u64 = (1 << 53) - 1;
 const LONGEST_PATH: usize = 4096;
 
 impl Settings {
     /// The options that [`Settings::check`] takes.
-    pub const OPTIONS: [&str; 4] = ["stateDir", "activePolicy", "seed", "historySize"];
+    pub const OPTIONS: [&str; 8] =
+        ["stateDir", "activePolicy", "seed", "historySize", "maxHotUsers", "log", "logRetentionDays", "logRetentionBytes"];
     /// The environment variables that it asks for.
     pub const ENVIRONMENT: [&str; 2] = ["STATE_DIR", "ACTIVE_POLICY"];
 
@@ -60,7 +76,11 @@ impl Settings {
             active_policy_source: Source::Default,
             seed: None,
             history_size: DEFAULT_HISTORY,
-            history_size_source: Source::Default,
+            max_hot_users: DEFAULT_HOT_USERS,
+            log: true,
+            log_retention_days: DEFAULT_RETENTION_DAYS,
+            log_retention_bytes: DEFAULT_RETENTION_BYTES,
+            given: Vec::new(),
         }
     }
 
@@ -78,15 +98,16 @@ impl Settings {
             Some(other) => Err(Error::invalid(&format!("options.{key}"), format_args!("must be a string, got {}", brief(other)))),
             None => Ok(environment(variable).filter(|v| !v.is_empty()).map(|v| (v, Source::Environment, variable.to_owned()))),
         };
-        let whole = |key: &str, largest: u64| match options.get(key).filter(|v| !v.is_null()) {
+        let whole_from = |key: &str, least: u64, largest: u64| match options.get(key).filter(|v| !v.is_null()) {
             None => Ok(None),
-            Some(value) => whole_number(value).filter(|&n| n <= largest).map(Some).ok_or_else(|| {
+            Some(value) => whole_number(value).filter(|n| (least..=largest).contains(n)).map(Some).ok_or_else(|| {
                 Error::invalid(
                     &format!("options.{key}"),
-                    format_args!("must be a whole number from 0 to {largest}, got {}", brief(value)),
+                    format_args!("must be a whole number from {least} to {largest}, got {}", brief(value)),
                 )
             }),
         };
+        let whole = |key: &str, largest: u64| whole_from(key, 0, largest);
         let mut settings = Self { state_dir_source: Source::Default, ..Self::at(DEFAULT_STATE_DIR) };
         if let Some((dir, source, path)) = text("stateDir", "STATE_DIR")? {
             if dir.is_empty() || dir.contains('\0') || dir.len() > LONGEST_PATH {
@@ -103,8 +124,20 @@ impl Settings {
         settings.seed = whole("seed", LARGEST_SEED)?;
         if let Some(size) = whole("historySize", LARGEST_HISTORY)? {
             settings.history_size = u32::try_from(size).unwrap_or(DEFAULT_HISTORY);
-            settings.history_size_source = Source::Option;
         }
+        settings.max_hot_users = whole_from("maxHotUsers", 1, LARGEST_HOT_USERS)?.unwrap_or(DEFAULT_HOT_USERS);
+        settings.log_retention_days = whole("logRetentionDays", LONGEST_RETENTION_DAYS)?.unwrap_or(DEFAULT_RETENTION_DAYS);
+        settings.log_retention_bytes = whole("logRetentionBytes", LARGEST_RETENTION_BYTES)?.unwrap_or(DEFAULT_RETENTION_BYTES);
+        settings.log = match options.get("log").filter(|v| !v.is_null()) {
+            None => true,
+            Some(Value::String(text)) if text == "on" => true,
+            Some(Value::String(text)) if text == "off" => false,
+            Some(other) => {
+                return Err(Error::invalid("options.log", format_args!("must be \"on\" or \"off\", got {}", brief(other))));
+            }
+        };
+        let is_given = |key: &&str| options.get(*key).is_some_and(|v| !v.is_null());
+        settings.given = Self::OPTIONS.into_iter().filter(is_given).collect();
         Ok(settings)
     }
 }
@@ -155,7 +188,12 @@ mod tests {
             (json!({"seed": -1}), vec![], "options.seed"),
             (json!({"seed": 0.5}), vec![], "options.seed"),
             (json!({"seed": "7"}), vec![], "options.seed"),
-            (json!({"historySize": 10_001}), vec![], "options.historySize"),
+            (json!({"historySize": 1_001}), vec![], "options.historySize"),
+            (json!({"maxHotUsers": 0}), vec![], "options.maxHotUsers"),
+            (json!({"log": "no"}), vec![], "options.log"),
+            (json!({"log": true}), vec![], "options.log"),
+            (json!({"logRetentionDays": -1}), vec![], "options.logRetentionDays"),
+            (json!({"logRetentionBytes": 0.5}), vec![], "options.logRetentionBytes"),
             (json!({"activePolicy": "thompson"}), vec![], "options.activePolicy"),
             (json!({}), vec![("ACTIVE_POLICY", "x")], "ACTIVE_POLICY"),
         ] {

@@ -4,13 +4,14 @@ use crate::support::{
     Call, ManualClock, MemoryStore, assert_kept, normalised, reward, score, score_on, some_tasks, wait, with_lanes,
 };
 use oo_bandits::clock::format_seconds;
-use oo_bandits::engine::{Engine, Refused, RewardCall, ScoreCall};
-use oo_bandits::feature::{LABELS, Moment, Profile, TaskFeatures};
+use oo_bandits::disk::OpenedDirectory;
+use oo_bandits::engine::{Engine, Refused, ScoreCall, Texts};
+use oo_bandits::feature::{LABELS, Moment};
 use oo_bandits::policy::PolicyName::{self, EGreedyV1, EGreedyV2, LinUcbV1};
 use oo_bandits::policy::Scratch;
 use oo_bandits::rng::Chance;
 use oo_bandits::settings::Settings;
-use oo_bandits::state::{Directory, StateFiles, StateStore, parse, plain_name};
+use oo_bandits::state::{StateFiles, StateStore, parse, plain_name};
 use oo_bandits::{Error, ErrorKind, Result};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -155,8 +156,14 @@ fn prepared_candidates_are_scored_as_given_ones() {
         let one = score_on(&given, &given.user("u").unwrap(), policy, &tasks, id).unwrap();
         let two = with_lanes(&tasks, |lanes| {
             let moment = Moment { hour: 9, day: 2 };
-            let call = ScoreCall { policy, moment, profile: Profile::default(), lanes, normalised: Some(&set) };
-            prepared.score(&prepared.user("u").unwrap(), &call, &mut scratch, id).unwrap()
+            let call = ScoreCall { policy, moment, profile: None, lanes, normalised: Some(&set) };
+            let mut text = String::new();
+            let user = prepared.user("u").unwrap();
+            let choice = prepared.score(&user, &call, &mut scratch, |index| {
+                text = id(index)?;
+                Ok(Texts { tip_id: &text, ..Texts::default() })
+            });
+            choice.unwrap()
         });
         assert_eq!(one, two);
         let learned = [&given, &prepared].map(|engine| reward(engine, "u", policy, one.score).is_ok());
@@ -256,23 +263,22 @@ fn a_reward_past_the_range_is_refused_and_changes_nothing() {
 }
 
 #[test]
-fn an_erased_user_is_refused_to_those_who_still_hold_it() {
+fn an_erased_user_is_a_new_one_to_those_who_still_hold_it() {
     let (engine, store) = engine();
     let held = engine.user("u").unwrap();
     let tasks = some_tasks(3, &Chance::seeded(1));
     let again = || score_on(&engine, &held, EGreedyV1, &tasks, |_| Ok("tip".to_owned()));
     again().unwrap();
-    engine.probe(&held, EGreedyV1).unwrap();
+    reward(&engine, "u", LinUcbV1, 1.0).unwrap();
     erase(&engine, "u").unwrap();
-    assert!(matches!(again(), Err(Refused::Retired)));
-    assert!(matches!(engine.probe(&held, EGreedyV1), Err(Refused::Retired)));
-    let (moment, profile, task) = (Moment::default(), Profile::default(), TaskFeatures::default());
-    let call = RewardCall { policy: EGreedyV1, moment, profile, task, reward: 1.0 };
-    assert!(matches!(engine.reward(&held, &call), Err(Refused::Retired)));
-    score(&engine, "u", EGreedyV1, &tasks, "tip").unwrap();
+    assert_eq!(store.len(), 0);
+    assert_eq!(engine.stats("u", EGreedyV1).unwrap().pulls, 0);
+    again().unwrap();
     assert_eq!(engine.stats("u", EGreedyV1).unwrap().pulls, 1);
+    assert_eq!(engine.features("u").unwrap().history.len(), 1);
     flush(&engine).unwrap();
     assert_eq!(store.record("u", EGreedyV1).unwrap().counters.pulls, 1);
+    assert_eq!(store.record("u", LinUcbV1), None);
 }
 
 #[test]
@@ -370,7 +376,7 @@ fn threads_that_do_everything_at_once_end_in_agreement() {
 #[test]
 fn an_erase_among_rewards_leaves_one_copy_of_the_user() {
     let dir = tempfile::tempdir().unwrap();
-    let files = Arc::new(StateFiles::new(Arc::new(Directory::open(dir.path(), false).unwrap())));
+    let files = Arc::new(StateFiles::new(Arc::new(OpenedDirectory::open(dir.path(), false).unwrap().into())));
     let engine = on(files, &ManualClock::at(9), 1);
     let over = AtomicBool::new(false);
     let acknowledged = AtomicU64::new(0);

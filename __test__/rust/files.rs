@@ -6,8 +6,10 @@ use oo_bandits::engine::Engine;
 use oo_bandits::feature::TaskFeatures;
 use oo_bandits::policy::PolicyName::{self, EGreedyV1, EGreedyV2, LinUcbV1};
 use oo_bandits::settings::Settings;
+use oo_bandits::disk::OpenedDirectory;
+use oo_bandits::log::Seq;
 use oo_bandits::state::{
-    Counters, Directory, DirectoryLock, Record, Stamp, StateFiles, StateStore, distinct_name, parse, plain_name, serialise,
+    Counters, DirectoryLock, Record, Stamp, StateFiles, StateStore, distinct_name, parse, plain_name, serialise,
 };
 use oo_bandits::{ErrorKind, Result};
 use std::fs;
@@ -30,7 +32,7 @@ impl Place {
     }
 
     fn files(path: &Path) -> StateFiles {
-        StateFiles::new(Arc::new(Directory::open(path, false).unwrap()))
+        StateFiles::new(Arc::new(OpenedDirectory::open(path, false).unwrap().into()))
     }
 
     /// The same directory as the next process sees it.
@@ -82,7 +84,7 @@ impl Place {
 fn record(policy: PolicyName, pulls: u64) -> Record {
     let d = policy.dimension();
     let a = (0..d).flat_map(|i| (0..=i).map(move |j| if i == j { 1.0 + pulls as f64 } else { 0.0 })).collect();
-    Record { a, b: vec![0.5; d], counters: Counters { pulls, ..Counters::default() }, extra: None }
+    Record { a, b: vec![0.5; d], counters: Counters { pulls, ..Counters::default() }, seq: Seq::default(), history: Vec::new(), extra: None }
 }
 
 fn flush(engine: &Engine) -> Result<()> {
@@ -549,10 +551,10 @@ fn a_left_over_temporary_is_in_nobody_s_way_and_a_link_there_is_not_written_thro
 fn files_and_directories_are_for_their_owner_only() {
     let base = tempfile::tempdir().unwrap();
     let path = base.path().join("a/b/state");
-    let directory = Arc::new(Directory::open(&path, true).unwrap());
+    let directory = OpenedDirectory::open(&path, true).unwrap();
     assert_eq!([base.path().join("a"), base.path().join("a/b"), path.clone()].map(|p| mode(&p)), [0o700; 3]);
     let _lock = DirectoryLock::acquire(&directory).unwrap();
-    StateFiles::new(directory).save("user", LinUcbV1, &record(LinUcbV1, 1), &mut Stamp::default()).unwrap();
+    StateFiles::new(Arc::new(directory.into())).save("user", LinUcbV1, &record(LinUcbV1, 1), &mut Stamp::default()).unwrap();
     assert_eq!(mode(&path.join("user.json")), 0o600);
     assert_eq!(mode(&path.join(".lock")), 0o600);
 }
@@ -560,9 +562,9 @@ fn files_and_directories_are_for_their_owner_only() {
 #[test]
 fn a_directory_is_locked_once_and_free_again_after() {
     let dir = tempfile::tempdir().unwrap();
-    let directory = Directory::open(dir.path(), false).unwrap();
+    let directory = OpenedDirectory::open(dir.path(), false).unwrap();
     let lock = DirectoryLock::acquire(&directory).unwrap();
-    let error = DirectoryLock::acquire(&Directory::open(dir.path(), false).unwrap()).unwrap_err();
+    let error = DirectoryLock::acquire(&OpenedDirectory::open(dir.path(), false).unwrap()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::StateLocked);
     assert!(error.kind().retryable());
     assert!(error.message().contains(&format!("process {}", std::process::id())), "{error}");
@@ -586,14 +588,14 @@ fn a_directory_that_can_be_guessed_is_taken_only_from_ourselves() {
     let (real, link) = (dir.path().join("real"), dir.path().join("link"));
     fs::create_dir(&real).unwrap();
     symlink(&real, &link).unwrap();
-    assert_eq!(Directory::open(&link, true).unwrap_err().kind(), ErrorKind::StateIo);
-    assert_eq!(Directory::open(&link, false).unwrap().key(), Directory::open(&real, true).unwrap().key());
+    assert_eq!(OpenedDirectory::open(&link, true).unwrap_err().kind(), ErrorKind::StateIo);
+    assert_eq!(OpenedDirectory::open(&link, false).unwrap().key(), OpenedDirectory::open(&real, true).unwrap().key());
     fs::write(dir.path().join("file"), "").unwrap();
-    assert!(Directory::open(&dir.path().join("file"), false).is_err());
+    assert!(OpenedDirectory::open(&dir.path().join("file"), false).is_err());
     // Only root can give a directory away.
     if std::os::unix::fs::chown(&real, Some(12_345), None).is_ok() {
-        let error = Directory::open(&real, true).unwrap_err();
+        let error = OpenedDirectory::open(&real, true).unwrap_err();
         assert!(error.message().contains("12345"), "{error}");
-        Directory::open(&real, false).unwrap();
+        OpenedDirectory::open(&real, false).unwrap();
     }
 }

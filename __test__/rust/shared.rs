@@ -4,7 +4,8 @@ use crate::support::{PATIENCE, reward, wait};
 use oo_bandits::engine::{Handle, open_shared};
 use oo_bandits::policy::PolicyName::{EGreedyV1, LinUcbV1};
 use oo_bandits::settings::{Settings, Source};
-use oo_bandits::state::{Directory, DirectoryLock};
+use oo_bandits::disk::OpenedDirectory;
+use oo_bandits::state::DirectoryLock;
 use oo_bandits::{ErrorKind, Result};
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -39,7 +40,7 @@ fn openers_of_one_directory_share_an_engine_by_whatever_path() {
     close(&one).unwrap();
     assert_eq!(one.engine().unwrap_err().kind(), ErrorKind::Closed);
     reward(two.engine().unwrap(), "u", EGreedyV1, 1.0).unwrap(); // the other share goes on
-    let directory = Directory::open(&real, false).unwrap();
+    let directory = OpenedDirectory::open(&real, false).unwrap();
     assert_eq!(DirectoryLock::acquire(&directory).unwrap_err().kind(), ErrorKind::StateLocked);
     close(&two).unwrap();
     close(&two).unwrap();
@@ -54,8 +55,10 @@ fn a_second_opener_is_not_told_one_thing_and_given_another() {
     let handle = open_shared(&first).unwrap();
     for (settings, option) in [
         (Settings { active_policy: LinUcbV1, active_policy_source: Source::Environment, ..first.clone() }, "options.activePolicy"),
-        (Settings { seed: Some(5), ..first.clone() }, "options.seed"),
-        (Settings { history_size: 7, history_size_source: Source::Option, ..first.clone() }, "options.historySize"),
+        (Settings { seed: Some(5), given: vec!["seed"], ..first.clone() }, "options.seed"),
+        (Settings { history_size: 7, given: vec!["historySize"], ..first.clone() }, "options.historySize"),
+        (Settings { max_hot_users: 7, given: vec!["maxHotUsers"], ..first.clone() }, "options.maxHotUsers"),
+        (Settings { log: false, given: vec!["log"], ..first.clone() }, "options.log"),
     ] {
         let error = open_shared(&settings).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidArgument);
@@ -67,13 +70,13 @@ fn a_second_opener_is_not_told_one_thing_and_given_another() {
     close(&handle).unwrap();
     // The refused ones hold no share: this is the last.
     close(&second).unwrap();
-    DirectoryLock::acquire(&Directory::open(dir.path(), false).unwrap()).unwrap();
+    DirectoryLock::acquire(&OpenedDirectory::open(dir.path(), false).unwrap()).unwrap();
 }
 
 #[test]
 fn a_directory_in_use_elsewhere_is_refused_and_free_later() {
     let dir = tempfile::tempdir().unwrap();
-    let lock = DirectoryLock::acquire(&Directory::open(dir.path(), false).unwrap()).unwrap();
+    let lock = DirectoryLock::acquire(&OpenedDirectory::open(dir.path(), false).unwrap()).unwrap();
     assert_eq!(open(dir.path()).unwrap_err().kind(), ErrorKind::StateLocked);
     drop(lock);
     close(&open(dir.path()).unwrap()).unwrap();
@@ -115,7 +118,7 @@ fn a_dropped_handle_releases_the_directory_and_a_patient_close_waits_for_it() {
     let handle = open(dir.path()).unwrap();
     reward(handle.engine().unwrap(), "u", EGreedyV1, 1.0).unwrap();
     handle.close_within(PATIENCE).unwrap();
-    DirectoryLock::acquire(&Directory::open(dir.path(), false).unwrap()).unwrap();
+    DirectoryLock::acquire(&OpenedDirectory::open(dir.path(), false).unwrap()).unwrap();
     handle.close_within(PATIENCE).unwrap(); // closed already
     let handle = open(dir.path()).unwrap();
     assert_eq!(rewards(&handle), 2);
@@ -125,7 +128,7 @@ fn a_dropped_handle_releases_the_directory_and_a_patient_close_waits_for_it() {
 /// In a moment at the latest.
 fn is_released(path: &Path) {
     let end = Instant::now() + PATIENCE;
-    while DirectoryLock::acquire(&Directory::open(path, false).unwrap()).is_err() {
+    while DirectoryLock::acquire(&OpenedDirectory::open(path, false).unwrap()).is_err() {
         assert!(Instant::now() < end, "never released");
         std::thread::sleep(Duration::from_millis(1));
     }
@@ -220,5 +223,5 @@ fn a_close_that_could_not_write_says_so_and_releases_the_directory() {
     std::fs::create_dir(path.join(".state.tmp")).unwrap();
     reward(handle.engine().unwrap(), "u", EGreedyV1, 1.0).unwrap();
     assert_eq!(close(&handle).unwrap_err().kind(), ErrorKind::StateIo);
-    DirectoryLock::acquire(&Directory::open(&path, false).unwrap()).unwrap();
+    DirectoryLock::acquire(&OpenedDirectory::open(&path, false).unwrap()).unwrap();
 }

@@ -2,6 +2,7 @@
 
 use crate::support::cases;
 use oo_bandits::clock::format_seconds;
+use oo_bandits::log::Seq;
 use oo_bandits::policy::PolicyName;
 use oo_bandits::state::{Counters, Extra, Record, parse, serialise};
 use proptest::prelude::*;
@@ -64,6 +65,8 @@ fn records() -> impl Strategy<Value = Record> {
             a: (0..d).flat_map(|i| (0..=i).map(move |j| (i, j))).map(|(i, j)| entry(i, j)).collect(),
             b: b[..d].to_vec(),
             counters: Counters { pulls, explore_count, reward_count, cumulative_reward, last_updated },
+            seq: Seq::default(),
+            history: Vec::new(),
             extra: extra.map(|map| map.into_iter().collect::<Extra>()),
         }
     })

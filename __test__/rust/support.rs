@@ -1,11 +1,12 @@
 //! What several subjects need: a clock to set, a store that fails on demand, requests, and waiting with an end.
 
 use oo_bandits::clock::Clock;
-use oo_bandits::engine::{Engine, Refused, RewardCall, ScoreCall};
-use oo_bandits::feature::{Moment, Profile, TaskFeatures};
+use oo_bandits::engine::{Engine, Refused, RewardCall, ScoreCall, Texts};
+use oo_bandits::error::Done;
+use oo_bandits::feature::{Moment, TaskFeatures};
 use oo_bandits::policy::{CHUNK, Choice, Lanes, NormalisedLanes, PolicyName, Scratch};
 use oo_bandits::rng::Chance;
-use oo_bandits::state::{Done, Record, Stamp, StateStore, StoreReport, User};
+use oo_bandits::state::{Reaction, Record, Stamp, StateStore, StoreReport, User};
 use oo_bandits::{Error, ErrorKind, Result};
 use parking_lot::Mutex;
 use proptest::test_runner::{Config, RngSeed};
@@ -256,10 +257,14 @@ pub fn score_on(
     tasks: &[TaskFeatures],
     tip_id: impl FnOnce(usize) -> Result<String>,
 ) -> Result<Choice, Refused> {
-    let (moment, profile) = (Moment { hour: 9, day: 2 }, Profile::default());
+    let moment = Moment { hour: 9, day: 2 };
     with_lanes(tasks, |lanes| {
-        let call = ScoreCall { policy, moment, profile, lanes, normalised: None };
-        engine.score(user, &call, &mut Scratch::default(), tip_id)
+        let call = ScoreCall { policy, moment, profile: None, lanes, normalised: None };
+        let mut text = String::new();
+        engine.score(user, &call, &mut Scratch::default(), |index| {
+            text = tip_id(index)?;
+            Ok(Texts { tip_id: &text, ..Texts::default() })
+        })
     })
 }
 
@@ -275,12 +280,18 @@ pub fn score(engine: &Engine, user_id: &str, policy: PolicyName, tasks: &[TaskFe
     }
 }
 
+/// A reward for the default tip.
+pub fn reward_call(policy: PolicyName, moment: Moment, reward: f64) -> RewardCall<'static> {
+    let reaction = Reaction { policy, moment, profile: None, task: TaskFeatures::default(), reward };
+    RewardCall { reaction, tip_id: "tip", computed_at: None }
+}
+
 /// Rewards the default tip at nine on a Wednesday.
 pub fn reward(engine: &Engine, user_id: &str, policy: PolicyName, reward: f64) -> Result<()> {
-    let (moment, profile, task) = (Moment { hour: 9, day: 2 }, Profile::default(), TaskFeatures::default());
+    let call = reward_call(policy, Moment { hour: 9, day: 2 }, reward);
     loop {
         let user = engine.user(user_id)?;
-        match engine.reward(&user, &RewardCall { policy, moment, profile, task, reward }) {
+        match engine.reward(&user, &call) {
             Ok(()) => return Ok(()),
             Err(Refused::Retired) => {}
             Err(Refused::Failed(error)) => return Err(error),

@@ -315,18 +315,19 @@ fn an_erase_forgets_what_was_not_yet_written() {
 
 fn writer(store: &Arc<MemoryStore>) -> (Writer, Arc<Users>) {
     let store: Arc<dyn StateStore> = Arc::clone(store) as _;
-    let users = Arc::new(Users::new(Arc::clone(&store)));
-    (Writer::start(Arc::clone(&users), store).unwrap(), users)
+    let users = Arc::new(Users::new(Arc::clone(&store), None, 100, 1000));
+    (Writer::start(Arc::clone(&users), store, None).unwrap(), users)
 }
 
 /// Counts a pull, as the engine does.
 fn change(writer: &Writer, users: &Users, user_id: &str) {
     let user = users.get(user_id).unwrap();
     let mut state = user.state.lock();
-    state.egreedy().unwrap().counters.pulls += 1;
-    if state.touch(EGreedyV1) {
+    if state.queue() {
         writer.enqueue(&user);
     }
+    state.egreedy().unwrap().counters.pulls += 1;
+    state.touch(EGreedyV1, None);
 }
 
 #[test]
@@ -366,7 +367,7 @@ fn every_job_is_answered_whatever_it_finds() {
         Box::new(move |result: Result<()>| sender.send((name, result.is_ok())).unwrap_or_default())
     };
     writer.flush(answer("flush"));
-    writer.erase("u", answer("erase"));
+    writer.erase(&users.get("u").unwrap(), None, answer("erase"));
     writer.stop(answer("stop"));
     writer.stop(answer("stop again"));
     writer.flush(answer("flush with the stop"));
@@ -376,7 +377,7 @@ fn every_job_is_answered_whatever_it_finds() {
     std::thread::sleep(Duration::from_millis(50));
     writer.flush(answer("late flush"));
     assert_eq!(receiver.recv_timeout(Duration::from_secs(2)).ok(), Some(("late flush", false)), "a flush after the stop");
-    writer.erase("u", answer("late erase"));
+    writer.erase(&users.get("u").unwrap(), None, answer("late erase"));
     assert_eq!(receiver.recv_timeout(Duration::from_secs(2)).ok(), Some(("late erase", false)), "an erase after the stop");
 }
 

@@ -1,24 +1,27 @@
 //! The composition root: one engine on one state directory. Here a request meets a user's state, and here it is decided in
 //! which order things happen; how they are computed is in `policy`, how they are kept in `state`.
 
+mod open;
 mod report;
 mod request;
 mod shared;
 
+pub use open::{open, replay};
 pub use report::{FeatureHistory, FeatureRecord, Health, PolicyStats};
-pub use request::{Refused, RewardCall, ScoreCall};
+pub use request::{Refused, RewardCall, ScoreCall, Texts};
 pub use shared::{Handle, open_shared};
 
 use crate::clock::Clock;
-use crate::error::{Error, Result};
+use crate::error::{Done, Result, again};
 use crate::feature;
-use crate::policy::{Candidates, Choice, MAX_SUM, PolicyName, Scratch, choose_egreedy, choose_linucb};
+use crate::log::{InteractionLog, Inputs, PullLine, RewardLine, Seq, StateLine};
+use crate::policy::{Candidates, Choice, PolicyName, Scratch, choose_egreedy, choose_linucb};
 use crate::rng::Chance;
 use crate::settings::Settings;
-use crate::state::{Done, PolicyState, Pull, StateStore, User, UserState, Users, Writer};
+use crate::state::{Journal, Pull, RecoveryReport, StateStore, User, UserState, Users, Writer, serialise_state};
 use std::sync::Arc;
 
-/// An engine: users, their policies, and the thread that keeps them. Every method may be called from any thread.
+/// An engine: users, their policies, and the threads that keep them. Every method may be called from any thread.
 #[derive(Debug)]
 pub struct Engine {
     settings: Settings,
@@ -26,25 +29,53 @@ pub struct Engine {
     chance: Chance,
     users: Arc<Users>,
     store: Arc<dyn StateStore>,
+    log: Option<Arc<InteractionLog>>,
     writer: Writer,
+    recovery: RecoveryReport,
+}
+
+/// What an engine keeps its state in.
+pub struct Keeping {
+    /// Where users' states are.
+    pub store: Arc<dyn StateStore>,
+    /// What is written ahead of every change, if anything is.
+    pub log: Option<Arc<InteractionLog>>,
+    /// What is asked about states that were read.
+    pub journal: Option<Box<dyn Journal>>,
 }
 
 impl Engine {
-    /// An engine on a store, with time and chance given. [`open_shared`] opens one on a directory.
+    /// An engine on a store alone, with time and chance given. [`open_shared`] opens one on a directory.
     ///
     /// # Errors
     /// `ERR_STATE_IO` when the writer's thread cannot be started.
     pub fn new(settings: Settings, store: Arc<dyn StateStore>, clock: Arc<dyn Clock>) -> Result<Self> {
-        let users = Arc::new(Users::new(Arc::clone(&store)));
-        let writer = Writer::start(Arc::clone(&users), Arc::clone(&store))?;
+        Self::with(settings, Keeping { store, log: None, journal: None }, clock)
+    }
+
+    /// The same with a log.
+    ///
+    /// # Errors
+    /// As [`Engine::new`].
+    pub fn with(settings: Settings, keeping: Keeping, clock: Arc<dyn Clock>) -> Result<Self> {
+        let Keeping { store, log, journal } = keeping;
+        let most = usize::try_from(settings.max_hot_users).unwrap_or(usize::MAX);
+        let users = Arc::new(Users::new(Arc::clone(&store), journal, settings.history_size, most));
+        let writer = Writer::start(Arc::clone(&users), Arc::clone(&store), log.clone())?;
         let chance = Chance::seeded(settings.seed.unwrap_or_else(Chance::unrepeatable_seed));
-        Ok(Self { settings, clock, chance, users, store, writer })
+        Ok(Self { settings, clock, chance, users, store, log, writer, recovery: RecoveryReport::default() })
     }
 
     /// What the engine was told.
     #[must_use]
     pub const fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// What opening the directory found in the log.
+    #[must_use]
+    pub const fn recovery(&self) -> &RecoveryReport {
+        &self.recovery
     }
 
     /// The user, loaded at first sight. The id was checked by the caller.
@@ -55,38 +86,88 @@ impl Engine {
         self.users.get(user_id)
     }
 
-    /// Chooses a candidate, counts the pull and adds it to the history. `tip_id` says, once, what the candidate at a place is
-    /// called, in UTF-8; it runs under the user's lock.
+    /// Chooses a candidate, counts the pull and adds it to the history and the log. `texts` says, once, what the candidate at a place
+    /// is called; it runs under the user's lock.
     ///
     /// # Errors
     /// [`Refused::Retired`] when the user must be looked up again; `ERR_STATE_CORRUPT`.
     #[inline]
-    pub fn score<Id: AsRef<[u8]>>(
+    pub fn score<'t>(
         &self,
         user: &Arc<User>,
         call: &ScoreCall<'_>,
         scratch: &mut Scratch,
-        tip_id: impl FnOnce(usize) -> Result<Id>,
+        texts: impl FnOnce(usize) -> Result<Texts<'t>>,
     ) -> Result<Choice, Refused> {
-        let seconds = self.seconds();
+        let ms = self.clock.now_ms();
         let mut state = user.state.lock();
         if state.is_retired() {
             return Err(Refused::Retired);
         }
+        let first = state.is_absent(call.policy);
         let choice = match call.normalised {
             None => self.choose(&mut state, call, &call.lanes, scratch),
             Some(normalised) => self.choose(&mut state, call, normalised, scratch),
         }?;
         let (policy, moment, task) = (call.policy, call.moment, call.lanes.task(choice.index));
-        let pull = Pull { seconds, policy, exploring: choice.exploring, score: choice.score, moment, task };
+        let (exploring, score) = (choice.exploring, choice.score);
+        let pull = Pull { seconds: seconds(ms), policy, exploring, score, moment, task };
         // Whatever can fail comes before the first change.
-        let tip_id = tip_id(choice.index)?;
-        state.count(&pull);
-        state.history.push(&pull, tip_id.as_ref(), self.settings.history_size);
-        if state.touch(policy) {
+        let texts = texts(choice.index)?;
+        if state.is_transient() {
+            self.drop_pull(&mut state);
+            return Ok(choice);
+        }
+        if state.queue() {
             self.writer.enqueue(user);
         }
+        let log = self.log_on();
+        if let Some(log) = log
+            && state.is_foreign(policy)
+        {
+            // Where that fails it is done with the next change.
+            let _ = adopt(log, &mut state, user, policy, ms);
+        }
+        let ordinal = state.history.pulls();
+        state.count(&pull);
+        state.history.push(&pull, texts.tip_id.as_bytes(), self.settings.history_size);
+        let seq = log.map(|log| {
+            let seq = log.next_seq();
+            #[allow(clippy::cast_possible_truncation)] // at most 100,000 candidates
+            let line = PullLine {
+                user_id: &user.id,
+                tip_id: texts.tip_id,
+                inputs: Inputs { policy, moment, task, profile: call.profile, computed_at: texts.computed_at },
+                index: choice.index as u32,
+                candidates: call.lanes.len() as u32,
+                score,
+                exploring,
+                propensity: choice.propensity,
+                prompt_version: texts.prompt_version,
+                ordinal,
+                first,
+            };
+            log.pull(&user.id, seq, ms, &line);
+            seq
+        });
+        state.touch(policy, seq);
         Ok(choice)
+    }
+
+    /// The log, where what happens is appended.
+    #[inline]
+    fn log_on(&self) -> Option<&InteractionLog> {
+        self.log.as_deref().filter(|log| log.is_on())
+    }
+
+    /// A user for whom there is no room in memory was scored: the tip can be shown, but nothing is remembered of it.
+    #[cold]
+    fn drop_pull(&self, state: &mut UserState) {
+        // The next call looks whether there is room now.
+        state.retire_transient();
+        if let Some(log) = &self.log {
+            log.drop_pull();
+        }
     }
 
     #[inline]
@@ -97,7 +178,7 @@ impl Engine {
         candidates: &impl Candidates,
         scratch: &mut Scratch,
     ) -> Result<Choice> {
-        let (moment, profile) = (call.moment, &call.profile);
+        let (moment, profile) = (call.moment, &call.profile.unwrap_or_default());
         Ok(match call.policy {
             PolicyName::LinUcbV1 => choose_linucb(&state.linucb()?.ridge, &feature::shared(moment, profile), candidates, scratch),
             PolicyName::EGreedyV1 => {
@@ -124,25 +205,48 @@ impl Engine {
         Ok(())
     }
 
-    /// Learns from a reaction.
+    /// Learns from a reaction, once the log has it.
     ///
     /// # Errors
     /// [`Refused::Retired`] when the user must be looked up again; `ERR_STATE_CORRUPT`; `ERR_INVALID_ARGUMENT` when the sums
-    /// would leave the range of doubles. Nothing has changed then.
-    pub fn reward(&self, user: &Arc<User>, call: &RewardCall) -> Result<(), Refused> {
-        let seconds = self.seconds();
+    /// would leave the range of doubles; `ERR_STATE_IO` and `ERR_BACKPRESSURE`. Nothing has changed then.
+    #[inline]
+    pub fn reward(&self, user: &Arc<User>, call: &RewardCall<'_>) -> Result<(), Refused> {
+        let ms = self.clock.now_ms();
         let mut state = user.state.lock();
         if state.is_retired() {
             return Err(Refused::Retired);
         }
-        match call.policy {
-            PolicyName::LinUcbV1 => learn(state.linucb()?, call, seconds),
-            PolicyName::EGreedyV1 => learn(state.egreedy()?, call, seconds),
-            PolicyName::EGreedyV2 => learn(state.egreedy2()?, call, seconds),
-        }?;
-        if state.touch(call.policy) {
+        if state.is_transient() {
+            state.retire_transient();
+            return Err(Users::no_room().into());
+        }
+        if state.queue() {
             self.writer.enqueue(user);
         }
+        let RewardCall { ref reaction, tip_id, computed_at } = *call;
+        let crate::state::Reaction { policy, moment, profile, task, reward } = *reaction;
+        let first = state.is_absent(policy);
+        let log = self.log_on();
+        if let Some(log) = log
+            && state.is_foreign(policy)
+        {
+            adopt(log, &mut state, user, policy, ms)?;
+        }
+        let mut seq = None;
+        let learned = state.learn(reaction, seconds(ms), || {
+            let Some(log) = log else { return Ok(()) };
+            let number = log.next_seq();
+            let inputs = Inputs { policy, moment, task, profile, computed_at };
+            seq = Some(number);
+            log.reward(number, ms, &RewardLine { user_id: &user.id, tip_id, inputs, reward, first })
+        });
+        if learned.is_err() && first {
+            // Nothing may have changed, and a state was made to learn with.
+            state.forget_new(policy);
+        }
+        learned?;
+        state.touch(policy, seq);
         Ok(())
     }
 
@@ -160,71 +264,126 @@ impl Engine {
     /// # Errors
     /// `ERR_STATE_IO`.
     pub fn features(&self, user_id: &str) -> Result<FeatureHistory> {
-        let pulls = self.users.hot(user_id).map(|user| user.state.lock().history.list()).unwrap_or_default();
-        Ok(FeatureHistory::new(user_id, pulls))
+        let rows = self.users.look(user_id, |state| Ok(state.history.list()))?;
+        Ok(FeatureHistory::new(user_id, rows))
     }
 
-    /// Puts a user back to the start.
+    /// Puts a user back to the start, once the log has it.
     ///
     /// # Errors
-    /// `ERR_STATE_IO`.
+    /// `ERR_STATE_IO`, `ERR_BACKPRESSURE`: nothing has changed then.
     pub fn reset(&self, user_id: &str) -> Result<()> {
+        let ms = self.clock.now_ms();
+        self.with_user(user_id, |user, state| {
+            if state.is_at_start() {
+                return Ok(());
+            }
+            if state.queue() {
+                self.writer.enqueue(user);
+            }
+            let seq = self.numbered(|log, seq| log.reset(seq, ms, &user.id))?;
+            state.reset(seq);
+            Ok(())
+        })
+    }
+
+    /// Removes a user from memory, state files and log; `done` is called when the removal is on disk. What happens to the user from
+    /// now on is a new user's.
+    pub fn erase(&self, user_id: &str, done: Done) {
+        let ms = self.clock.now_ms();
+        let mut done = Some(done);
+        let begun = self.with_user(user_id, |user, state| {
+            // Even where nothing is appended otherwise: the log may have lines of the user's from before.
+            let seq = self.log.as_deref().map(|log| log.begin_erasing(ms, &user.id)).transpose()?;
+            state.forget();
+            if let Some(done) = done.take() {
+                self.writer.erase(user, seq, done);
+            }
+            Ok(())
+        });
+        if let (Err(e), Some(done)) = (begun, done) {
+            done(Err(e));
+        }
+    }
+
+    /// Runs `change` on a user under its lock.
+    fn with_user(&self, user_id: &str, mut change: impl FnMut(&Arc<User>, &mut UserState) -> Result<()>) -> Result<()> {
         loop {
             let user = self.users.get(user_id)?;
             let mut state = user.state.lock();
             if state.is_retired() {
                 continue;
             }
-            if state.reset() {
-                self.writer.enqueue(&user);
+            if state.is_transient() {
+                return Err(Users::no_room());
             }
-            return Ok(());
+            return change(&user, &mut state);
         }
     }
 
-    /// Removes a user from memory and store; `done` is called when the removal is on disk.
-    pub fn erase(&self, user_id: &str, done: Done) {
-        self.writer.erase(user_id, done);
+    /// Appends a line with the next number, where lines are appended.
+    fn numbered(&self, append: impl FnOnce(&InteractionLog, Seq) -> Result<()>) -> Result<Option<Seq>> {
+        let Some(log) = self.log_on() else { return Ok(None) };
+        let seq = log.next_seq();
+        append(log, seq).map(|()| Some(seq))
     }
 
-    /// Calls `done` when everything acknowledged so far survives power loss.
+    /// Calls `done` when everything acknowledged so far survives power loss: one sync of the log, shared by all who wait for it.
     pub fn flush(&self, done: Done) {
-        self.writer.flush(done);
+        match &self.log {
+            Some(log) if log.is_on() => log.flush(done),
+            _ => self.writer.flush(done),
+        }
+    }
+
+    /// [`Engine::flush`], and calls `done` when every state file is up to date and synced, too.
+    pub fn checkpoint(&self, done: Done) {
+        let log = self.log.clone();
+        self.writer.flush(Box::new(move |written| match log {
+            Some(log) => log.flush(Box::new(move |synced| done(written.and(synced)))),
+            None => done(written),
+        }));
     }
 
     /// How the engine is doing.
     #[must_use]
     pub fn health(&self) -> Health {
-        Health::new(&self.settings, self.users.len(), &self.writer.report(), &self.store.report())
+        Health::new(self)
     }
 
-    /// Writes what is left and ends the writer's thread.
+    /// Writes what is left and ends the threads.
     fn stop(&self, done: Done) {
-        self.writer.stop(done);
+        let log = self.log.clone();
+        self.writer.stop(Box::new(move |written| match log {
+            Some(log) => log.stop(Box::new(move |synced| done(again(&written).and(synced)))),
+            None => done(written),
+        }));
     }
 
     /// After [`Engine::stop`]: lets go of what the store holds open, whoever still holds the engine.
     fn release(&self) {
         self.store.close();
     }
-
-    #[inline]
-    #[allow(clippy::cast_possible_truncation)] // seconds fit 32 bits until 2106
-    fn seconds(&self) -> u32 {
-        (self.clock.now_ms() / 1000) as u32
-    }
 }
 
-fn learn<const D: usize, const P: usize>(state: &mut PolicyState<D, P>, call: &RewardCall, seconds: u32) -> Result<()> {
-    let RewardCall { moment, ref profile, ref task, reward, .. } = *call;
-    let too_large = || Error::invalid("reward", format_args!("{reward:e} would take the user's sums past ±{MAX_SUM:e}"));
-    let sum = state.counters.cumulative_reward + reward;
-    if sum.is_nan() || sum.abs() > MAX_SUM {
-        return Err(too_large());
+#[inline]
+#[allow(clippy::cast_possible_truncation)] // seconds fit 32 bits until 2106
+const fn seconds(ms: u64) -> u32 {
+    (ms / 1000) as u32
+}
+
+/// Writes to the log what somebody else's state was before our first change to it.
+#[cold]
+fn adopt(log: &InteractionLog, state: &mut UserState, user: &User, policy: PolicyName, ms: u64) -> Result<()> {
+    let text = state.record(policy).and_then(|mut record| {
+        record.history = state.history.list();
+        record.history.retain(|row| row.pull.policy == policy);
+        serialise_state(&user.id, policy, &record)
+    });
+    if let Some(text) = text {
+        let line = StateLine { user_id: &user.id, policy, state: &text };
+        log.state(log.next_seq(), ms, &line)?;
     }
-    state.ridge.update(&feature::vector(moment, profile, task), reward).map_err(|_| too_large())?;
-    state.counters.cumulative_reward = sum;
-    state.counters.reward_count = state.counters.reward_count.saturating_add(1);
-    state.counters.last_updated = Some(seconds);
+    state.adopt(policy);
     Ok(())
 }

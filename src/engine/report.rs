@@ -3,9 +3,11 @@
 use crate::clock::format_seconds;
 use crate::feature::LABELS;
 use crate::policy::PolicyName;
-use crate::settings::{Settings, Source};
-use crate::state::{Counters, Pull, StoreReport, WriterReport};
-use serde::{Serialize, Serializer};
+use super::Engine;
+use crate::log::LogReport;
+use crate::settings::Source;
+use crate::state::{Counters, DamagedFile, HistoryRow, RecoveryReport};
+use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -15,7 +17,6 @@ use std::path::PathBuf;
 #[allow(missing_docs)] // documented where users read it: index.d.ts
 pub struct PolicyStats {
     pub user_id: String,
-    #[serde(serialize_with = "name")]
     pub policy: PolicyName,
     pub pulls: u64,
     pub reward_count: u64,
@@ -61,7 +62,6 @@ pub struct FeatureHistory {
 #[allow(missing_docs)] // documented where users read it: index.d.ts
 pub struct FeatureRecord {
     pub ts: String,
-    #[serde(serialize_with = "name")]
     pub policy: PolicyName,
     pub tip_id: String,
     pub score: f64,
@@ -83,8 +83,8 @@ pub struct RawFeatures {
 }
 
 impl FeatureHistory {
-    pub(super) fn new(user_id: &str, pulls: Vec<(Pull, String)>) -> Self {
-        let record = |(pull, tip_id): (Pull, String)| FeatureRecord {
+    pub(super) fn new(user_id: &str, rows: Vec<HistoryRow>) -> Self {
+        let record = |HistoryRow { pull, tip_id, .. }: HistoryRow| FeatureRecord {
             ts: format_seconds(pull.seconds),
             policy: pull.policy,
             tip_id,
@@ -98,7 +98,7 @@ impl FeatureHistory {
                 day_of_week: (pull.policy != PolicyName::LinUcbV1).then_some(pull.moment.day),
             },
         };
-        Self { user_id: user_id.to_owned(), history: pulls.into_iter().map(record).collect() }
+        Self { user_id: user_id.to_owned(), history: rows.into_iter().map(record).collect() }
     }
 }
 
@@ -113,7 +113,11 @@ pub struct Health {
     pub state_dir: StateDir,
     pub active_policy: ActivePolicy,
     pub users: usize,
+    pub evicted_users: u64,
     pub writer: WriterHealth,
+    pub log: LogHealth,
+    pub recovery: RecoveryReport,
+    pub damaged_files: Vec<DamagedFile>,
     pub nats: Nats,
 }
 
@@ -129,7 +133,6 @@ pub struct StateDir {
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs)] // documented where users read it: index.d.ts
 pub struct ActivePolicy {
-    #[serde(serialize_with = "name")]
     pub name: PolicyName,
     pub source: Source,
 }
@@ -146,6 +149,39 @@ pub struct WriterHealth {
     pub foreign_writes: u64,
 }
 
+#[derive(Debug, Clone, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs)] // documented where users read it: index.d.ts
+pub struct LogHealth {
+    pub enabled: bool,
+    pub epoch: u32,
+    pub segments: u64,
+    pub bytes: u64,
+    pub low_water: [u64; 2],
+    pub unsynced_bytes: u64,
+    pub dropped_pulls: u64,
+    pub errors: u64,
+    pub last_error: Option<String>,
+    pub failing: bool,
+}
+
+impl LogHealth {
+    fn new(enabled: bool, report: LogReport) -> Self {
+        Self {
+            enabled,
+            epoch: report.epoch,
+            segments: report.segments,
+            bytes: report.bytes,
+            low_water: [report.low_water.epoch.into(), report.low_water.n],
+            unsynced_bytes: report.unsynced_bytes,
+            dropped_pulls: report.dropped_pulls,
+            errors: report.errors,
+            last_error: report.last_error,
+            failing: report.failing,
+        }
+    }
+}
+
 /// The place of the NATS consumers, which this release does not have.
 #[derive(Debug, Clone, Default, Serialize)]
 #[allow(missing_docs)] // documented where users read it: index.d.ts
@@ -155,7 +191,11 @@ pub struct Nats {
 }
 
 impl Health {
-    pub(super) fn new(settings: &Settings, users: usize, writer: &WriterReport, store: &StoreReport) -> Self {
+    pub(super) fn new(engine: &Engine) -> Self {
+        let Engine { settings, users, writer, store, log, recovery, .. } = engine;
+        let (writer, store) = (writer.report(), store.report());
+        let log = log.as_ref().map_or_else(LogHealth::default, |log| LogHealth::new(log.is_on(), log.report()));
+        let damaged_files = users.damaged();
         let mut warnings = Vec::new();
         let mut ok = true;
         let dir = settings.state_dir.display();
@@ -174,13 +214,37 @@ impl Health {
                 "{count} state files were replaced by somebody else while this process had {dir}; see {dir}/set-aside"
             ));
         }
+        if let (true, Some(error)) = (log.failing, &log.last_error) {
+            ok = false;
+            warnings.push(format!("the interaction log cannot be written: {error}"));
+        }
+        if log.dropped_pulls > 0 {
+            warnings.push(format!("{} pulls are in no log line: writing was impossible for too long", log.dropped_pulls));
+        }
+        if recovery.damaged_lines > 0 {
+            ok = false;
+            let count = recovery.damaged_lines;
+            warnings.push(format!("{count} places in {dir}/log cannot be read; what they told is lost: see recovery.damage"));
+        }
+        if !recovery.ambiguous_users.is_empty() {
+            let (count, first) = (recovery.ambiguous_users.len(), &recovery.ambiguous_users[0]);
+            warnings.push(format!("{count} users lost a state file while the directory was not in use, {first:?} among them"));
+        }
+        if !damaged_files.is_empty() {
+            ok = false;
+            warnings.push(format!("{} state files were damaged and put together from the log: see damagedFiles", damaged_files.len()));
+        }
         Self {
             ok,
             version: env!("CARGO_PKG_VERSION"),
             warnings,
             state_dir: StateDir { path: settings.state_dir.clone(), source: settings.state_dir_source },
             active_policy: ActivePolicy { name: settings.active_policy, source: settings.active_policy_source },
-            users,
+            users: users.len(),
+            evicted_users: users.evicted(),
+            log,
+            recovery: recovery.clone(),
+            damaged_files,
             writer: WriterHealth {
                 dirty_users: writer.dirty_users,
                 files_written: writer.files_written,
@@ -192,9 +256,4 @@ impl Health {
             nats: Nats::default(),
         }
     }
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref)] // as serde calls it
-fn name<S: Serializer>(policy: &PolicyName, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(policy.as_str())
 }

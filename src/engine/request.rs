@@ -1,8 +1,9 @@
 //! What callers ask of the engine, checked and in numbers.
 
 use crate::error::Error;
-use crate::feature::{Moment, Profile, TaskFeatures};
+use crate::feature::{Moment, Profile};
 use crate::policy::{Lanes, NormalisedLanes, PolicyName};
+use crate::state::Reaction;
 
 /// Choose among candidates; there is at least one.
 #[derive(Debug, Clone, Copy)]
@@ -11,27 +12,34 @@ pub struct ScoreCall<'a> {
     pub policy: PolicyName,
     /// The context.
     pub moment: Moment,
-    /// The user's profile.
-    pub profile: Profile,
+    /// The user's profile, where one was given.
+    pub profile: Option<Profile>,
     /// The candidates as given.
     pub lanes: Lanes<'a>,
     /// The same candidates normalised, where that was done before.
     pub normalised: Option<&'a NormalisedLanes>,
 }
 
+/// What is kept of a choice beside its numbers.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Texts<'a> {
+    /// The chosen candidate's id.
+    pub tip_id: &'a str,
+    /// The version of the prompt that wrote it; logged.
+    pub prompt_version: Option<&'a str>,
+    /// When the profile was computed, in the caller's words; logged.
+    pub computed_at: Option<&'a str>,
+}
+
 /// Learn from a reaction.
 #[derive(Debug, Clone, Copy)]
-pub struct RewardCall {
-    /// Which policy.
-    pub policy: PolicyName,
-    /// When the tip was shown.
-    pub moment: Moment,
-    /// The user's profile then.
-    pub profile: Profile,
-    /// The tip's features then.
-    pub task: TaskFeatures,
-    /// Finite.
-    pub reward: f64,
+pub struct RewardCall<'a> {
+    /// What to learn from.
+    pub reaction: Reaction,
+    /// The tip that was shown; logged.
+    pub tip_id: &'a str,
+    /// When the profile was computed, in the caller's words; logged.
+    pub computed_at: Option<&'a str>,
 }
 
 /// Why a call on a user was not carried out.

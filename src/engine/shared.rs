@@ -1,11 +1,12 @@
 //! One engine per directory within a process: worker threads that open the same directory, by whatever path, share it. The last
 //! handle that closes stops the engine and releases the directory.
 
-use super::Engine;
+use super::{Engine, open};
 use crate::clock::SystemClock;
-use crate::error::{Error, ErrorKind, Result, again};
+use crate::disk::OpenedDirectory;
+use crate::error::{Done, Error, ErrorKind, Result, again};
 use crate::settings::{Settings, Source};
-use crate::state::{Directory, DirectoryLock, Done, StateFiles};
+use crate::state::DirectoryLock;
 use parking_lot::{Condvar, Mutex};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -55,32 +56,39 @@ impl std::fmt::Debug for Ending {
 pub fn open_shared(settings: &Settings) -> Result<Handle> {
     // A path that anybody can guess is not taken from anybody's hands.
     let strict = settings.state_dir_source == Source::Default;
-    let directory = Arc::new(Directory::open(&settings.state_dir, strict)?);
+    let directory = OpenedDirectory::open(&settings.state_dir, strict)?;
     let key = directory.key();
     let mut guard = OPEN.lock();
     // An engine that is being stopped still has the directory, for as long as its last files take.
     while guard.as_ref().and_then(|open| open.get(&key)).is_some_and(|entry| entry.handles == 0) {
         RELEASED.wait(&mut guard);
     }
-    let open = guard.get_or_insert_default();
-    if let Some(entry) = open.get_mut(&key) {
+    let engines = guard.get_or_insert_default();
+    if let Some(entry) = engines.get_mut(&key) {
         agree(entry.engine.settings(), settings)?;
         entry.handles += 1;
         return Ok(Handle { engine: Arc::clone(&entry.engine), key, ending: Arc::new(Mutex::new(Ending::NotYet)) });
     }
     let lock = DirectoryLock::acquire(&directory)?;
     let settings = Settings { state_dir: directory.path().to_owned(), ..settings.clone() };
-    let engine = Arc::new(Engine::new(settings, Arc::new(StateFiles::new(directory)), Arc::new(SystemClock))?);
-    open.insert(key, Entry { engine: Arc::clone(&engine), handles: 1, _lock: lock });
+    let engine = Arc::new(open(settings, Arc::new(directory.into()), Arc::new(SystemClock))?);
+    engines.insert(key, Entry { engine: Arc::clone(&engine), handles: 1, _lock: lock });
     Ok(Handle { engine, key, ending: Arc::new(Mutex::new(Ending::NotYet)) })
 }
 
 /// A second opener that asks for something must not get something else; one that asks for nothing takes what there is.
 fn agree(running: &Settings, asked: &Settings) -> Result<()> {
+    let asks = |option: &str| asked.given.contains(&option);
     let other_policy = asked.active_policy_source != Source::Default && asked.active_policy != running.active_policy;
-    let other_seed = asked.seed.is_some() && asked.seed != running.seed;
-    let other_history = asked.history_size_source != Source::Default && asked.history_size != running.history_size;
-    let differs = [(other_policy, "activePolicy"), (other_seed, "seed"), (other_history, "historySize")];
+    let differs = [
+        (other_policy, "activePolicy"),
+        (asks("seed") && asked.seed != running.seed, "seed"),
+        (asks("historySize") && asked.history_size != running.history_size, "historySize"),
+        (asks("maxHotUsers") && asked.max_hot_users != running.max_hot_users, "maxHotUsers"),
+        (asks("log") && asked.log != running.log, "log"),
+        (asks("logRetentionDays") && asked.log_retention_days != running.log_retention_days, "logRetentionDays"),
+        (asks("logRetentionBytes") && asked.log_retention_bytes != running.log_retention_bytes, "logRetentionBytes"),
+    ];
     differs.into_iter().find(|(differs, _)| *differs).map_or(Ok(()), |(_, option)| {
         let dir = running.state_dir.display();
         Err(Error::invalid(&format!("options.{option}"), format_args!("this process has an engine on {dir} with another {option}")))
@@ -124,7 +132,7 @@ impl Handle {
         let Some(entry) = guard.as_mut().and_then(|open| open.get_mut(&self.key)) else { return over(Ok(())) };
         entry.handles -= 1;
         if entry.handles > 0 {
-            return self.engine.flush(over);
+            return self.engine.checkpoint(over);
         }
         let (key, engine) = (self.key, Arc::clone(&self.engine));
         self.engine.stop(Box::new(move |result| {

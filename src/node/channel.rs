@@ -2,7 +2,7 @@
 
 use super::error::from_panic;
 use super::frame::{Batch, CONTROL_WORDS, Frame, Request, Status, answer};
-use crate::engine::{Engine, Refused, ScoreCall};
+use crate::engine::{Engine, Refused, RewardCall, ScoreCall, Texts};
 use crate::error::{Error, ErrorKind, Result};
 use crate::policy::{Candidates, Scratch};
 use crate::state::User;
@@ -18,10 +18,16 @@ const KEEP_CANDIDATES: usize = 10_000;
 /// units, each at most three bytes.
 const TIP_ID_BYTES: usize = 3 * 512 + 1;
 
-/// What the candidates of a call are called.
-pub trait TipIds {
-    /// The id of candidate `index`, of request `request` in a batch, in UTF-8, written to `buffer`.
-    fn read<'a>(&self, request: Option<usize>, index: usize, buffer: &'a mut [u8]) -> Result<&'a [u8]>;
+/// The texts of a call, read only where they are needed. `request` is the number of a request in a batch.
+pub trait CallTexts {
+    /// The id of candidate `index`, or of the tip that is rewarded, in UTF-8, written to `buffer`.
+    fn tip_id<'a>(&self, request: Option<usize>, index: usize, buffer: &'a mut [u8]) -> Result<&'a str>;
+
+    /// When the profile was computed.
+    fn computed_at(&self, request: Option<usize>) -> Result<Option<String>>;
+
+    /// The version of the prompt that wrote candidate `index`.
+    fn prompt_version(&self, request: Option<usize>, index: usize) -> Result<Option<String>>;
 }
 
 /// Lives on one thread.
@@ -62,11 +68,11 @@ impl Channel {
 
     /// Scores the request, or the batch of requests, in the frame.
     #[inline]
-    pub fn score(&self, tip_ids: &impl TipIds) {
+    pub fn score(&self, texts: &impl CallTexts) {
         self.call(|block| {
             let Some(batch) = Batch::read(block) else {
                 let request = Request::at(block, CONTROL_WORDS).map_err(Refused::from);
-                return request.and_then(|request| self.score_one(&request, None, tip_ids)).map_err(Stopped::at_first);
+                return request.and_then(|request| self.score_one(&request, None, texts)).map_err(Stopped::at_first);
             };
             // A batch is carried out whole or not at all, so every user is looked at before the first one is changed. (One that
             // another thread erases in between is looked up again, and the batch goes on from there.)
@@ -75,19 +81,23 @@ impl Channel {
                 carried_out: 0,
                 refused,
             })?;
-            each_request(block, batch, |number, request| self.score_one(request, Some(number), tip_ids))
+            each_request(block, batch, |number, request| self.score_one(request, Some(number), texts))
                 .map_err(|(failed, refused)| Stopped { failed, carried_out: failed, refused })
         });
     }
 
     /// Gives the engine the reward in the frame.
     #[inline]
-    pub fn reward(&self) {
+    pub fn reward(&self, texts: &impl CallTexts) {
         self.call(|block| {
             let rewarded = Request::at(block, CONTROL_WORDS).map_err(Refused::from).and_then(|request| {
                 let users = self.users.borrow();
                 let user = users.get(request.user()).ok_or(Refused::Retired)?;
-                self.engine.reward(user, &request.reward()?)
+                let buffer = &mut *self.tip_id.borrow_mut();
+                let computed_at = if request.has_computed_at() { texts.computed_at(None)? } else { None };
+                let tip_id = texts.tip_id(None, 0, buffer)?;
+                let call = RewardCall { reaction: request.reaction()?, tip_id, computed_at: computed_at.as_deref() };
+                self.engine.reward(user, &call)
             });
             rewarded.map_err(Stopped::at_first)
         });
@@ -119,7 +129,7 @@ impl Channel {
     }
 
     #[inline]
-    fn score_one(&self, request: &Request<'_>, i: Option<usize>, tip_ids: &impl TipIds) -> Result<(), Refused> {
+    fn score_one(&self, request: &Request<'_>, i: Option<usize>, texts: &impl CallTexts) -> Result<(), Refused> {
         let users = self.users.borrow();
         let user = users.get(request.user()).ok_or(Refused::Retired)?;
         let scratch = &mut *self.scratch.borrow_mut();
@@ -131,7 +141,17 @@ impl Channel {
         };
         let call = ScoreCall { policy, moment, profile, lanes, normalised };
         let buffer = &mut *self.tip_id.borrow_mut();
-        let choice = self.engine.score(user, &call, scratch, |index| tip_ids.read(i, index, buffer))?;
+        let (mut computed_at, mut prompt_version) = (None, None);
+        let choice = self.engine.score(user, &call, scratch, |index| {
+            if request.has_computed_at() {
+                computed_at = texts.computed_at(i)?;
+            }
+            if request.has_prompt_versions() {
+                prompt_version = texts.prompt_version(i, index)?;
+            }
+            let tip_id = texts.tip_id(i, index, buffer)?;
+            Ok(Texts { tip_id, prompt_version: prompt_version.as_deref(), computed_at: computed_at.as_deref() })
+        })?;
         request.answer(&choice);
         if lanes.len() > KEEP_CANDIDATES {
             scratch.shrink(KEEP_CANDIDATES);

@@ -5,16 +5,17 @@ use super::error::to_napi;
 use super::frame::{Frame, LAYOUT};
 use super::memory::show_numbers;
 use super::promise::promise;
-use super::raw::{reward_function, score_function};
+use super::raw::{TextArguments, reward_function, score_function};
 use crate::engine::{Handle, open_shared};
 use crate::error::Error;
 use crate::policy::PolicyName;
 use crate::settings::Settings;
-use napi::bindgen_prelude::{AsyncTask, Float64ArraySlice, Function, Object, Unknown};
+use napi::bindgen_prelude::{AsyncTask, Float64ArraySlice, Function, Object};
 use napi::{Env, Result, Task};
 use napi_derive::napi;
 use serde_json::{Map, Value};
 use std::cell::RefCell;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -48,6 +49,12 @@ pub fn environment_names() -> Vec<&'static str> {
 #[napi(catch_unwind)]
 pub fn option_names() -> Vec<&'static str> {
     Settings::OPTIONS.to_vec()
+}
+
+/// `ReplayReport`.
+#[napi(catch_unwind, ts_return_type = "Promise<string>")]
+pub fn replay(log_dir: String, state_dir: String, history_size: u32) -> AsyncTask<Replaying> {
+    AsyncTask::new(Replaying { log_dir: log_dir.into(), state_dir: state_dir.into(), history_size })
 }
 
 /// One JavaScript environment's side of the boundary.
@@ -120,16 +127,16 @@ pub struct NativeChannel {
 
 #[napi]
 impl NativeChannel {
-    /// The function that scores what is in the frame; its argument are the candidates' ids, or for a batch a list of them for
-    /// each request.
-    #[napi(catch_unwind, ts_return_type = "(tipIds: readonly string[] | readonly (readonly string[])[]) => void")]
-    pub fn score_function(&self, env: Env) -> Result<Function<'static, Unknown<'static>, ()>> {
+    /// The function that scores what is in the frame; its arguments are the candidates' ids, when the profile was computed, and the
+    /// candidates' prompt versions; for a batch a list of each.
+    #[napi(catch_unwind, ts_return_type = "(tipIds: unknown, computedAt: unknown, promptVersions: unknown) => void")]
+    pub fn score_function(&self, env: Env) -> Result<Function<'static, TextArguments, ()>> {
         score_function(env, &self.channel)
     }
 
-    /// The function that rewards what is in the frame.
-    #[napi(catch_unwind)]
-    pub fn reward_function(&self, env: Env) -> Result<Function<'static, (), ()>> {
+    /// The function that rewards what is in the frame; its arguments are the tip's id and when the profile was computed.
+    #[napi(catch_unwind, ts_return_type = "(tipId: unknown, computedAt: unknown, none: unknown) => void")]
+    pub fn reward_function(&self, env: Env) -> Result<Function<'static, TextArguments, ()>> {
         reward_function(env, &self.channel)
     }
 
@@ -208,6 +215,12 @@ impl NativeEngine {
         checked(self.handle.engine().and_then(|engine| engine.reset(&user_id)))
     }
 
+    /// `RecoveryReport`.
+    #[napi(catch_unwind)]
+    pub fn recovery(&self) -> Result<String> {
+        json(self.handle.engine().map(|engine| engine.recovery().clone()))
+    }
+
     /// `Health`.
     #[napi(catch_unwind)]
     pub fn health(&self) -> Result<String> {
@@ -225,11 +238,12 @@ impl NativeEngine {
         Ok(promise)
     }
 
-    /// Resolves when everything so far is on disk.
+    /// Resolves when everything so far survives power loss; with `checkpoint`, when the state files have it, too.
     #[napi(catch_unwind, ts_return_type = "Promise<void>")]
-    pub fn flush(&self, env: Env) -> Result<Object<'static>> {
+    pub fn flush(&self, env: Env, checkpoint: bool) -> Result<Object<'static>> {
         let (done, promise) = promise(env)?;
         match self.handle.engine() {
+            Ok(engine) if checkpoint => engine.checkpoint(done),
             Ok(engine) => engine.flush(done),
             Err(error) => done(Err(error)),
         }
@@ -268,5 +282,26 @@ impl Task for Opening {
 
     fn resolve(&mut self, _env: Env, handle: Handle) -> Result<NativeEngine> {
         Ok(NativeEngine { handle: Arc::new(handle) })
+    }
+}
+
+/// Replays a log on a thread of libuv's pool.
+pub struct Replaying {
+    log_dir: PathBuf,
+    state_dir: PathBuf,
+    history_size: u32,
+}
+
+#[napi]
+impl Task for Replaying {
+    type Output = String;
+    type JsValue = String;
+
+    fn compute(&mut self) -> Result<String> {
+        json(crate::engine::replay(&self.log_dir, &self.state_dir, self.history_size))
+    }
+
+    fn resolve(&mut self, _env: Env, report: String) -> Result<String> {
+        Ok(report)
     }
 }

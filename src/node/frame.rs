@@ -5,10 +5,10 @@
 //! [`REQUEST_WORDS`] words and, unless it names a prepared set, three lanes of numbers a candidate each. A reward is
 //! [`REQUEST_WORDS`] words in a request's place.
 
-use crate::engine::RewardCall;
 use crate::error::{Error, ErrorKind, Result};
 use crate::feature::{Moment, Profile, TaskFeatures};
 use crate::policy::{CHUNK, Candidates, Choice, Lanes, NormalisedLanes, PolicyName};
+use crate::state::Reaction;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
@@ -45,7 +45,9 @@ const CARRIED_OUT: usize = 5;
 
 // Halves of a request.
 const USER: usize = 0;
-const META: usize = 1; // policy: 2 bits, hour: 5, day: 3, profile follows: 1, and of a reward overdue: 1, priority: 3
+// Policy: 2 bits, hour: 5, day: 3, profile follows: 1, of a reward overdue: 1 and priority: 3; the call has a text that says when the
+// profile was computed: 1, and texts for the candidates' prompt versions: 1.
+const META: usize = 1;
 const CANDIDATES: usize = 2;
 const SET: usize = 3; // 0: the lanes follow
 const INDEX: usize = 4; // the answer
@@ -219,18 +221,25 @@ impl<'a> Request<'a> {
     }
 
     #[inline]
-    pub fn profile(&self) -> Profile {
-        if half(self.words, META) & 1 << 10 == 0 {
-            return Profile::default();
-        }
+    pub fn profile(&self) -> Option<Profile> {
         let known = |i: usize| Some(self.words[PROFILE + i].get()).filter(|v| !v.is_nan());
-        Profile {
+        (half(self.words, META) & 1 << 10 != 0).then(|| Profile {
             completion_rate: known(0),
             dismiss_rate: known(1),
             mean_dwell_ms: known(2),
             preferred_hour: known(3),
             tip_volume: known(4),
-        }
+        })
+    }
+
+    #[inline]
+    pub fn has_computed_at(&self) -> bool {
+        half(self.words, META) & 1 << 15 != 0
+    }
+
+    #[inline]
+    pub fn has_prompt_versions(&self) -> bool {
+        half(self.words, META) & 1 << 16 != 0
     }
 
     /// 0 when the candidates follow in the frame.
@@ -261,12 +270,12 @@ impl<'a> Request<'a> {
         self.words[PROPENSITY].set(choice.propensity);
     }
 
-    /// The reward that stands here.
+    /// The reaction that stands here.
     #[inline]
     #[allow(clippy::cast_possible_truncation)] // takes the bits that are meant
-    pub fn reward(&self) -> Result<RewardCall> {
+    pub fn reaction(&self) -> Result<Reaction> {
         let meta = half(self.words, META);
-        Ok(RewardCall {
+        Ok(Reaction {
             policy: self.policy()?,
             moment: self.moment(),
             profile: self.profile(),

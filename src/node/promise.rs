@@ -1,7 +1,7 @@
 //! Promises that another thread settles.
 
 use super::error::to_napi;
-use crate::state::Done;
+use crate::error::Done;
 use napi::bindgen_prelude::Object;
 use napi::{Env, Result};
 

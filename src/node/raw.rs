@@ -1,23 +1,29 @@
 //! The two functions that must be fast, made with Node-API itself: the wrapper that napi-rs generates opens a scope and converts
 //! every argument into a value of its own, which costs about as much as a decision.
 
-use super::channel::{Channel, TipIds};
+use super::channel::{CallTexts, Channel};
 use crate::error::{Error, ErrorKind};
-use napi::bindgen_prelude::{FromNapiValue, Function, Unknown};
+use napi::bindgen_prelude::{FnArgs, FromNapiValue, Function, Unknown};
 use napi::{Env, Result, check_status, sys};
 use std::ffi::{CStr, c_void};
 use std::ptr;
 use std::rc::Rc;
 
-/// The function that scores what is in the frame; its argument is what [`JsTipIds`] reads.
-pub fn score_function(env: Env, channel: &Rc<Channel>) -> Result<Function<'static, Unknown<'static>, ()>> {
+/// The function that scores what is in the frame; its arguments are what [`JsTexts`] reads.
+pub fn score_function(env: Env, channel: &Rc<Channel>) -> Result<Function<'static, TextArguments, ()>> {
     function(env, c"score", channel, score)
 }
 
-/// The function that rewards what is in the frame.
-pub fn reward_function(env: Env, channel: &Rc<Channel>) -> Result<Function<'static, (), ()>> {
+/// The function that rewards what is in the frame; its arguments are what [`JsTexts`] reads.
+pub fn reward_function(env: Env, channel: &Rc<Channel>) -> Result<Function<'static, TextArguments, ()>> {
     function(env, c"reward", channel, reward)
 }
+
+/// Bytes of the longest other text, and the zero that Node-API puts behind it: `lib/check.ts` allows 128 UTF-16 units.
+const TEXT_BYTES: usize = 3 * 128 + 1;
+
+/// Tip ids, times of profiles, prompt versions.
+pub type TextArguments = FnArgs<(Unknown<'static>, Unknown<'static>, Unknown<'static>)>;
 
 type Callback = unsafe extern "C" fn(sys::napi_env, sys::napi_callback_info) -> sys::napi_value;
 
@@ -65,16 +71,16 @@ unsafe fn call<'a, const ARGUMENTS: usize>(
 /// Channel catches panics, so none crosses this boundary; the same is true of [`reward`].
 unsafe extern "C" fn score(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
     // SAFETY: Node calls this as a function that function() made.
-    if let Some((channel, [list])) = unsafe { call(env, info) } {
-        channel.score(&JsTipIds { env, list });
+    if let Some((channel, [tip_ids, computed_at, prompt_versions])) = unsafe { call(env, info) } {
+        channel.score(&JsTexts { env, tip_ids, computed_at, prompt_versions, is_one_tip: false });
     }
     ptr::null_mut()
 }
 
 unsafe extern "C" fn reward(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
     // SAFETY: Node calls this as a function that function() made.
-    if let Some((channel, [])) = unsafe { call(env, info) } {
-        channel.reward();
+    if let Some((channel, [tip_ids, computed_at, prompt_versions])) = unsafe { call(env, info) } {
+        channel.reward(&JsTexts { env, tip_ids, computed_at, prompt_versions, is_one_tip: true });
     }
     ptr::null_mut()
 }
@@ -84,35 +90,68 @@ unsafe extern "C" fn release(_env: sys::napi_env, data: *mut c_void, _hint: *mut
     drop(unsafe { Rc::from_raw(data.cast_const().cast::<Channel>()) });
 }
 
-/// The candidates' ids where they are: in a JavaScript array of strings that `lib/` made, or for a batch in an array of such
-/// arrays. Only the chosen ones are read.
-struct JsTipIds {
+/// The texts of a call where they are. For scoring: an array of the candidates' ids, the text or undefined, an array of texts and
+/// undefined; for a batch, an array of each of these. For a reward: the tip's id, and the text or undefined. All were made and
+/// checked by `lib/`; only what is needed is read.
+struct JsTexts {
     env: sys::napi_env,
-    list: sys::napi_value,
+    tip_ids: sys::napi_value,
+    computed_at: sys::napi_value,
+    prompt_versions: sys::napi_value,
+    is_one_tip: bool,
 }
 
-impl TipIds for JsTipIds {
+impl CallTexts for JsTexts {
     #[inline]
-    fn read<'a>(&self, request: Option<usize>, index: usize, buffer: &'a mut [u8]) -> crate::Result<&'a [u8]> {
-        let list = request.map_or(Ok(self.list), |request| self.element(self.list, request))?;
-        let id = self.element(list, index)?;
-        let mut length = 0;
-        // SAFETY: `env` and `id` are of the running call; Node-API writes at most `buffer.len()` bytes and sets `length`.
-        let status =
-            unsafe { sys::napi_get_value_string_utf8(self.env, id, buffer.as_mut_ptr().cast(), buffer.len(), &raw mut length) };
-        check_status!(status).map_err(|_| Error::new(ErrorKind::Internal, "the chosen candidate has no id"))?;
-        Ok(&buffer[..length])
+    fn tip_id<'a>(&self, request: Option<usize>, index: usize, buffer: &'a mut [u8]) -> crate::Result<&'a str> {
+        let id = if self.is_one_tip {
+            self.tip_ids
+        } else {
+            let list = request.map_or(Ok(self.tip_ids), |request| self.element(self.tip_ids, request))?;
+            self.element(list, index)?
+        };
+        let length = self.copy(id, buffer)?.ok_or_else(|| Error::new(ErrorKind::Internal, "the chosen candidate has no id"))?;
+        std::str::from_utf8(&buffer[..length]).map_err(|_| Error::new(ErrorKind::Internal, "the chosen candidate's id is no text"))
+    }
+
+    fn computed_at(&self, request: Option<usize>) -> crate::Result<Option<String>> {
+        self.text(request.map_or(Ok(self.computed_at), |request| self.element(self.computed_at, request))?)
+    }
+
+    fn prompt_version(&self, request: Option<usize>, index: usize) -> crate::Result<Option<String>> {
+        let list = request.map_or(Ok(self.prompt_versions), |request| self.element(self.prompt_versions, request))?;
+        self.text(self.element(list, index)?)
     }
 }
 
-impl JsTipIds {
+impl JsTexts {
     #[inline]
     fn element(&self, list: sys::napi_value, index: usize) -> crate::Result<sys::napi_value> {
         let mut value = ptr::null_mut();
         #[allow(clippy::cast_possible_truncation)] // at most 100,000
         // SAFETY: `env` and `list` are of the running call.
         let status = unsafe { sys::napi_get_element(self.env, list, index as u32, &raw mut value) };
-        check_status!(status).map_err(|_| Error::new(ErrorKind::Internal, "the frame's candidates have no ids"))?;
+        check_status!(status).map_err(|_| Error::new(ErrorKind::Internal, "the frame's candidates have no texts"))?;
         Ok(value)
+    }
+
+    /// Copies a text, as far as it fits; `None` when it is none.
+    #[inline]
+    fn copy(&self, text: sys::napi_value, buffer: &mut [u8]) -> crate::Result<Option<usize>> {
+        let mut length = 0;
+        // SAFETY: `env` and `text` are of the running call; Node-API writes at most `buffer.len()` bytes and sets `length`.
+        let status =
+            unsafe { sys::napi_get_value_string_utf8(self.env, text, buffer.as_mut_ptr().cast(), buffer.len(), &raw mut length) };
+        if status == sys::Status::napi_string_expected {
+            return Ok(None);
+        }
+        check_status!(status).map_err(|_| Error::new(ErrorKind::Internal, "a text cannot be read"))?;
+        Ok(Some(length))
+    }
+
+    fn text(&self, text: sys::napi_value) -> crate::Result<Option<String>> {
+        let mut buffer = [0; TEXT_BYTES];
+        let length = self.copy(text, &mut buffer)?;
+        Ok(length.map(|length| String::from_utf8_lossy(&buffer[..length]).into_owned()))
     }
 }

@@ -92,6 +92,13 @@ impl<const D: usize, const P: usize> Ridge<D, P> {
         &self.inverse
     }
 
+    /// Whether [`Ridge::update`] would take this.
+    #[must_use]
+    pub fn takes(&self, x: &[f64; D], reward: f64) -> bool {
+        // Asked this way, NaN is refused, too.
+        (0..D).all(|i| (self.b[i] + reward * x[i]).abs() <= MAX_SUM)
+    }
+
     /// Learns that features `x`, all within [−1, 1], earned `reward`.
     ///
     /// # Errors

@@ -1,10 +1,13 @@
 //! The state file's format: `{"A": [[…], …], "b": […], "meta": {…}}`, one JSON object, A as its full rows. It is the format of
 //! the service that this engine replaced; `docs/state-files.md` describes it.
 
+use super::history::{HistoryRow, Pull};
 use super::record::{Counters, Extra, Record};
 use crate::clock::{format_seconds, parse_seconds};
 use crate::error::shown;
+use crate::feature::{Moment, TaskFeatures};
 use crate::policy::{MAX_SUM, PolicyName, packed_index};
+use memchr::memmem;
 use nalgebra::DMatrix;
 use serde::de::DeserializeOwned;
 use serde::ser::{Error as _, SerializeMap, SerializeSeq, Serializer};
@@ -22,6 +25,23 @@ pub struct Parsed {
     pub user_id: Option<String>,
     /// The policy named in it.
     pub policy: Option<String>,
+    /// Somebody else wrote it: it has no checksum of ours, and what it holds need not be in the interaction log.
+    pub foreign: bool,
+}
+
+/// What stands between a file's content and its checksum; the file ends behind it.
+const CHECKSUM_KEY: &[u8] = b",\"checksum\":\"";
+
+/// Whether this package wrote these bytes, by the keys that nobody else writes compactly: the old service keeps them, but puts a
+/// space behind each colon. Two are looked for, because a damaged file may have lost one.
+fn is_ours(bytes: &[u8]) -> bool {
+    [CHECKSUM_KEY, b",\"seq\":["].iter().any(|key| memmem::find(bytes, key).is_some())
+}
+
+fn check_checksum(bytes: &[u8]) -> Result<(), String> {
+    let content = memmem::rfind(bytes, CHECKSUM_KEY).ok_or("the checksum is missing")?;
+    let expected = format!("{:08x}\"}}}}", crc32fast::hash(&bytes[..content]));
+    if bytes[content + CHECKSUM_KEY.len()..] == *expected.as_bytes() { Ok(()) } else { Err("the checksum is wrong".to_owned()) }
 }
 
 #[derive(Deserialize)]
@@ -38,6 +58,22 @@ struct Raw {
 /// # Errors
 /// What is wrong with it, for people.
 pub fn parse(bytes: &[u8]) -> Result<Parsed, String> {
+    let foreign = !is_ours(bytes);
+    if !foreign {
+        check_checksum(bytes)?;
+    }
+    parse_content(bytes, foreign)
+}
+
+/// Reads what [`serialise_state`] wrote.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_state(text: &str) -> Result<Parsed, String> {
+    parse_content(text.as_bytes(), true)
+}
+
+fn parse_content(bytes: &[u8], foreign: bool) -> Result<Parsed, String> {
     let Raw { a: rows, b, mut meta } = serde_json::from_slice(bytes).map_err(|e| e.to_string())?;
     let d = b.len();
     if rows.len() != d || rows.iter().any(|row| row.len() != d) {
@@ -63,9 +99,51 @@ pub fn parse(bytes: &[u8]) -> Result<Parsed, String> {
         last_updated: known::<String>(&mut meta, "last_updated", "a time").ok().flatten().and_then(|text| parse_seconds(&text)),
     };
     let (user_id, policy) = (known(&mut meta, "user_id", "a string")?, known(&mut meta, "policy", "a string")?);
+    // A person's or the old service's file may hold any of ours, too; what cannot be read of them is no reason to refuse the sums.
+    let seq = known(&mut meta, "seq", "a pair of numbers").ok().flatten().unwrap_or_default();
+    let rows: Vec<Row> = known(&mut meta, "history", "a list of rows").ok().flatten().unwrap_or_default();
+    let history = rows.into_iter().filter_map(|row| row.read(b_policy(d)?)).collect();
+    meta.remove("checksum");
     let extra: Extra = meta.into_iter().map(|(key, value)| (key, value.get().to_owned())).collect();
     let extra = (!extra.is_empty()).then_some(extra);
-    Ok(Parsed { record: Record { a, b, counters, extra }, user_id, policy })
+    Ok(Parsed { record: Record { a, b, counters, seq, history, extra }, user_id, policy, foreign })
+}
+
+/// The policy whose state has this dimension.
+fn b_policy(d: usize) -> Option<PolicyName> {
+    PolicyName::ALL.into_iter().find(|policy| policy.dimension() == d)
+}
+
+/// A row of `meta.history`: ordinal, time, tip, score, exploring, hour, day, overdue, age, priority.
+#[derive(Serialize, Deserialize)]
+struct Row(u32, String, String, f64, bool, u8, u8, bool, f64, u8);
+
+impl Row {
+    fn read(self, policy: PolicyName) -> Option<HistoryRow> {
+        let Self(ordinal, ts, tip_id, score, exploring, hour, day, is_overdue, task_age_days, priority) = self;
+        let in_range = hour < 24 && day < 7 && (1..=4).contains(&priority);
+        let (moment, task) = (Moment { hour, day }, TaskFeatures { is_overdue, task_age_days, priority });
+        let pull = Pull { seconds: parse_seconds(&ts)?, policy, exploring, score, moment, task };
+        in_range.then_some(HistoryRow { ordinal, pull, tip_id })
+    }
+
+    fn of(row: &HistoryRow) -> Self {
+        let HistoryRow { ordinal, pull, tip_id } = row;
+        let Pull { seconds, exploring, score, moment, task, .. } = *pull;
+        let (ts, TaskFeatures { is_overdue, task_age_days, priority }) = (format_seconds(seconds), task);
+        Self(*ordinal, ts, tip_id.clone(), score, exploring, moment.hour, moment.day, is_overdue, task_age_days, priority)
+    }
+}
+
+/// The user and the policy that a file which cannot be read seems to name.
+#[must_use]
+pub fn apparent_owner(bytes: &[u8]) -> (Option<String>, Option<String>) {
+    let value = |key: &str| {
+        let at = memmem::rfind(bytes, key.as_bytes())? + key.len();
+        let mut values = serde_json::Deserializer::from_slice(&bytes[at..]).into_iter::<String>();
+        values.next()?.ok()
+    };
+    (value("\"user_id\":"), value("\"policy\":"))
 }
 
 /// A = I + Σ xxᵀ, so no eigenvalue is below 1. Half of that is more than rounding takes away, and enough to bound θ by b, which is
@@ -101,7 +179,19 @@ fn count(meta: &mut BTreeMap<String, Box<RawValue>>, key: &str) -> Result<u64, S
 pub fn serialise(user_id: &str, policy: PolicyName, record: &Record) -> Vec<u8> {
     let file = File { a: Rows(&record.a, record.b.len()), b: &record.b, meta: Meta { user_id, policy, record } };
     // Numbers are finite and keys are strings: there is nothing that could fail, and a Vec takes every write.
-    serde_json::to_vec(&file).unwrap_or_default()
+    let mut bytes = serde_json::to_vec(&file).unwrap_or_default();
+    bytes.truncate(bytes.len() - 2);
+    let checksum = crc32fast::hash(&bytes);
+    bytes.extend_from_slice(CHECKSUM_KEY);
+    bytes.extend_from_slice(format!("{checksum:08x}\"}}}}").as_bytes());
+    bytes
+}
+
+/// The same as one JSON value, for a line of the interaction log; without a checksum, which the line has.
+#[must_use]
+pub fn serialise_state(user_id: &str, policy: PolicyName, record: &Record) -> Option<Box<RawValue>> {
+    let file = File { a: Rows(&record.a, record.b.len()), b: &record.b, meta: Meta { user_id, policy, record } };
+    serde_json::value::to_raw_value(&file).ok()
 }
 
 #[derive(Serialize)]
@@ -129,6 +219,14 @@ impl Serialize for Rows<'_> {
     }
 }
 
+struct HistoryRows<'a>(&'a [HistoryRow]);
+
+impl Serialize for HistoryRows<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(Row::of))
+    }
+}
+
 struct Meta<'a> {
     user_id: &'a str,
     policy: PolicyName,
@@ -150,6 +248,8 @@ impl Serialize for Meta<'_> {
         }
         meta.serialize_entry("user_id", self.user_id)?;
         meta.serialize_entry("policy", self.policy.as_str())?;
+        meta.serialize_entry("seq", &self.record.seq)?;
+        meta.serialize_entry("history", &HistoryRows(&self.record.history))?;
         for (key, value) in self.record.extra.iter().flat_map(|extra| extra.iter()) {
             meta.serialize_entry(key, &RawValue::from_string(value.clone()).map_err(S::Error::custom)?)?;
         }
@@ -160,11 +260,14 @@ impl Serialize for Meta<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::log::Seq;
     fn record() -> Record {
         Record {
             a: vec![1.1, 0.1 + 0.2, 2.0, 1e-300, -0.0, 5e22],
             b: vec![0.1, -3.0, f64::MIN_POSITIVE],
             counters: Counters { pulls: 7, explore_count: 2, reward_count: 3, cumulative_reward: -0.5, last_updated: Some(1) },
+            seq: Seq { epoch: 3, n: 1 << 60 },
+            history: Vec::new(),
             extra: Some([("cohort".to_owned(), r#"{"x": [1, 123456789012345678901234567890]}"#.to_owned())].into()),
         }
     }
@@ -179,11 +282,46 @@ mod tests {
     }
 
     #[test]
+    fn any_flipped_bit_is_noticed() {
+        let bytes = serialise("u", PolicyName::LinUcbV1, &record());
+        for byte in 0..bytes.len() {
+            for bit in 0..8 {
+                let mut flipped = bytes.clone();
+                flipped[byte] ^= 1 << bit;
+                assert!(parse(&flipped).is_err(), "byte {byte} bit {bit}: {}", String::from_utf8_lossy(&flipped));
+            }
+        }
+    }
+
+    #[test]
+    fn what_the_old_service_makes_of_our_file_is_foreign_and_keeps_its_place_in_the_log() {
+        let bytes = serialise("u", PolicyName::LinUcbV1, &record());
+        // As Python's json.dumps: a space behind each colon and comma that is not in a string.
+        let text = String::from_utf8(bytes).unwrap().replace("\":", "\": ").replace(",\"", ", \"").replacen("1.1", "1.5", 1);
+        let parsed = parse(text.as_bytes()).unwrap();
+        assert!(parsed.foreign);
+        assert_eq!((parsed.record.seq, parsed.record.a[0]), (record().seq, 1.5));
+        assert!(parsed.record.extra.unwrap().iter().all(|(key, _)| key == "cohort"));
+    }
+
+    #[test]
     fn the_layout_is_the_old_service_s() {
-        let record = Record { a: vec![1.0, 0.5, 2.0], b: vec![0.0, 1.0], counters: Counters::default(), extra: None };
+        let row = HistoryRow {
+            ordinal: 4,
+            pull: Pull {
+                seconds: 1,
+                policy: PolicyName::LinUcbV1,
+                exploring: false,
+                score: 0.5,
+                moment: Moment { hour: 23, day: 6 },
+                task: TaskFeatures::default(),
+            },
+            tip_id: "t".to_owned(),
+        };
+        let record = Record { a: vec![1.0, 0.5, 2.0], b: vec![0.0, 1.0], counters: Counters::default(), seq: Seq { epoch: 1, n: 2 }, history: vec![row], extra: None };
         assert_eq!(
             String::from_utf8(serialise("u", PolicyName::LinUcbV1, &record)).unwrap(),
-            r#"{"A":[[1.0,0.5],[0.5,2.0]],"b":[0.0,1.0],"meta":{"pulls":0,"cumulative_reward":0.0,"reward_count":0,"user_id":"u","policy":"linucb-v1"}}"#
+            r#"{"A":[[1.0,0.5],[0.5,2.0]],"b":[0.0,1.0],"meta":{"pulls":0,"cumulative_reward":0.0,"reward_count":0,"user_id":"u","policy":"linucb-v1","seq":[1,2],"history":[[4,"1970-01-01T00:00:01Z","t",0.5,false,23,6,false,0.0,1]],"checksum":"63ec2efe"}}"#
         );
     }
 

@@ -21,12 +21,25 @@ pub struct Pull {
     pub task: TaskFeatures,
 }
 
+/// A pull as the state files keep it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HistoryRow {
+    /// How many pulls of the user came before it.
+    pub ordinal: u32,
+    /// The pull.
+    pub pull: Pull,
+    /// Its tip's id.
+    pub tip_id: String,
+}
+
 /// The last pulls, oldest first, as one ring of bytes. An entry is: length of the id (2 bytes), flags (1), moment (1), seconds (4),
 /// score (8), age (4 when a single-precision number holds it exactly, else 8), id.
 #[derive(Debug, Default, Clone)]
 pub struct History {
     bytes: VecDeque<u8>,
     entries: u32,
+    /// How many pulls there were in all: the next one's ordinal.
+    pulls: u32,
 }
 
 /// Bytes of an entry before its age.
@@ -39,6 +52,7 @@ const STEP: usize = 64;
 impl History {
     /// Adds a pull of a tip with this id (UTF-8), and forgets the oldest ones past `limit`.
     pub fn push(&mut self, pull: &Pull, tip_id: &[u8], limit: u32) {
+        self.pulls = self.pulls.wrapping_add(1);
         if limit == 0 {
             return;
         }
@@ -96,9 +110,38 @@ impl History {
 
     /// The pulls with the ids of their tips, oldest first.
     #[must_use]
-    pub fn list(&self) -> Vec<(Pull, String)> {
+    pub fn list(&self) -> Vec<HistoryRow> {
         let mut bytes = self.bytes.iter().copied();
-        std::iter::from_fn(|| decode(&mut bytes)).collect()
+        let mut ordinal = self.pulls.wrapping_sub(self.entries);
+        let row = || {
+            let (pull, tip_id) = decode(&mut bytes)?;
+            let row = HistoryRow { ordinal, pull, tip_id };
+            ordinal = ordinal.wrapping_add(1);
+            Some(row)
+        };
+        std::iter::from_fn(row).collect()
+    }
+
+    /// The history that these rows, in any order, are of; `pulls` is how many there were where there are none.
+    #[must_use]
+    pub fn of_rows(mut rows: Vec<HistoryRow>, pulls: u32, limit: u32) -> Self {
+        rows.sort_by_key(|row| (row.ordinal, row.pull.policy as u8));
+        rows.dedup_by_key(|row| (row.ordinal, row.pull.policy));
+        let mut history = Self::default();
+        let behind = rows.len().saturating_sub(limit as usize);
+        for row in &rows[behind..] {
+            // Rows that a crash has lost leave no hole: what is behind them moves up.
+            history.push(&row.pull, row.tip_id.as_bytes(), limit);
+        }
+        history.pulls = rows.last().map_or(pulls, |row| row.ordinal.wrapping_add(1));
+        history
+    }
+
+    /// The next pull's ordinal.
+    #[inline]
+    #[must_use]
+    pub const fn pulls(&self) -> u32 {
+        self.pulls
     }
 }
 
@@ -157,7 +200,8 @@ mod tests {
         for i in 0..1000 {
             history.push(&pull(i), format!("tip-{i}-ü").as_bytes(), 100);
         }
-        let expected: Vec<_> = (900..1000).map(|i| (pull(i), format!("tip-{i}-ü"))).collect();
+        let expected: Vec<_> =
+            (900..1000).map(|i| HistoryRow { ordinal: i, pull: pull(i), tip_id: format!("tip-{i}-ü") }).collect();
         assert_eq!(history.list(), expected);
         history.clear();
         assert!(history.list().is_empty());

@@ -1,6 +1,6 @@
 //! One process per directory: an advisory lock on `STATE_DIR/.lock`, which dies with its holder.
 
-use super::directory::Directory;
+use crate::disk::OpenedDirectory;
 use crate::error::{Error, ErrorKind, Result};
 use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -18,7 +18,7 @@ impl DirectoryLock {
     ///
     /// # Errors
     /// `ERR_STATE_LOCKED`, naming the holder; `ERR_STATE_IO`.
-    pub fn acquire(directory: &Directory) -> Result<Self> {
+    pub fn acquire(directory: &OpenedDirectory) -> Result<Self> {
         let mut file = directory.open_lock(NAME)?;
         match file.try_lock() {
             Ok(()) => {}

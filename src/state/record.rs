@@ -1,5 +1,8 @@
 //! What is kept of one user under one policy, independent of how it is stored.
 
+use super::history::HistoryRow;
+use crate::log::Seq;
+
 /// What is counted beside A and b.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Counters {
@@ -24,6 +27,10 @@ pub struct Record {
     pub b: Vec<f64>,
     /// The counts.
     pub counters: Counters,
+    /// The last line of the interaction log that is in it; before everything where the log knows nothing of it.
+    pub seq: Seq,
+    /// The policy's part of the user's history.
+    pub history: Vec<HistoryRow>,
     /// What somebody else wrote into the file's `meta`, key and JSON text; kept to the letter.
     pub extra: Option<Extra>,
 }

@@ -1,9 +1,9 @@
 //! Where records are kept: the trait, and the directory of state files behind it.
 
-use super::directory::{Directory, FileIdentity};
-use super::file::{Parsed, parse, serialise};
+use super::file::{Parsed, apparent_owner, parse, serialise};
 use super::file_name::{distinct_name, plain_name};
 use super::record::Record;
+use crate::disk::{Directory, FileIdentity, Room};
 use crate::error::{Error, ErrorKind, Result};
 use crate::policy::PolicyName;
 use parking_lot::Mutex;
@@ -18,7 +18,17 @@ const TEMPORARY: &str = ".state.tmp";
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Stamp {
     distinct: bool,
+    /// Somebody else wrote it.
+    pub(super) foreign: bool,
     identity: FileIdentity,
+}
+
+impl Stamp {
+    /// Whether there was a record.
+    #[must_use]
+    pub const fn is_stored(self) -> bool {
+        self.identity != 0
+    }
 }
 
 /// What a store did on its own authority, for `health()`.
@@ -121,14 +131,21 @@ impl StateFiles {
         }
     }
 
-    /// Whether a file names an owner other than this user and policy.
+    /// Whether a file names an owner other than this user and policy. A damaged one still shows to whom it seems to belong: it is
+    /// left to them, and whoever it really belongs to gets another name, not somebody else's place.
     fn is_of_another(&self, user_id: &str, policy: PolicyName, name: &str, bytes: &[u8]) -> bool {
-        parse(bytes).is_ok_and(|file| file.user_id.is_some() && !self.owns(user_id, policy, name, &file))
+        match parse(bytes) {
+            Ok(file) => file.user_id.is_some() && !self.owns(user_id, policy, name, &file),
+            Err(_) => {
+                let (owner, stamped) = apparent_owner(bytes);
+                owner.is_some_and(|owner| owner != user_id) || stamped.is_some_and(|stamped| stamped != policy.as_str())
+            }
+        }
     }
 
     /// Looks at what stands under a name now.
     fn look(&self, user_id: &str, policy: PolicyName, name: &str) -> Result<Standing> {
-        match self.directory.read(name) {
+        match self.directory.read(Room::State, name) {
             Ok(None) => Ok(Standing::Nothing),
             Ok(Some((bytes, _))) if self.is_of_another(user_id, policy, name, &bytes) => Ok(Standing::OfAnother),
             Ok(Some(_)) => Ok(Standing::InTheWay),
@@ -151,28 +168,30 @@ enum Standing {
 impl StateStore for StateFiles {
     fn load(&self, user_id: &str, policy: PolicyName) -> Result<(Option<Record>, Stamp)> {
         let distinct = distinct_name(user_id, policy);
-        if let Some((bytes, identity)) = self.directory.read(&distinct)? {
-            let record = self.checked(policy, &distinct, self.parsed(&distinct, &bytes)?)?;
-            return Ok((Some(record), Stamp { distinct: true, identity }));
+        if let Some((bytes, identity)) = self.directory.read(Room::State, &distinct)? {
+            let file = self.parsed(&distinct, &bytes)?;
+            let stamp = Stamp { distinct: true, foreign: file.foreign, identity };
+            return Ok((Some(self.checked(policy, &distinct, file)?), stamp));
         }
-        let Some(plain) = plain_name(user_id, policy) else { return Ok((None, Stamp { distinct: true, identity: 0 })) };
-        let Some((bytes, identity)) = self.directory.read(&plain)? else { return Ok((None, Stamp::default())) };
+        let Some(plain) = plain_name(user_id, policy) else { return Ok((None, Stamp { distinct: true, ..Stamp::default() })) };
+        let Some((bytes, identity)) = self.directory.read(Room::State, &plain)? else { return Ok((None, Stamp::default())) };
         let file = self.parsed(&plain, &bytes)?;
         let d = file.record.b.len();
         if file.user_id.is_none() && PolicyName::ALL.iter().all(|p| p.dimension() != d) {
             return Err(self.corrupt(&plain, &format!("b has {d} entries, which no policy has")));
         }
         if !self.owns(user_id, policy, &plain, &file) {
-            return Ok((None, Stamp { distinct: true, identity: 0 }));
+            return Ok((None, Stamp { distinct: true, ..Stamp::default() }));
         }
-        Ok((Some(self.checked(policy, &plain, file)?), Stamp { distinct: false, identity }))
+        let stamp = Stamp { distinct: false, foreign: file.foreign, identity };
+        Ok((Some(self.checked(policy, &plain, file)?), stamp))
     }
 
     fn save(&self, user_id: &str, policy: PolicyName, record: &Record, stamp: &mut Stamp) -> Result<()> {
         let mut name = Self::name(user_id, policy, *stamp);
-        let identity = self.directory.write_new(TEMPORARY, &serialise(user_id, policy, record))?;
+        let identity = self.directory.write_new(Room::State, TEMPORARY, &serialise(user_id, policy, record))?;
         let placed = (|| {
-            let there = self.directory.identity(&name)?;
+            let there = self.directory.identity(Room::State, &name)?;
             if there != stamp.identity && there != 0 {
                 match self.look(user_id, policy, &name)? {
                     Standing::Nothing => {}
@@ -186,21 +205,21 @@ impl StateStore for StateFiles {
                     }
                 }
             }
-            self.directory.rename(TEMPORARY, &name)
+            self.directory.rename(Room::State, TEMPORARY, &name)
         })();
         if placed.is_err() {
-            let _ = self.directory.remove(TEMPORARY);
+            let _ = self.directory.remove(Room::State, TEMPORARY);
         }
         placed?;
-        stamp.identity = identity;
+        (stamp.identity, stamp.foreign) = (identity, false);
         self.claims.lock().remove(&name);
         Ok(())
     }
 
     fn set_aside(&self, user_id: &str, policy: PolicyName, stamp: &mut Stamp) -> Result<()> {
         let distinct = distinct_name(user_id, policy);
-        let is_distinct = self.directory.identity(&distinct)? != 0;
-        *stamp = Stamp { distinct: is_distinct, identity: 0 };
+        let is_distinct = self.directory.identity(Room::State, &distinct)? != 0;
+        *stamp = Stamp { distinct: is_distinct, ..Stamp::default() };
         let name = Self::name(user_id, policy, *stamp);
         let standing = if is_distinct { Standing::InTheWay } else { self.look(user_id, policy, &name)? };
         match standing {
@@ -215,7 +234,7 @@ impl StateStore for StateFiles {
 
     fn erase(&self, user_id: &str, policy: PolicyName) -> Result<()> {
         // A process that died while writing may have left the person's numbers there.
-        self.directory.remove(TEMPORARY)?;
+        self.directory.remove(Room::State, TEMPORARY)?;
         // What names no owner belongs to the policy of its dimension; what cannot be read at all is removed.
         let of_another = |bytes: &[u8]| {
             parse(bytes).is_ok_and(|Parsed { record, user_id: owner, .. }| match owner {
@@ -225,12 +244,12 @@ impl StateStore for StateFiles {
         };
         let distinct = distinct_name(user_id, policy);
         // Who has a distinct file has it because the plain name is another's.
-        let has_distinct = self.directory.identity(&distinct)? != 0;
-        self.directory.remove(&distinct)?;
+        let has_distinct = self.directory.identity(Room::State, &distinct)? != 0;
+        self.directory.remove(Room::State, &distinct)?;
         self.directory.remove_set_aside(&distinct, |_| true)?;
         let Some(plain) = plain_name(user_id, policy) else { return Ok(()) };
         self.directory.remove_set_aside(&plain, |bytes| !of_another(bytes))?;
-        let remove = match self.directory.read(&plain) {
+        let remove = match self.directory.read(Room::State, &plain) {
             Ok(None) => false,
             Ok(Some((bytes, _))) => {
                 let readable = parse(&bytes).is_ok();
@@ -241,9 +260,9 @@ impl StateStore for StateFiles {
             Err(e) => return Err(e),
         };
         if remove {
-            self.directory.remove(&plain)?;
+            self.directory.remove(Room::State, &plain)?;
             self.claims.lock().remove(&plain);
-            if self.directory.identity(&plain)? != 0 {
+            if self.directory.identity(Room::State, &plain)? != 0 {
                 // A directory: nothing of the user's, but in the way.
                 self.directory.set_aside(&plain)?;
             }
@@ -252,7 +271,7 @@ impl StateStore for StateFiles {
     }
 
     fn sync(&self) -> Result<()> {
-        self.directory.sync()
+        self.directory.sync(Room::State)
     }
 
     fn close(&self) {

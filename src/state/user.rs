@@ -1,11 +1,30 @@
 //! One user in memory: an estimator and counters per policy, and the history.
 
-use super::history::{History, Pull};
+use super::history::{History, HistoryRow, Pull};
 use super::record::{Counters, Extra, Record};
+use super::recovery::{Change, What};
 use super::store::{Stamp, StateStore};
 use crate::error::{Error, ErrorKind, Result};
-use crate::policy::{PolicyName, Ridge};
+use crate::feature::{self, Moment, Profile, TaskFeatures};
+use crate::log::Seq;
+use crate::policy::{MAX_SUM, PolicyName, Ridge};
 use parking_lot::Mutex;
+use std::sync::Arc;
+
+/// A reaction to learn from.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Reaction {
+    /// Which policy learns.
+    pub policy: PolicyName,
+    /// When the tip was shown.
+    pub moment: Moment,
+    /// The user's profile then, where one was given.
+    pub profile: Option<Profile>,
+    /// The tip's features then.
+    pub task: TaskFeatures,
+    /// Finite.
+    pub reward: f64,
+}
 
 /// One user under one policy.
 #[derive(Debug, Default)]
@@ -23,8 +42,33 @@ impl<const D: usize, const P: usize> PolicyState<D, P> {
         Some(Self { ridge, counters: record.counters, extra: record.extra })
     }
 
-    fn to_record(&self) -> Record {
-        Record { a: self.ridge.a().to_vec(), b: self.ridge.b().to_vec(), counters: self.counters, extra: self.extra.clone() }
+    fn to_record(&self, seq: Seq) -> Record {
+        let (a, b) = (self.ridge.a().to_vec(), self.ridge.b().to_vec());
+        Record { a, b, counters: self.counters, seq, history: Vec::new(), extra: self.extra.clone() }
+    }
+
+    /// The sum of rewards with one more; refused where it, or b, would leave the range of doubles.
+    fn sum_with(&self, x: &[f64; D], reward: f64) -> Result<f64> {
+        let sum = self.counters.cumulative_reward + reward;
+        let too_large = sum.is_nan() || sum.abs() > MAX_SUM || !self.ridge.takes(x, reward);
+        if too_large {
+            let problem = format_args!("{reward:e} would take the user's sums past ±{MAX_SUM:e}");
+            return Err(Error::invalid("reward", problem));
+        }
+        Ok(sum)
+    }
+
+    /// Learns from a reaction, once `write_ahead` has put it where it will be found again.
+    fn learn<E: From<Error>>(&mut self, reaction: &Reaction, seconds: u32, write_ahead: impl FnOnce() -> Result<(), E>) -> Result<(), E> {
+        let profile = reaction.profile.unwrap_or_default();
+        let x = feature::vector(reaction.moment, &profile, &reaction.task);
+        let sum = self.sum_with(&x, reaction.reward)?;
+        write_ahead()?;
+        self.ridge.update(&x, reaction.reward).map_err(|_| Error::new(ErrorKind::Internal, "a checked reward was refused"))?;
+        self.counters.cumulative_reward = sum;
+        self.counters.reward_count = self.counters.reward_count.saturating_add(1);
+        self.counters.last_updated = Some(seconds);
+        Ok(())
     }
 }
 
@@ -84,21 +128,33 @@ impl<const D: usize, const P: usize> Slot<D, P> {
         }
     }
 
-    fn to_record(&self) -> Option<Record> {
-        if let Self::Ready(state) = self { Some(state.to_record()) } else { None }
+    fn to_record(&self, seq: Seq) -> Option<Record> {
+        if let Self::Ready(state) = self { Some(state.to_record(seq)) } else { None }
     }
 
-    /// Back to the start; true when there was something to go back from.
-    fn reset(&mut self) -> bool {
-        let at_start = match self {
+    const fn is_absent(&self) -> bool {
+        matches!(self, Self::Absent)
+    }
+
+    fn is_at_start(&self) -> bool {
+        match self {
             Self::Absent => true,
             Self::Ready(state) => state.counters == Counters::default() && state.ridge == Ridge::new(),
             Self::Damaged(_) => false,
-        };
-        if !at_start {
+        }
+    }
+
+    /// Back to the start, where there is something to go back from.
+    fn reset(&mut self) -> bool {
+        let known = !self.is_absent();
+        if known {
             *self = Self::Ready(Box::default());
         }
-        !at_start
+        known
+    }
+
+    fn problem(&self) -> Option<&str> {
+        if let Self::Damaged(problem) = self { Some(problem) } else { None }
     }
 }
 
@@ -109,6 +165,8 @@ pub struct UserState {
     egreedy: Slot<7, 28>,
     egreedy2: Slot<12, 78>,
     stamps: [Stamp; 3],
+    /// The last line of the interaction log that is in each policy's state.
+    applied: [Seq; 3],
     /// One bit a policy: changed since its record was last saved.
     dirty: u8,
     /// One bit a policy: what is stored cannot be read, and was given up by a reset.
@@ -119,6 +177,10 @@ pub struct UserState {
     pub(super) read: bool,
     /// The user left the map of users: whoever still holds it looks it up again.
     pub(super) retired: bool,
+    /// Somebody asked for the user since it was last considered for leaving memory.
+    pub(super) used: bool,
+    /// The user is not in the map, because no room could be made: it can be looked at, but nothing may change.
+    pub(super) transient: bool,
     /// The last scored vectors.
     pub history: History,
 }
@@ -128,11 +190,24 @@ impl UserState {
     ///
     /// # Errors
     /// `ERR_STATE_IO`. A record that cannot be read is remembered as such.
-    pub fn load(user_id: &str, store: &dyn StateStore) -> Result<Self> {
-        let (linucb, s0) = Slot::load(store.load(user_id, PolicyName::LinUcbV1))?;
-        let (egreedy, s1) = Slot::load(store.load(user_id, PolicyName::EGreedyV1))?;
-        let (egreedy2, s2) = Slot::load(store.load(user_id, PolicyName::EGreedyV2))?;
-        Ok(Self { linucb, egreedy, egreedy2, stamps: [s0, s1, s2], read: true, ..Self::unread() })
+    pub fn load(user_id: &str, store: &dyn StateStore, history_size: u32) -> Result<Self> {
+        let mut rows = Vec::new();
+        let mut applied = [Seq::default(); 3];
+        let mut pulls = 0u64;
+        let mut load = |policy: PolicyName| {
+            let mut loaded = store.load(user_id, policy);
+            if let Ok((Some(record), _)) = &mut loaded {
+                rows.append(&mut record.history);
+                applied[policy as usize] = record.seq;
+                pulls = pulls.saturating_add(record.counters.pulls);
+            }
+            loaded
+        };
+        let (linucb, s0) = Slot::load(load(PolicyName::LinUcbV1))?;
+        let (egreedy, s1) = Slot::load(load(PolicyName::EGreedyV1))?;
+        let (egreedy2, s2) = Slot::load(load(PolicyName::EGreedyV2))?;
+        let history = History::of_rows(rows, u32::try_from(pulls).unwrap_or(0), history_size);
+        Ok(Self { linucb, egreedy, egreedy2, stamps: [s0, s1, s2], applied, history, read: true, ..Self::unread() })
     }
 
     /// A user of whom the store was not asked yet.
@@ -142,11 +217,14 @@ impl UserState {
             egreedy: Slot::Absent,
             egreedy2: Slot::Absent,
             stamps: [Stamp::default(); 3],
+            applied: [Seq::default(); 3],
             dirty: 0,
             given_up: 0,
             queued: false,
             read: false,
             retired: false,
+            used: true,
+            transient: false,
             history: History::default(),
         }
     }
@@ -162,6 +240,25 @@ impl UserState {
     #[must_use]
     pub const fn is_retired(&self) -> bool {
         self.retired
+    }
+
+    /// Whether the user is not in the map of users, because there was no room: it can be looked at, but nothing may change.
+    #[inline]
+    #[must_use]
+    pub const fn is_transient(&self) -> bool {
+        self.transient
+    }
+
+    /// Whoever holds a transient user looks it up again.
+    pub const fn retire_transient(&mut self) {
+        self.retired = true;
+    }
+
+    /// Takes back that a policy was made ready for a change that did not come.
+    pub fn forget_new(&mut self, policy: PolicyName) {
+        if self.dirty & (1 << policy as u8) == 0 && !self.is_stored(policy) && self.damaged(policy).is_none() {
+            self.forget_policy(policy);
+        }
     }
 
     /// The `LinUCB` state.
@@ -221,12 +318,87 @@ impl UserState {
         }
     }
 
-    /// Notes that a policy's state changed. True when the user must be handed to the writer.
+    /// Notes that the user is about to change. True when it must be handed to the writer, which has to happen before the change gets
+    /// its number: so whoever reads the last number and then takes the writer's queue has every user that changed up to it.
     #[inline]
     #[must_use]
-    pub fn touch(&mut self, policy: PolicyName) -> bool {
-        self.dirty |= 1 << policy as u8;
+    pub fn queue(&mut self) -> bool {
+        self.used = true;
         !std::mem::replace(&mut self.queued, true)
+    }
+
+    /// Notes that a policy's state changed, and by which line of the log (`None`: there is none).
+    #[inline]
+    pub fn touch(&mut self, policy: PolicyName, seq: Option<Seq>) {
+        self.dirty |= 1 << policy as u8;
+        if let Some(seq) = seq {
+            self.applied[policy as usize] = seq;
+        }
+    }
+
+    /// Learns from a reaction, once `write_ahead` has put it where it will be found again.
+    ///
+    /// # Errors
+    /// `ERR_STATE_CORRUPT`; `ERR_INVALID_ARGUMENT` when the sums would leave the range of doubles; those of `write_ahead`. Nothing
+    /// has changed then.
+    #[inline]
+    pub fn learn<E: From<Error>>(
+        &mut self,
+        reaction: &Reaction,
+        seconds: u32,
+        write_ahead: impl FnOnce() -> Result<(), E>,
+    ) -> Result<(), E> {
+        match reaction.policy {
+            PolicyName::LinUcbV1 => self.linucb.ready()?.learn(reaction, seconds, write_ahead),
+            PolicyName::EGreedyV1 => self.egreedy.ready()?.learn(reaction, seconds, write_ahead),
+            PolicyName::EGreedyV2 => self.egreedy2.ready()?.learn(reaction, seconds, write_ahead),
+        }
+    }
+
+    /// Whether a policy knows nothing of the user.
+    #[inline]
+    #[must_use]
+    pub const fn is_absent(&self, policy: PolicyName) -> bool {
+        match policy {
+            PolicyName::LinUcbV1 => self.linucb.is_absent(),
+            PolicyName::EGreedyV1 => self.egreedy.is_absent(),
+            PolicyName::EGreedyV2 => self.egreedy2.is_absent(),
+        }
+    }
+
+    /// Whether somebody else wrote a policy's state, and the log does not have it.
+    #[inline]
+    #[must_use]
+    pub const fn is_foreign(&self, policy: PolicyName) -> bool {
+        self.stamps[policy as usize].foreign
+    }
+
+    /// The log has it now.
+    pub const fn adopt(&mut self, policy: PolicyName) {
+        self.stamps[policy as usize].foreign = false;
+    }
+
+    /// A policy's record, without its history; `None` where there is nothing.
+    #[must_use]
+    pub fn record(&self, policy: PolicyName) -> Option<Record> {
+        let seq = self.applied[policy as usize];
+        match policy {
+            PolicyName::LinUcbV1 => self.linucb.to_record(seq),
+            PolicyName::EGreedyV1 => self.egreedy.to_record(seq),
+            PolicyName::EGreedyV2 => self.egreedy2.to_record(seq),
+        }
+    }
+
+    /// The last line of the log that is in a policy's state.
+    #[must_use]
+    pub const fn applied(&self, policy: PolicyName) -> Seq {
+        self.applied[policy as usize]
+    }
+
+    /// Whether a file stood behind a policy's state when it was last read or written.
+    #[must_use]
+    pub const fn is_stored(&self, policy: PolicyName) -> bool {
+        self.stamps[policy as usize].is_stored()
     }
 
     /// Notes that the records of these policies (one bit each) have to be saved again. True when the user must be queued.
@@ -235,34 +407,156 @@ impl UserState {
         !std::mem::replace(&mut self.queued, true)
     }
 
-    /// Back to the start under all policies that know the user. True when the user must be handed to the writer.
+    /// Whether a reset would change anything.
     #[must_use]
-    pub fn reset(&mut self) -> bool {
+    pub fn is_at_start(&self) -> bool {
+        self.linucb.is_at_start() && self.egreedy.is_at_start() && self.egreedy2.is_at_start() && self.history.list().is_empty()
+    }
+
+    /// Back to the start under all policies that know the user.
+    pub fn reset(&mut self, seq: Option<Seq>) {
         self.history.clear();
         for policy in PolicyName::ALL {
-            if self.damaged(policy) {
-                self.given_up |= 1 << policy as u8;
-            }
+            self.reset_policy(policy, seq);
         }
-        let changed = [self.linucb.reset(), self.egreedy.reset(), self.egreedy2.reset()];
-        for (policy, changed) in PolicyName::ALL.into_iter().zip(changed) {
-            self.dirty |= u8::from(changed) << policy as u8;
+    }
+
+    fn reset_policy(&mut self, policy: PolicyName, seq: Option<Seq>) {
+        if self.damaged(policy).is_some() {
+            self.given_up |= 1 << policy as u8;
         }
-        self.dirty != 0 && !std::mem::replace(&mut self.queued, true)
+        let known = match policy {
+            PolicyName::LinUcbV1 => self.linucb.reset(),
+            PolicyName::EGreedyV1 => self.egreedy.reset(),
+            PolicyName::EGreedyV2 => self.egreedy2.reset(),
+        };
+        if known {
+            self.touch(policy, seq);
+        }
+    }
+
+    /// Takes the state of one policy from somewhere else, in place of one that cannot be read.
+    pub(super) fn replace_damaged(&mut self, policy: PolicyName, other: &mut Self) {
+        self.given_up |= 1 << policy as u8;
+        match policy {
+            PolicyName::LinUcbV1 => std::mem::swap(&mut self.linucb, &mut other.linucb),
+            PolicyName::EGreedyV1 => std::mem::swap(&mut self.egreedy, &mut other.egreedy),
+            PolicyName::EGreedyV2 => std::mem::swap(&mut self.egreedy2, &mut other.egreedy2),
+        }
+        self.touch(policy, Some(other.applied[policy as usize]));
     }
 
     /// Forgets everything, as if the user had never been seen.
-    pub(super) fn forget(&mut self) {
+    pub fn forget(&mut self) {
         (self.linucb, self.egreedy, self.egreedy2) = (Slot::Absent, Slot::Absent, Slot::Absent);
         self.history.clear();
-        (self.stamps, self.dirty, self.given_up) = ([Stamp::default(); 3], 0, 0);
+        (self.stamps, self.applied) = ([Stamp::default(); 3], [Seq::default(); 3]);
+        (self.dirty, self.given_up) = (0, 0);
     }
 
-    const fn damaged(&self, policy: PolicyName) -> bool {
+    /// Forgets what is stored, not what is in memory: one bit for each policy that memory knows.
+    pub(super) fn forget_stored(&mut self) -> u8 {
+        (self.stamps, self.given_up) = ([Stamp::default(); 3], 0);
+        PolicyName::ALL.into_iter().filter(|policy| !self.is_absent(*policy)).fold(0, |bits, policy| bits | 1 << policy as u8)
+    }
+
+    /// Forgets one policy's state.
+    pub(super) fn forget_policy(&mut self, policy: PolicyName) {
         match policy {
-            PolicyName::LinUcbV1 => matches!(self.linucb, Slot::Damaged(_)),
-            PolicyName::EGreedyV1 => matches!(self.egreedy, Slot::Damaged(_)),
-            PolicyName::EGreedyV2 => matches!(self.egreedy2, Slot::Damaged(_)),
+            PolicyName::LinUcbV1 => self.linucb = Slot::Absent,
+            PolicyName::EGreedyV1 => self.egreedy = Slot::Absent,
+            PolicyName::EGreedyV2 => self.egreedy2 = Slot::Absent,
+        }
+        (self.stamps[policy as usize], self.applied[policy as usize]) = (Stamp::default(), Seq::default());
+        self.dirty &= !(1 << policy as u8);
+    }
+
+    /// Why a policy's state cannot be used.
+    #[must_use]
+    pub fn damaged(&self, policy: PolicyName) -> Option<&str> {
+        match policy {
+            PolicyName::LinUcbV1 => self.linucb.problem(),
+            PolicyName::EGreedyV1 => self.egreedy.problem(),
+            PolicyName::EGreedyV2 => self.egreedy2.problem(),
+        }
+    }
+
+    /// Puts a record in a policy's place, as a `state` line of the log tells it; false when it is no state.
+    fn take_record(&mut self, policy: PolicyName, record: Record) -> bool {
+        fn slot<const D: usize, const P: usize>(record: Record) -> Option<Slot<D, P>> {
+            PolicyState::from_record(record).map(|state| Slot::Ready(Box::new(state)))
+        }
+        match policy {
+            PolicyName::LinUcbV1 => slot(record).map(|slot| self.linucb = slot).is_some(),
+            PolicyName::EGreedyV1 => slot(record).map(|slot| self.egreedy = slot).is_some(),
+            PolicyName::EGreedyV2 => slot(record).map(|slot| self.egreedy2 = slot).is_some(),
+        }
+    }
+
+    /// Applies what the log tells, if it is not in the state yet. `rows` is the user's history on the way. True when it was applied
+    /// under at least one policy.
+    pub(super) fn apply(&mut self, change: &Change, rows: &mut Vec<HistoryRow>, from_nothing: bool) -> bool {
+        let Change { seq, seconds, ref what } = *change;
+        let is_new = |state: &Self, policy: PolicyName| seq > state.applied[policy as usize];
+        match what {
+            What::Pull { pull, tip_id, ordinal, .. } => {
+                let policy = pull.policy;
+                if !is_new(self, policy) || self.make_ready(policy).is_err() {
+                    return false;
+                }
+                self.count(pull);
+                rows.push(HistoryRow { ordinal: *ordinal, pull: *pull, tip_id: tip_id.to_string() });
+                self.touch(policy, Some(seq));
+                true
+            }
+            What::Reward { reaction, .. } => {
+                let applies = is_new(self, reaction.policy) && self.learn(reaction, seconds, || Ok::<_, Error>(())).is_ok();
+                if applies {
+                    self.touch(reaction.policy, Some(seq));
+                }
+                applies
+            }
+            What::Reset => {
+                let mut applied = false;
+                for policy in PolicyName::ALL {
+                    if is_new(self, policy) {
+                        rows.retain(|row| row.pull.policy != policy);
+                        applied |= !self.is_absent(policy);
+                        self.reset_policy(policy, Some(seq));
+                    }
+                }
+                applied
+            }
+            What::State { policy, record } => {
+                if !from_nothing || !is_new(self, *policy) {
+                    return false;
+                }
+                let mut record = (**record).clone();
+                rows.retain(|row| row.pull.policy != *policy);
+                rows.append(&mut record.history);
+                let taken = self.take_record(*policy, record);
+                if taken {
+                    self.touch(*policy, Some(seq));
+                }
+                taken
+            }
+            What::Erase => {
+                for policy in PolicyName::ALL {
+                    if is_new(self, policy) {
+                        rows.retain(|row| row.pull.policy != policy);
+                        self.forget_policy(policy);
+                    }
+                }
+                true
+            }
+        }
+    }
+
+    fn make_ready(&mut self, policy: PolicyName) -> Result<()> {
+        match policy {
+            PolicyName::LinUcbV1 => self.linucb.ready().map(drop),
+            PolicyName::EGreedyV1 => self.egreedy.ready().map(drop),
+            PolicyName::EGreedyV2 => self.egreedy2.ready().map(drop),
         }
     }
 
@@ -273,12 +567,8 @@ impl UserState {
             return None;
         }
         self.dirty &= !bit;
-        let record = match policy {
-            PolicyName::LinUcbV1 => self.linucb.to_record(),
-            PolicyName::EGreedyV1 => self.egreedy.to_record(),
-            PolicyName::EGreedyV2 => self.egreedy2.to_record(),
-        }?;
-        Some(Unsaved { record, stamp: self.stamps[policy as usize], set_aside_first: self.given_up & bit != 0 })
+        let (stamp, history) = (self.stamps[policy as usize], self.history.clone());
+        Some(Unsaved { policy, record: self.record(policy)?, history, stamp, set_aside_first: self.given_up & bit != 0 })
     }
 
     /// Notes how saving went.
@@ -296,23 +586,34 @@ impl UserState {
     /// Whether nothing waits to be saved.
     #[must_use]
     pub const fn is_clean(&self) -> bool {
-        self.dirty == 0
+        self.dirty == 0 && !self.queued
     }
 }
 
 /// A record on its way to the store.
 #[derive(Debug)]
 pub(super) struct Unsaved {
-    pub record: Record,
+    policy: PolicyName,
+    record: Record,
+    history: History,
     pub stamp: Stamp,
     pub set_aside_first: bool,
+}
+
+impl Unsaved {
+    /// The record with its part of the history, made outside of the user's lock.
+    pub fn record(&self) -> Record {
+        let mut history = self.history.list();
+        history.retain(|row| row.pull.policy == self.policy);
+        Record { history, ..self.record.clone() }
+    }
 }
 
 /// A user that was seen.
 #[derive(Debug)]
 pub struct User {
     /// The id.
-    pub id: Box<str>,
+    pub id: Arc<str>,
     /// Everything else.
     pub state: Mutex<UserState>,
 }

@@ -1,13 +1,26 @@
-//! The map of users that are in memory. A user is loaded at first sight, by whichever thread sees it first.
+//! The map of users that are in memory. A user is loaded at first sight, by whichever thread sees it first, and leaves again,
+//! once it is written, when there are too many.
 
+use super::recovery::Rebuilt;
 use super::store::StateStore;
 use super::user::{User, UserState};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
+use crate::log::Seq;
+use crate::policy::PolicyName;
 use dashmap::DashSet;
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
+use serde::Serialize;
 use std::borrow::Borrow;
+use std::collections::VecDeque;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// How many users a newcomer looks at for one that can leave.
+const LOOKS: usize = 16;
+/// How long a newcomer waits for others to be written when all memory is taken by users that are not.
+const PATIENCE: Duration = Duration::from_millis(100);
 
 /// A user under its id, without a second copy of the id.
 #[derive(Debug)]
@@ -33,17 +46,78 @@ impl PartialEq for ById {
 
 impl Eq for ById {}
 
+/// What the log knows beyond the states.
+pub trait Journal: Send + Sync {
+    /// A state was read that holds everything up to this number.
+    ///
+    /// # Errors
+    /// `ERR_STATE_IO`.
+    fn seen(&self, seq: Seq) -> Result<()>;
+
+    /// The state of a user under a policy, `None` when nothing is known of it.
+    ///
+    /// # Errors
+    /// `ERR_STATE_IO`, `ERR_STATE_CORRUPT`.
+    fn rebuild(&self, user_id: &str, policy: PolicyName) -> Result<Option<Rebuilt>>;
+}
+
+/// How much of a state came back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Completeness {
+    /// All of it.
+    Complete,
+    /// What the log still has.
+    Partial,
+}
+
+/// A state file that could not be read and was put together again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs)] // documented where users read it: index.d.ts
+pub struct DamagedFile {
+    pub problem: String,
+    pub user_id: String,
+    pub policy: PolicyName,
+    pub rebuilt: Completeness,
+}
+
+/// So many damaged files are remembered.
+const MOST_LISTED: usize = 100;
+
 /// All users in memory.
 pub struct Users {
     hot: DashSet<ById>,
     store: Arc<dyn StateStore>,
+    journal: Option<Box<dyn Journal>>,
+    history_size: u32,
+    most: usize,
+    /// Everybody in memory, in the order in which they are considered for leaving: second chance, also known as clock (Corbató,
+    /// "A paging experiment with the Multics system", 1969).
+    clock: Mutex<VecDeque<Arc<User>>>,
+    /// Signalled when users were written, for those who wait for room.
+    room: (Mutex<u64>, Condvar),
+    failing: AtomicBool,
+    evicted: AtomicU64,
+    damaged: Mutex<Vec<DamagedFile>>,
 }
 
 impl Users {
-    /// No user yet; they come from `store`.
+    /// No user yet; they come from `store`, at most about `most` at a time.
     #[must_use]
-    pub fn new(store: Arc<dyn StateStore>) -> Self {
-        Self { hot: DashSet::new(), store }
+    pub fn new(store: Arc<dyn StateStore>, journal: Option<Box<dyn Journal>>, history_size: u32, most: usize) -> Self {
+        Self {
+            hot: DashSet::new(),
+            store,
+            journal,
+            history_size,
+            most: most.max(1),
+            clock: Mutex::default(),
+            room: (Mutex::new(0), Condvar::new()),
+            failing: AtomicBool::new(false),
+            evicted: AtomicU64::new(0),
+            damaged: Mutex::default(),
+        }
     }
 
     /// How many are in memory.
@@ -58,13 +132,25 @@ impl Users {
         self.hot.is_empty()
     }
 
+    /// How many have left since the start.
+    #[must_use]
+    pub fn evicted(&self) -> u64 {
+        self.evicted.load(Ordering::Relaxed)
+    }
+
+    /// Files that could not be read and were put together again.
+    #[must_use]
+    pub fn damaged(&self) -> Vec<DamagedFile> {
+        self.damaged.lock().clone()
+    }
+
     /// The user, if it is in memory.
     #[must_use]
     pub fn hot(&self, user_id: &str) -> Option<Arc<User>> {
         self.hot.get(user_id).map(|user| Arc::clone(&user.0))
     }
 
-    /// The user, loaded if need be.
+    /// The user, loaded if need be. Where there is no room for one more, it is a transient one.
     ///
     /// # Errors
     /// `ERR_STATE_IO`: nothing is remembered then, and the next call tries again.
@@ -72,16 +158,21 @@ impl Users {
         // The user goes into the map first and is read under its own lock: no shard is locked while files are read, and of two
         // threads that see the user at the same time the second one waits for the first one's copy.
         loop {
-            let user = self.hot(user_id).unwrap_or_else(|| {
-                let user = Arc::new(User { id: user_id.into(), state: Mutex::new(UserState::unread()) });
-                if self.hot.insert(ById(Arc::clone(&user))) { user } else { self.hot(user_id).unwrap_or(user) }
-            });
+            let user = match self.hot(user_id) {
+                Some(user) => user,
+                None if self.make_room() => self.insert(user_id, UserState::unread()),
+                None => {
+                    let mut state = self.load(user_id)?;
+                    state.transient = true;
+                    return Ok(Arc::new(User { id: user_id.into(), state: Mutex::new(state) }));
+                }
+            };
             let mut state = user.state.lock();
             if state.retired {
                 continue;
             }
             if !state.read {
-                match UserState::load(user_id, &*self.store) {
+                match self.load(user_id) {
                     Ok(loaded) => *state = loaded,
                     Err(e) => {
                         state.retired = true;
@@ -95,27 +186,131 @@ impl Users {
         }
     }
 
-    /// Looks at a user without keeping one in memory that was not there.
+    fn insert(&self, user_id: &str, state: UserState) -> Arc<User> {
+        let user = Arc::new(User { id: user_id.into(), state: Mutex::new(state) });
+        if self.hot.insert(ById(Arc::clone(&user))) {
+            self.clock.lock().push_back(Arc::clone(&user));
+            user
+        } else {
+            self.hot(user_id).unwrap_or(user)
+        }
+    }
+
+    /// Takes in a user that was recovered, whether or not there is room.
+    pub(crate) fn admit(&self, user_id: &str, state: UserState) -> Arc<User> {
+        self.insert(user_id, state)
+    }
+
+    /// What is stored of a user. What cannot be read is put together again where the log has something of it.
+    ///
+    /// # Errors
+    /// `ERR_STATE_IO`.
+    pub(crate) fn load(&self, user_id: &str) -> Result<UserState> {
+        let mut state = UserState::load(user_id, &*self.store, self.history_size)?;
+        let Some(journal) = &self.journal else { return Ok(state) };
+        for policy in PolicyName::ALL {
+            journal.seen(state.applied(policy))?;
+        }
+        for policy in PolicyName::ALL {
+            let Some(problem) = state.damaged(policy).map(str::to_owned) else { continue };
+            let Some(mut rebuilt) = journal.rebuild(user_id, policy)? else { continue };
+            let mut rows = state.history.list();
+            rows.append(&mut rebuilt.state.history.list());
+            state.history = super::History::of_rows(rows, 0, self.history_size);
+            state.replace_damaged(policy, &mut rebuilt.state);
+            let mut damaged = self.damaged.lock();
+            if damaged.len() < MOST_LISTED {
+                let rebuilt = if rebuilt.complete { Completeness::Complete } else { Completeness::Partial };
+                damaged.push(DamagedFile { problem, user_id: user_id.to_owned(), policy, rebuilt });
+            }
+        }
+        Ok(state)
+    }
+
+    /// Looks at a user without keeping one in memory that was not there, unless its files are damaged.
     ///
     /// # Errors
     /// Those of loading and of `look`.
     pub fn look<T>(&self, user_id: &str, look: impl FnOnce(&UserState) -> Result<T>) -> Result<T> {
-        match self.hot(user_id) {
-            Some(user) if user.state.lock().read => look(&user.state.lock()),
-            _ => look(&UserState::load(user_id, &*self.store)?),
+        if let Some(user) = self.hot(user_id) {
+            let state = user.state.lock();
+            if state.read && !state.retired {
+                return look(&state);
+            }
+        }
+        let state = UserState::load(user_id, &*self.store, self.history_size)?;
+        if self.journal.is_some() && PolicyName::ALL.iter().any(|policy| state.damaged(*policy).is_some()) {
+            return look(&self.get(user_id)?.state.lock());
+        }
+        look(&state)
+    }
+
+    /// Sees to it that one more user fits; false when it does not, because nobody who is in memory is written.
+    fn make_room(&self) -> bool {
+        // A quarter over: users that changed just now must not make others wait.
+        let limit = self.most + self.most / 4;
+        if self.hot.len() < self.most || self.evict_one() || self.hot.len() < limit {
+            return true;
+        }
+        let deadline = Instant::now() + PATIENCE;
+        let (rounds, written) = &self.room;
+        loop {
+            if self.failing.load(Ordering::Relaxed) {
+                return false;
+            }
+            let mut rounds = rounds.lock();
+            if self.evict_one() {
+                return true;
+            }
+            if written.wait_until(&mut rounds, deadline).timed_out() {
+                return self.evict_one();
+            }
         }
     }
 
-    /// Takes a user out of memory; whatever was not saved is lost. Nothing can come between the two: who changes the user holds
-    /// the same lock, and looks the user up again when it is retired.
-    pub(super) fn forget(&self, user_id: &str) {
-        let Some(user) = self.hot(user_id) else { return };
-        let mut state = user.state.lock();
-        if !state.retired {
-            state.forget();
-            state.retired = true;
-            self.hot.remove(user_id);
+    /// Takes one user out of memory that is written and was not asked for lately.
+    fn evict_one(&self) -> bool {
+        for _ in 0..LOOKS {
+            let Some(user) = self.clock.lock().pop_front() else { return false };
+            // Somebody is at work with it: it is in use.
+            let Some(mut state) = user.state.try_lock() else {
+                self.clock.lock().push_back(Arc::clone(&user));
+                continue;
+            };
+            if state.retired {
+                continue;
+            }
+            if std::mem::replace(&mut state.used, false) || !state.read || !state.is_clean() {
+                drop(state);
+                self.clock.lock().push_back(user);
+                continue;
+            }
+            self.retire(&user, &mut state);
+            self.evicted.fetch_add(1, Ordering::Relaxed);
+            return true;
         }
+        false
+    }
+
+    /// Nothing can come between the two: who changes the user holds the same lock, and looks the user up again when it is retired.
+    fn retire(&self, user: &User, state: &mut UserState) {
+        state.forget();
+        state.retired = true;
+        self.hot.remove(&*user.id);
+    }
+
+    /// Tells those who wait for room that users were written, or that none can be.
+    pub(super) fn written(&self, failing: bool) {
+        self.failing.store(failing, Ordering::Relaxed);
+        let (rounds, written) = &self.room;
+        *rounds.lock() += 1;
+        written.notify_all();
+    }
+
+    /// What is said to those for whom there is no room.
+    #[must_use]
+    pub fn no_room() -> Error {
+        Error::new(ErrorKind::Backpressure, "all users in memory wait to be written, and maxHotUsers allows no more")
     }
 }
 

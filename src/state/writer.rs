@@ -4,27 +4,29 @@
 use super::store::StateStore;
 use super::user::User;
 use super::users::Users;
-use crate::error::{Error, ErrorKind, Result, again};
+use crate::error::{Done, Error, ErrorKind, Result, again};
+use crate::log::{InteractionLog, Seq};
 use crate::policy::PolicyName;
 use parking_lot::{Condvar, Mutex};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 /// A user that changed is written after so long, so that changes in quick succession cost one file.
 const COALESCE: Duration = Duration::from_millis(10);
 /// After a failure the next attempt waits so long, doubled each time.
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LAST_RETRY: Duration = Duration::from_secs(5);
-
-/// Called once with how a job went, on the writer's thread.
-pub type Done = Box<dyn FnOnce(Result<()>) + Send>;
+/// The log's low-water mark is moved this often while users change, and once more when they have stopped: it saves the next start
+/// reading, and costs a line.
+const MARK_EVERY: Duration = Duration::from_secs(1);
 
 enum Job {
     /// Everything queued before is on disk when it is done.
     Flush,
-    /// The user's records are removed.
-    Erase(String),
+    /// The user's records are removed, and what the log has of it up to a number.
+    Erase(Arc<User>, Option<Seq>),
     /// Flush, and the thread ends.
     Stop,
 }
@@ -60,6 +62,9 @@ struct Shared {
     wake: Condvar,
     users: Arc<Users>,
     store: Arc<dyn StateStore>,
+    log: Option<Arc<InteractionLog>>,
+    /// Erasures that the log is not done with. Until it is, the mark stays before them: a new start finishes them.
+    erasing: Arc<AtomicUsize>,
 }
 
 /// A handle on the thread.
@@ -72,8 +77,9 @@ impl Writer {
     ///
     /// # Errors
     /// `ERR_STATE_IO` when the system has no thread left.
-    pub fn start(users: Arc<Users>, store: Arc<dyn StateStore>) -> Result<Self> {
-        let shared = Arc::new(Shared { queue: Mutex::default(), wake: Condvar::new(), users, store });
+    pub fn start(users: Arc<Users>, store: Arc<dyn StateStore>, log: Option<Arc<InteractionLog>>) -> Result<Self> {
+        let (queue, wake, erasing) = (Mutex::default(), Condvar::new(), Arc::default());
+        let shared = Arc::new(Shared { queue, wake, users, store, log, erasing });
         let of_thread = Arc::clone(&shared);
         std::thread::Builder::new()
             .name("bandits-state".to_owned())
@@ -82,7 +88,7 @@ impl Writer {
         Ok(Self { shared })
     }
 
-    /// Queues a user whose `touch()` or `reset()` asked for it.
+    /// Queues a user whose [`UserState::queue`](super::UserState::queue) asked for it.
     #[inline]
     pub fn enqueue(&self, user: &Arc<User>) {
         let mut queue = self.shared.queue.lock();
@@ -97,9 +103,11 @@ impl Writer {
         self.submit(Job::Flush, done);
     }
 
-    /// Removes a user from memory and store.
-    pub fn erase(&self, user_id: &str, done: Done) {
-        self.submit(Job::Erase(user_id.to_owned()), done);
+    /// Removes what was stored of a user that memory has forgotten, and what the log has of it up to a number. What has happened
+    /// to the user since then stays.
+    pub fn erase(&self, user: &Arc<User>, up_to: Option<Seq>, done: Done) {
+        self.shared.erasing.fetch_add(1, Ordering::AcqRel);
+        self.submit(Job::Erase(Arc::clone(user), up_to), done);
     }
 
     /// Flushes and ends the thread.
@@ -128,26 +136,31 @@ impl Writer {
 
 impl Shared {
     fn run(&self) {
-        let mut retry = None;
+        let mut thread = Keeper::default();
         loop {
-            let (users, jobs) = self.next_round(retry);
+            let Round { users, jobs, up_to } = self.next_round(&thread);
+            let changed = !users.is_empty();
             let saved = self.save_all(users);
-            retry = match (&saved, retry) {
+            self.users.written(saved.is_err());
+            thread.retry = match (&saved, thread.retry) {
                 (Ok(()), _) => None,
                 (Err(_), None) => Some(FIRST_RETRY),
                 (Err(_), Some(last)) => Some((last * 2).min(LAST_RETRY)),
             };
+            if saved.is_ok() {
+                thread.covered = up_to;
+                thread.unmarked |= changed;
+            }
             let mut stop = Vec::new();
+            let asked = !jobs.is_empty();
             for (job, done) in jobs {
                 match job {
                     Job::Flush => done(again(&saved)),
-                    Job::Erase(user_id) => {
-                        let erased = catch_unwind(AssertUnwindSafe(|| self.erase(&user_id))).unwrap_or_else(|_| Err(panicked()));
-                        done(erased);
-                    }
+                    Job::Erase(user, up_to) => self.erase(&user, up_to, done),
                     Job::Stop => stop.push(done),
                 }
             }
+            self.mark(&mut thread, asked);
             if !stop.is_empty() {
                 let late = {
                     let mut queue = self.queue.lock();
@@ -166,20 +179,40 @@ impl Shared {
     }
 
     /// Waits for something to do.
-    fn next_round(&self, retry: Option<Duration>) -> (Vec<Arc<User>>, Vec<(Job, Done)>) {
+    fn next_round(&self, thread: &Keeper) -> Round {
         let mut queue = self.queue.lock();
         while queue.users.is_empty() && queue.jobs.is_empty() {
             queue.asleep = true;
-            self.wake.wait(&mut queue);
+            if thread.unmarked {
+                let timed_out = self.wake.wait_for(&mut queue, thread.until_mark()).timed_out();
+                if timed_out {
+                    break;
+                }
+            } else {
+                self.wake.wait(&mut queue);
+            }
         }
         queue.asleep = false;
-        if queue.jobs.is_empty() {
+        if queue.jobs.is_empty() && !queue.users.is_empty() {
             // Ended early by a job only: enqueue() wakes nobody while `asleep` is false.
-            self.wake.wait_for(&mut queue, retry.unwrap_or(COALESCE));
+            self.wake.wait_for(&mut queue, thread.retry.unwrap_or(COALESCE));
         }
+        // Read while the queue is locked: every line up to it is of a user that was queued before.
+        let up_to = self.log.as_ref().map(|log| log.last_seq());
         let users = std::mem::take(&mut queue.users);
         queue.report.dirty_users = users.len();
-        (users, std::mem::take(&mut queue.jobs))
+        Round { users, jobs: std::mem::take(&mut queue.jobs), up_to }
+    }
+
+    /// Moves the log's low-water mark where that is due.
+    fn mark(&self, thread: &mut Keeper, asked: bool) {
+        let due = asked || thread.until_mark().is_zero();
+        let (Some(log), Some(covered)) = (&self.log, thread.covered) else { return };
+        if thread.unmarked && due && self.erasing.load(Ordering::Acquire) == 0 {
+            thread.marked = Some(Instant::now());
+            // What cannot be marked now is marked with the next change; until then the next start reads more.
+            thread.unmarked = log.mark(covered).is_err();
+        }
     }
 
     /// Saves what changed of these users, and syncs. The first failure is returned; the users it concerns are queued again.
@@ -230,11 +263,12 @@ impl Shared {
             // The lock is held for copying a few hundred numbers, not for formatting or writing them.
             let Some(mut unsaved) = user.state.lock().take_dirty(policy) else { continue };
             let saved = catch_unwind(AssertUnwindSafe(|| {
+                let record = unsaved.record();
                 if unsaved.set_aside_first {
                     self.store.set_aside(&user.id, policy, &mut unsaved.stamp)?;
                     unsaved.set_aside_first = false;
                 }
-                self.store.save(&user.id, policy, &unsaved.record, &mut unsaved.stamp)
+                self.store.save(&user.id, policy, &record, &mut unsaved.stamp)
             }));
             let saved = saved.unwrap_or_else(|_| Err(panicked()));
             user.state.lock().saved(policy, &unsaved, saved.is_ok());
@@ -246,14 +280,51 @@ impl Shared {
         (policies, Ok(()))
     }
 
-    /// This thread is the only one that writes, so nothing is written behind its back.
-    fn erase(&self, user_id: &str) -> Result<()> {
-        for policy in PolicyName::ALL {
-            self.store.erase(user_id, policy)?;
+    /// This thread is the only one that writes, so nothing is written behind its back. What has happened to the user since memory
+    /// forgot it may have been written under the names that are removed here: it is written again.
+    fn erase(&self, user: &Arc<User>, up_to: Option<Seq>, done: Done) {
+        let erased = catch_unwind(AssertUnwindSafe(|| {
+            PolicyName::ALL.into_iter().try_for_each(|policy| self.store.erase(&user.id, policy))?;
+            self.store.sync()
+        }));
+        let erased = erased.unwrap_or_else(|_| Err(panicked()));
+        let since = user.state.lock().forget_stored();
+        if since != 0 {
+            self.requeue(user, since);
         }
-        self.store.sync()?;
-        self.users.forget(user_id);
-        Ok(())
+        let erasing = Arc::clone(&self.erasing);
+        let finish: Done = Box::new(move |outcome| {
+            erasing.fetch_sub(1, Ordering::AcqRel);
+            done(outcome);
+        });
+        match (&self.log, up_to, &erased) {
+            (Some(log), Some(up_to), Ok(())) => log.remove(&user.id, up_to, finish),
+            _ => finish(erased),
+        }
+    }
+}
+
+/// What one round has to do.
+struct Round {
+    users: Vec<Arc<User>>,
+    jobs: Vec<(Job, Done)>,
+    up_to: Option<Seq>,
+}
+
+/// What the thread remembers from round to round.
+#[derive(Default)]
+struct Keeper {
+    retry: Option<Duration>,
+    /// All up to this is in the state files.
+    covered: Option<Seq>,
+    /// The log's mark is behind that.
+    unmarked: bool,
+    marked: Option<Instant>,
+}
+
+impl Keeper {
+    fn until_mark(&self) -> Duration {
+        self.marked.map_or(Duration::ZERO, |marked| MARK_EVERY.saturating_sub(marked.elapsed()))
     }
 }
 

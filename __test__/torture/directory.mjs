@@ -1,0 +1,94 @@
+// @ts-check
+// Recovery done again by the documents alone: what a state directory says of each user, from its files and its log.
+
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+
+import { compareSeq, readLog, tailNames } from './log-reader.mjs'
+import { copy, learn, start } from './standing.mjs'
+import { POLICIES } from './features.mjs'
+
+/** @typedef {import('./standing.mjs').Standing} Standing */
+/** @typedef {import('./log-reader.mjs').Line} Line */
+/** @typedef {import('./log-reader.mjs').Seq} Seq */
+/** @typedef {import('@oo/bandits').PolicyName} PolicyName */
+/** @typedef {{ name: string, userId: string, policy: PolicyName, standing: Standing, seq: Seq, meta: Record<string, any> }} StateFile */
+
+/** Of one user under one policy. @param {string} userId @param {string} policy */
+export const keyOf = (userId, policy) => `${policy} ${userId}`
+
+/** The names of the state files; what the package keeps beside them starts with a dot or is a directory. @param {string} stateDir */
+export function stateFileNames(stateDir) {
+  const entries = readdirSync(stateDir, { withFileTypes: true })
+  return entries.filter((entry) => entry.isFile() && entry.name.endsWith('.json') && !entry.name.startsWith('.')).map(({ name }) => name)
+}
+
+/**
+ * @typedef {(name: string) => { userId: string, policy: PolicyName } | undefined} Owner whose a file is that does not say so itself
+ */
+
+/** @param {string} stateDir @param {string} name @param {Owner} [ownerOf] @returns {StateFile} */
+export function readStateFile(stateDir, name, ownerOf) {
+  const { A, b, meta } = JSON.parse(readFileSync(join(stateDir, name), 'utf8'))
+  const [epoch = 0, n = 0] = String(meta.seq ?? '0.0').split('.').map(Number)
+  const standing = { A, b, pulls: meta.pulls ?? 0, explored: meta.explore_count ?? 0, rewards: meta.reward_count ?? 0, sum: meta.cumulative_reward ?? 0 }
+  const { userId = meta.user_id, policy = meta.policy } = meta.user_id === undefined ? (ownerOf?.(name) ?? {}) : {}
+  return { name, userId, policy, standing, seq: [epoch, n], meta }
+}
+
+/** @param {string} stateDir @param {Owner} [ownerOf] @returns {Map<string, StateFile>} */
+export function readStateFiles(stateDir, ownerOf) {
+  const files = stateFileNames(stateDir).map((name) => readStateFile(stateDir, name, ownerOf))
+  const byKey = new Map(files.map((file) => [keyOf(file.userId, file.policy), file]))
+  if (byKey.size !== files.length) throw new Error(`two files of one user and policy: ${files.map(({ name }) => name).sort()}`)
+  return byKey
+}
+
+/**
+ * Files and log put together: each record that a file's own sequence does not cover, in the order of sequences, once. Users and
+ * policies that are not in it stand at the start.
+ * @param {Map<string, StateFile>} files
+ * @param {Line[]} lines
+ */
+export function putTogether(files, lines) {
+  /** @type {Map<string, Standing>} */
+  const standings = new Map()
+  for (const [key, file] of files) standings.set(key, copy(file.standing))
+  let beyondFiles = 0
+  /** @type {Set<string>} */
+  const done = new Set()
+  const records = lines.flatMap(({ record }) => (record !== null && 'userId' in record ? [record] : []))
+  for (const record of records.sort((a, b) => compareSeq(a.seq, b.seq))) {
+    const { seq, kind, userId, policy } = record
+    if (done.has(`${seq}`)) continue
+    done.add(`${seq}`)
+    let applied = false
+    for (const each of kind === 'reset' ? POLICIES : [policy]) {
+      const key = keyOf(userId, each)
+      const file = files.get(key)
+      if (file !== undefined && compareSeq(seq, file.seq) <= 0) continue
+      const standing = standings.get(key) ?? start(each)
+      standings.set(key, kind === 'reset' ? start(each) : standing)
+      if (kind === 'pull') {
+        standing.pulls++
+        standing.explored += record['exploring'] && each !== 'linucb-v1' ? 1 : 0
+      } else if (kind === 'reward') {
+        learn(standing, each, /** @type {any} */ (record))
+      }
+      applied = true
+    }
+    if (applied && kind !== 'pull') beyondFiles++
+  }
+  return { standings, beyondFiles }
+}
+
+/**
+ * What a directory says without opening it.
+ * @param {string} stateDir
+ * @param {Owner} [ownerOf]
+ */
+export function readDirectory(stateDir, ownerOf) {
+  const logDir = join(stateDir, 'log')
+  const lines = readLog(logDir, tailNames(logDir))
+  return { lines, ...putTogether(readStateFiles(stateDir, ownerOf), lines) }
+}

@@ -1,0 +1,114 @@
+// @ts-check
+// The torture tests at any size: node __test__/torture/main.mjs [what] [--size N] …, and 'all' for the sizes that a release has
+// to stand. Prints one line of figures for each, and ends with 1 when anything was lost, doubled or wrong.
+
+import { parseArgs } from 'node:util'
+import { spawnSync } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+
+import { cutEverywhere } from './cut.mjs'
+import { exchangeTorture } from './exchange.mjs'
+import { failingCalls } from './faults.mjs'
+import { flipBits } from './flips.mjs'
+import { judgesCanTell } from './judges.mjs'
+import { killTorture } from './kill.mjs'
+import { powerCuts } from './power.mjs'
+import { twoProcesses } from './processes.mjs'
+import { replayCleanRun, replayKilledRun } from './replay.mjs'
+import * as resources from './resources.mjs'
+import { orSkip } from './skip.mjs'
+import { sharedEngine } from './threads.mjs'
+import { manyUsers } from './users.mjs'
+
+const USAGE = `usage: node __test__/torture/main.mjs [what] [options]
+  kill      --cycles 1000    kill -9 of a child at work
+  power     --cuts 200       power cuts of an ext4 file system (root)
+  cut       --lines 40       the last segment cut at every byte
+  flips     --flips 10000    one bit flipped in what the package wrote
+  resources                  full disk, no descriptors, read-only, removed (partly root)
+  faults    --step 1         the n-th system call fails (strace)
+  processes --turns 40       two processes on one directory
+  threads   --rewards 50000  eight threads share an engine (rewards of each)
+  users     --users 1000000 --hot 50000
+  exchange  --turns 40       the Python service on the same directory (REFERENCE_DIR)
+  judges                     that the judges can tell right from wrong
+  replay    --cycles 50      state files from the log alone
+  all                        everything, at these sizes
+  --seed N  for all of them; drawn and printed where it is not given`
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: Object.fromEntries(['cycles', 'cuts', 'lines', 'flips', 'step', 'turns', 'rewards', 'users', 'hot', 'seed'].map((name) => [name, { type: /** @type {const} */ ('string') }])),
+})
+/** @param {string} name @param {number} standard */
+function size(name, standard) {
+  const value = Number(values[name] ?? standard)
+  if (Number.isSafeInteger(value) && value >= 0) return value
+  process.stderr.write(`--${name} takes a number\n${USAGE}\n`)
+  process.exit(2)
+}
+const seed = size('seed', Math.floor(Math.random() * 1e9))
+
+/** @param {string} what @returns {(done: number) => void} */
+function progress(what) {
+  let last = performance.now()
+  return (done) => {
+    if (performance.now() - last < 10_000) return
+    last = performance.now()
+    process.stderr.write(`torture: ${what}: ${done} …\n`)
+  }
+}
+
+/** Descriptors are used up in a process of its own, whose limit is low. */
+async function lowLimit() {
+  const script = `import { descriptorsUsedUp } from ${JSON.stringify(new URL('resources.mjs', import.meta.url).href)}
+    console.log(JSON.stringify(await descriptorsUsedUp(${seed})))`
+  const { status, stdout, stderr } = spawnSync('sh', ['-c', 'ulimit -n 128; exec "$0" --input-type=module --eval "$1"', process.execPath, script], { encoding: 'utf8', cwd: fileURLToPath(new URL('../..', import.meta.url)) })
+  if (status !== 0) throw new Error(stderr)
+  return JSON.parse(stdout)
+}
+
+/** @type {Record<string, [name: string, work: () => Promise<object>][]>} */
+const TESTS = {
+  judges: [['judges', () => judgesCanTell({ seed })]],
+  kill: [['kill -9', () => killTorture({ cycles: size('cycles', 1000), seed, onCycle: progress('kill -9') })]],
+  power: [['power cuts', () => powerCuts({ cuts: size('cuts', 200), seed, onCycle: progress('power cuts') })]],
+  cut: [['segment cut at every byte', () => cutEverywhere({ lines: size('lines', 40), seed })]],
+  flips: [['bit flips', () => flipBits({ flips: size('flips', 10_000), seed, onFlip: progress('bit flips') })]],
+  resources: [
+    ['disk full', () => resources.diskFull(seed)],
+    ['open on a full disk', () => resources.openOnFullDisk(seed)],
+    ['no descriptors', lowLimit],
+    ['read-only', () => resources.readOnly(seed)],
+    ['disk gone', () => resources.diskGone(seed)],
+    ['directory removed', () => resources.directoryRemoved(seed)],
+  ],
+  faults: [['failing system calls', () => failingCalls({ seed, step: Math.max(1, size('step', 1)), onRun: progress('failing system calls') })]],
+  processes: [['two processes', () => twoProcesses({ turns: size('turns', 40), seed })]],
+  threads: [['eight threads', () => sharedEngine({ rewards: size('rewards', 50_000), seed })]],
+  users: [['many users', () => manyUsers({ users: size('users', 1_000_000), hot: size('hot', 50_000), onPoint: (line) => process.stderr.write(`torture: ${line}\n`) })]],
+  exchange: [['the service in turns', () => exchangeTorture({ turns: size('turns', 40), seed })]],
+  replay: [
+    ['replay of clean lives', () => replayCleanRun({ lives: 5, calls: 2000, seed })],
+    ['replay of killed lives', () => replayKilledRun({ cycles: size('cycles', 50), seed })],
+  ],
+}
+
+const [what = 'kill'] = positionals
+const chosen = what === 'all' ? Object.values(TESTS).flat() : TESTS[what]
+if (chosen === undefined || positionals.length > 1) {
+  process.stderr.write(`${USAGE}\n`)
+  process.exit(2)
+}
+let failed = 0
+for (const [name, work] of chosen) {
+  const began = performance.now()
+  try {
+    const figures = await orSkip(name, work)
+    if (figures !== undefined) process.stdout.write(`torture: ${name}: ok in ${((performance.now() - began) / 1000).toFixed(1)} s: ${JSON.stringify(figures)}\n`)
+  } catch (error) {
+    failed++
+    process.stdout.write(`torture: ${name}: FAILED (seed ${seed}): ${error instanceof Error ? error.stack : String(error)}\n`)
+  }
+}
+process.exitCode = failed > 0 ? 1 : 0

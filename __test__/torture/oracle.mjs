@@ -1,0 +1,272 @@
+// @ts-check
+// What must be known of each user after calls of which some were cut short: the standing after every call that had to survive,
+// and after none that was refused. A call that may or may not have survived (the one in flight at a kill, a pull of the last
+// moment, whatever no flush() covers at a power cut) leaves more than one right answer; the one that is seen is then held on to.
+
+import { start, copy, learn, learnedDifference } from './standing.mjs'
+import { POLICIES } from './features.mjs'
+
+/** @typedef {import('@oo/bandits').PolicyName} PolicyName */
+/** @typedef {import('@oo/bandits').FeatureRecord} FeatureRecord */
+/** @typedef {import('./standing.mjs').Standing} Standing */
+/** @typedef {Record<PolicyName, Standing>} Standings */
+/** @typedef {{ exploring: boolean, index: number, score: number }} Result */
+/** @typedef {{ tipId: string | undefined, policy: PolicyName, score?: number, exploring?: boolean, request: any, index?: number }} Remembered */
+/**
+ * @typedef {object} Event something that happened to one user
+ * @property {number} number in the order of calls
+ * @property {number} life of which child
+ * @property {'reward' | 'pull' | 'reset'} kind
+ * @property {string} userId
+ * @property {PolicyName} [policy]
+ * @property {any} [request]
+ * @property {boolean} acknowledged
+ * @property {boolean} required it must have survived
+ * @property {number} [at] when it was acknowledged
+ * @property {Result} [result]
+ */
+/** @typedef {{ standings: Standings, history: Remembered[], pending: Event[] }} User */
+/** @typedef {{ standings: Partial<Standings>, history?: readonly FeatureRecord[] }} Seen */
+/** @typedef {{ included: Set<Event>, resets: string, standing: Standing }} Choice */
+
+/** @returns {Standings} */
+const fresh = () => /** @type {Standings} */ (Object.fromEntries(POLICIES.map((policy) => [policy, start(policy)])))
+
+export class Oracle {
+  /** @type {Map<string, User>} */
+  users = new Map()
+  /** @type {Event[]} not settled yet */
+  open = []
+  #number = 0
+  #life = 0
+  /** Calls of rewards and resets that returned. */
+  acknowledged = { rewards: 0, resets: 0, pulls: 0 }
+  /** What was acknowledged, need not have survived, and did not. */
+  lost = { rewards: 0, resets: 0, pulls: 0 }
+
+  /** @param {{ historySize?: number, resetsHoldTogether?: boolean }} [settings] a power cut may leave a reset that nobody flushed under one policy and not under another */
+  constructor({ historySize = 100, resetsHoldTogether = true } = {}) {
+    this.historySize = historySize
+    this.resetsHoldTogether = resetsHoldTogether
+  }
+
+  /** Another one that knows the same. */
+  twin() {
+    const { historySize, resetsHoldTogether } = this
+    return Object.assign(new Oracle({ historySize, resetsHoldTogether }), structuredClone({ users: this.users, open: this.open, acknowledged: this.acknowledged, lost: this.lost }))
+  }
+
+  /** @param {string} userId */
+  of(userId) {
+    let user = this.users.get(userId)
+    if (user === undefined) this.users.set(userId, (user = { standings: fresh(), history: [], pending: [] }))
+    return user
+  }
+
+  /**
+   * A call is about to be made.
+   * @param {import('./script.mjs').Call} call
+   * @returns {Event[]}
+   */
+  intend(call) {
+    const requests = call.kind === 'scoreMany' ? call.requests : [call.kind === 'reset' ? { userId: call.userId } : call.request]
+    const kind = call.kind === 'reward' || call.kind === 'reset' ? call.kind : 'pull'
+    return requests.map((request) => {
+      const { userId, policy } = /** @type {any} */ (request)
+      /** @type {Event} */
+      const event = { number: this.#number++, life: this.#life, kind, userId, policy, request, acknowledged: false, required: false }
+      this.of(userId).pending.push(event)
+      this.open.push(event)
+      return event
+    })
+  }
+
+  /** @param {Event} event @param {Result} [result] @param {number} [at] */
+  acknowledge(event, result, at) {
+    event.acknowledged = true
+    event.result = result
+    event.at = at
+    this.acknowledged[plural(event)]++
+  }
+
+  /** It threw: it must not be there. @param {Event} event */
+  refuse(event) {
+    const { pending } = this.of(event.userId)
+    pending.splice(pending.indexOf(event), 1)
+    this.open.splice(this.open.indexOf(event), 1)
+  }
+
+  /**
+   * The engine's process is gone.
+   * @param {(event: Event) => boolean} survives of those that were acknowledged
+   */
+  endLife(survives) {
+    for (const event of this.open) if (event.life === this.#life) event.required = event.acknowledged && survives(event)
+    this.#life++
+  }
+
+  /** Users with calls since they were last settled. */
+  touched() {
+    return [...new Set(this.open.map(({ userId }) => userId))]
+  }
+
+  /**
+   * Holds what is seen of a user against what must be, and takes it over.
+   * @param {string} userId
+   * @param {Seen} seen
+   * @returns {string | undefined} what is wrong
+   */
+  settle(userId, seen) {
+    const user = this.of(userId)
+    const resets = user.pending.filter(({ kind }) => kind === 'reset')
+    /** @type {Choice[][]} */
+    const choices = []
+    for (const policy of POLICIES) {
+      const events = user.pending.filter((event) => event.kind === 'reset' || event.policy === policy)
+      const standing = seen.standings[policy] ?? start(policy)
+      const found = choose(user.standings[policy], events, policy, standing)
+      if (typeof found === 'string') return `${JSON.stringify(userId)} ${policy}: ${found}`
+      choices.push(found)
+    }
+    let wrong = 'a reset under one policy and not under another'
+    for (const [one, two, three] of product(choices)) {
+      const chosen = [one, two, three].map((choice) => /** @type {Choice} */ (choice))
+      if (this.resetsHoldTogether && new Set(chosen.map((choice) => choice.resets)).size > 1) continue
+      const included = new Set(chosen.flatMap((choice) => [...choice.included]))
+      const isApart = new Set(chosen.map((choice) => choice.resets)).size > 1
+      const history = isApart ? undefined : this.#historyOf(user, included, resets)
+      const problem = history === undefined || seen.history === undefined ? undefined : historyDifference(seen.history, history, this.historySize)
+      if (problem !== undefined) {
+        wrong = problem
+        continue
+      }
+      for (const [i, policy] of POLICIES.entries()) user.standings[policy] = copy(/** @type {Choice} */ (chosen[i]).standing)
+      for (const event of user.pending) if (event.acknowledged && !included.has(event)) this.lost[plural(event)]++
+      user.history = seen.history?.map((record) => ({ ...record, request: undefined })) ?? history?.expected ?? []
+      user.pending = []
+      return undefined
+    }
+    return `${JSON.stringify(userId)}: ${wrong}`
+  }
+
+  /** After a pass over all that were touched. */
+  settled() {
+    this.open = this.open.filter((event) => this.of(event.userId).pending.includes(event))
+  }
+
+  /** @param {User} user @param {Set<Event>} included @param {Event[]} resets */
+  #historyOf(user, included, resets) {
+    const last = resets.findLast((event) => included.has(event))?.number ?? -1
+    const pulls = user.pending.filter((event) => event.kind === 'pull' && event.number > last)
+    const kept = pulls.filter((event) => included.has(event)).map(remember)
+    return { expected: [...(last === -1 ? user.history : []), ...kept], lost: pulls.length - kept.length }
+  }
+}
+
+/** @param {Event} event */
+const plural = ({ kind }) => /** @type {const} */ ({ reward: 'rewards', reset: 'resets', pull: 'pulls' })[kind]
+
+/** @param {Event} event @returns {Remembered} */
+function remember({ request, policy, result }) {
+  const tipId = result === undefined ? undefined : request.candidates[result.index].id
+  return { tipId, policy: /** @type {PolicyName} */ (policy), score: result?.score, exploring: result?.exploring, request, index: result?.index }
+}
+
+/** @template T @param {T[][]} lists @returns {Generator<T[]>} */
+function* product([first, ...rest]) {
+  if (first === undefined) yield []
+  else for (const item of first) for (const others of product(rest)) yield [item, ...others]
+}
+
+/**
+ * All ways in which calls of the one policy may have survived that lead to what is seen, or why there is none. What need not
+ * have survived did so up to some call of its life and not from there on, separately for pulls and for what is learned: pulls
+ * are written behind.
+ * @param {Standing} before
+ * @param {Event[]} events
+ * @param {PolicyName} policy
+ * @param {Standing} seen
+ * @returns {Choice[] | string}
+ */
+function choose(before, events, policy, seen) {
+  const definite = events.filter(({ kind }) => kind !== 'pull')
+  const pulls = events.filter(({ kind }) => kind === 'pull')
+  /** @type {Choice[]} */
+  const choices = []
+  let nearest = ''
+  for (const left of omissions(definite)) {
+    const kept = definite.filter((event) => !left.has(event))
+    const lastReset = kept.findLastIndex(({ kind }) => kind === 'reset')
+    const rewards = kept.slice(lastReset + 1)
+    const count = (lastReset === -1 ? before.rewards : 0) + rewards.length
+    if (count !== seen.rewards) {
+      nearest ||= `${seen.rewards} rewards instead of ${count}${definite.some(({ required }) => !required) ? ' or another number' : ''}`
+      continue
+    }
+    const standing = lastReset === -1 ? copy(before) : start(policy)
+    for (const { request } of rewards) learn(standing, policy, request)
+    const wrong = learnedDifference(seen, standing)
+    if (wrong !== undefined) {
+      nearest = wrong
+      continue
+    }
+    const since = lastReset === -1 ? -1 : /** @type {Event} */ (kept[lastReset]).number
+    const counted = pulls.filter(({ number }) => number > since)
+    const resets = kept.flatMap(({ kind, required, number }) => (kind === 'reset' && !required ? [number] : [])).join()
+    for (const leftPulls of omissions(counted)) {
+      const keptPulls = counted.filter((event) => !leftPulls.has(event))
+      const { pulls: total, explored, unknown } = countPulls(standing, keptPulls, policy)
+      if (total !== seen.pulls || seen.explored < explored || seen.explored > explored + unknown) {
+        nearest = `${seen.pulls} pulls, ${seen.explored} of them explored, instead of ${total}, ${explored}; the last rewards are right`
+        continue
+      }
+      choices.push({ included: new Set([...kept, ...pulls.filter(({ number }) => number <= since), ...keptPulls]), resets, standing: { ...standing, pulls: seen.pulls, explored: seen.explored } })
+    }
+  }
+  return choices.length > 0 ? choices : nearest || 'nothing fits'
+}
+
+/** @param {Standing} from @param {Event[]} kept @param {PolicyName} policy */
+function countPulls(from, kept, policy) {
+  const explored = kept.filter(({ result }) => result?.exploring && policy !== 'linucb-v1').length
+  return { pulls: from.pulls + kept.length, explored: from.explored + explored, unknown: kept.filter(({ result }) => result === undefined).length }
+}
+
+/**
+ * Sets of events that may be missing: of each life, the optional ones from some on. Fewest first.
+ * @param {Event[]} events
+ * @returns {Generator<Set<Event>>}
+ */
+function* omissions(events) {
+  const optional = events.filter(({ required }) => !required)
+  /** @type {Event[][]} */
+  const lives = []
+  for (const event of optional) (lives[event.life] ??= []).push(event)
+  const ends = Object.values(lives).map((own) => Array.from({ length: own.length + 1 }, (_, missing) => own.slice(own.length - missing)))
+  for (const missing of product(ends)) yield new Set(missing.flat())
+}
+
+/**
+ * @param {readonly FeatureRecord[]} actual
+ * @param {{ expected: Remembered[], lost: number }} history
+ * @param {number} historySize
+ */
+function historyDifference(actual, { expected, lost }, historySize) {
+  const longest = Math.min(historySize, expected.length)
+  // What was pushed out by a pull that is lost is not brought back.
+  if (actual.length > longest || actual.length < longest - lost) return `a history of ${actual.length} instead of ${longest}, with ${lost} pulls lost`
+  const tail = expected.slice(expected.length - actual.length)
+  for (const [i, record] of actual.entries()) {
+    const { tipId, policy, score, exploring, request, index } = /** @type {Remembered} */ (tail[i])
+    if (record.policy !== policy || (tipId !== undefined && record.tipId !== tipId)) return `${record.tipId} (${record.policy}) in the history instead of ${tipId} (${policy})`
+    if (score !== undefined && (record.score !== score || record.exploring !== exploring)) return `${tipId} in the history with another score`
+    if (request !== undefined && index !== undefined) {
+      const { isOverdue, taskAgeDays, priority } = request.candidates[index].features
+      const { hourOfDay, dayOfWeek } = request.context
+      const { features } = record
+      const isSame = features.isOverdue === isOverdue && features.taskAgeDays === taskAgeDays && features.priority === priority && features.hourOfDay === hourOfDay
+      if (!isSame || (features.dayOfWeek ?? dayOfWeek) !== dayOfWeek) return `${tipId} in the history with other features`
+    }
+  }
+  return undefined
+}

@@ -1,0 +1,183 @@
+//! A directory of the machine, through one descriptor that was opened and checked once.
+
+use super::{Disk, FileStat, OpenFile, Room};
+use parking_lot::Mutex;
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
+use rustix::io::Errno;
+use std::fs::File;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::sync::Arc;
+
+const TO_READ: OFlags = OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC).union(OFlags::NONBLOCK);
+const DIRECTORY: OFlags = OFlags::DIRECTORY.union(OFlags::RDONLY).union(OFlags::CLOEXEC);
+
+/// See the module.
+#[derive(Debug)]
+pub struct RealDisk {
+    /// `None` after [`Disk::close`].
+    rooms: Mutex<Option<Rooms>>,
+}
+
+#[derive(Debug)]
+struct Rooms {
+    state: Arc<OwnedFd>,
+    log: Option<Arc<OwnedFd>>,
+    set_aside: Option<Arc<OwnedFd>>,
+}
+
+/// A directory's device, inode and owner.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Identity {
+    pub key: (u64, u64),
+    pub owner: u32,
+}
+
+impl RealDisk {
+    /// Opens a directory, which exists; `follow` when the path may be a link.
+    pub(crate) fn open(path: &Path, follow: bool) -> io::Result<(Self, Identity)> {
+        let link = if follow { OFlags::empty() } else { OFlags::NOFOLLOW };
+        let descriptor = rustix::fs::openat(CWD, path, DIRECTORY | link, Mode::empty())?;
+        let stat = rustix::fs::fstat(&descriptor)?;
+        #[allow(clippy::unnecessary_cast, clippy::cast_sign_loss)] // st_dev is signed on some systems
+        let identity = Identity { key: (stat.st_dev as u64, stat.st_ino as u64), owner: stat.st_uid };
+        let rooms = Rooms { state: Arc::new(descriptor), log: None, set_aside: None };
+        Ok((Self { rooms: Mutex::new(Some(rooms)) }, identity))
+    }
+
+    /// The same directory, with its segments in it and not in a room of their own.
+    pub(crate) fn as_its_own_log(self) -> io::Result<Self> {
+        let state = self.room(Room::State)?;
+        Ok(Self { rooms: Mutex::new(Some(Rooms { log: Some(Arc::clone(&state)), state, set_aside: None })) })
+    }
+
+    /// Opens (makes) a file to lock.
+    pub(crate) fn open_lock(&self, name: &str) -> io::Result<File> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        Ok(rustix::fs::openat(self.room(Room::State)?, name, flags, Mode::from_raw_mode(0o600)).map(File::from)?)
+    }
+
+    /// A room's descriptor, opened at first use: a room that is replaced later, by a link say, is not looked at.
+    fn room(&self, room: Room) -> io::Result<Arc<OwnedFd>> {
+        let mut rooms = self.rooms.lock();
+        let Rooms { state, log, set_aside } =
+            rooms.as_mut().ok_or_else(|| io::Error::new(io::ErrorKind::NotConnected, "the engine was closed"))?;
+        let slot = match room {
+            Room::State => return Ok(Arc::clone(state)),
+            Room::Log => log,
+            Room::SetAside => set_aside,
+        };
+        if let Some(descriptor) = slot {
+            return Ok(Arc::clone(descriptor));
+        }
+        let opened = rustix::fs::openat(&**state, room.name(), DIRECTORY | OFlags::NOFOLLOW, Mode::empty())?;
+        Ok(Arc::clone(slot.insert(Arc::new(opened))))
+    }
+}
+
+impl Disk for RealDisk {
+    fn read(&self, room: Room, name: &str, from: u64, limit: u64) -> io::Result<Option<(Vec<u8>, FileStat)>> {
+        let opened = self.room(room).and_then(|room| Ok(rustix::fs::openat(room, name, TO_READ, Mode::empty())?));
+        let descriptor = match opened {
+            Ok(descriptor) => descriptor,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(e),
+        };
+        let stat = file_stat(&rustix::fs::fstat(&descriptor)?);
+        let mut bytes = Vec::new();
+        if stat.is_regular {
+            let mut file = File::from(descriptor);
+            file.seek(SeekFrom::Start(from))?;
+            let left = stat.size.saturating_sub(from).min(limit);
+            bytes.reserve_exact(usize::try_from(left).unwrap_or(0).saturating_add(1));
+            file.take(limit).read_to_end(&mut bytes)?;
+        }
+        Ok(Some((bytes, stat)))
+    }
+
+    fn stat(&self, room: Room, name: &str) -> io::Result<Option<FileStat>> {
+        let stat = self.room(room).and_then(|room| Ok(rustix::fs::statat(room, name, AtFlags::SYMLINK_NOFOLLOW)?));
+        match stat {
+            Ok(stat) => Ok(Some(file_stat(&stat))),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    fn list(&self, room: Room) -> io::Result<Vec<String>> {
+        let descriptor = match self.room(room) {
+            Ok(descriptor) => descriptor,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(e) => return Err(e),
+        };
+        let mut names = Vec::new();
+        for entry in rustix::fs::Dir::read_from(descriptor)? {
+            // What is not UTF-8 is not ours.
+            if let Ok(name) = entry?.file_name().to_str() {
+                names.push(name.to_owned());
+            }
+        }
+        Ok(names)
+    }
+
+    fn make(&self, room: Room) -> io::Result<()> {
+        match rustix::fs::mkdirat(self.room(Room::State)?, room.name(), Mode::from_raw_mode(0o700)) {
+            Ok(()) | Err(Errno::EXIST) => Ok(()),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    fn create(&self, room: Room, name: &str) -> io::Result<Box<dyn OpenFile>> {
+        // O_APPEND: where this process writes does not depend on what anybody else does to the file.
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::APPEND | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let descriptor = rustix::fs::openat(self.room(room)?, name, flags, Mode::from_raw_mode(0o600))?;
+        Ok(Box::new(RealFile(descriptor)))
+    }
+
+    fn rename(&self, from: (Room, &str), to: (Room, &str)) -> io::Result<()> {
+        Ok(rustix::fs::renameat(self.room(from.0)?, from.1, self.room(to.0)?, to.1)?)
+    }
+
+    fn remove(&self, room: Room, name: &str) -> io::Result<()> {
+        Ok(rustix::fs::unlinkat(self.room(room)?, name, AtFlags::empty())?)
+    }
+
+    fn sync(&self, room: Room) -> io::Result<()> {
+        Ok(rustix::fs::fsync(self.room(room)?)?)
+    }
+
+    fn close(&self) {
+        *self.rooms.lock() = None;
+    }
+}
+
+#[derive(Debug)]
+struct RealFile(OwnedFd);
+
+impl OpenFile for RealFile {
+    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(rustix::io::retry_on_intr(|| rustix::io::write(&self.0, bytes))?)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        Ok(rustix::fs::fdatasync(&self.0)?)
+    }
+
+    fn stat(&self) -> io::Result<FileStat> {
+        Ok(file_stat(&rustix::fs::fstat(&self.0)?))
+    }
+}
+
+#[allow(clippy::cast_sign_loss, clippy::unnecessary_cast, clippy::cast_possible_truncation)] // sizes and times past 1970
+fn file_stat(stat: &rustix::fs::Stat) -> FileStat {
+    let mut hasher = DefaultHasher::new();
+    (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime, stat.st_mtime_nsec).hash(&mut hasher);
+    FileStat {
+        identity: hasher.finish().max(1),
+        size: stat.st_size as u64,
+        is_regular: FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile,
+        modified_ms: (stat.st_mtime as u64).saturating_mul(1000) + stat.st_mtime_nsec as u64 / 1_000_000,
+    }
+}

@@ -1,0 +1,107 @@
+//! How an engine begins on a directory: lock held, the log's tail read, its next epoch begun, users brought up to date; and the
+//! same without an engine, for a replay.
+
+use super::{Engine, Keeping};
+use crate::clock::Clock;
+use crate::disk::{Directory, OpenedDirectory, Room};
+use crate::error::{Error, Result};
+use crate::log::{InteractionLog, LogSettings, Seq};
+use crate::policy::PolicyName;
+use crate::settings::Settings;
+use crate::state::{
+    DirectoryLock, Journal, Progress, Rebuilt, Recovered, ReplayReport, StateFiles, gather_tail, rebuild, replay as replay_log, survey,
+};
+use std::path::Path;
+use std::sync::Arc;
+
+const MS_PER_DAY: u64 = 24 * 3600 * 1000;
+
+/// The log of an open directory, for states that were read.
+struct OpenLog {
+    directory: Arc<Directory>,
+    log: Arc<InteractionLog>,
+    history_size: u32,
+}
+
+impl Journal for OpenLog {
+    fn seen(&self, seq: Seq) -> Result<()> {
+        self.log.raise_above(seq)
+    }
+
+    fn rebuild(&self, user_id: &str, policy: PolicyName) -> Result<Option<Rebuilt>> {
+        self.log.settle();
+        rebuild(&self.directory, user_id, policy, self.history_size)
+    }
+}
+
+/// An engine on a directory that the caller has locked, with everything that the log has in it.
+///
+/// # Errors
+/// `ERR_STATE_IO`; `ERR_STATE_CORRUPT` when a later release wrote the log.
+pub fn open(settings: Settings, directory: Arc<Directory>, clock: Arc<dyn Clock>) -> Result<Engine> {
+    let mut progress = Progress::default();
+    let standing = survey(&directory)?;
+    let store = Arc::new(StateFiles::new(Arc::clone(&directory)));
+    if !settings.log && standing.segments.is_empty() {
+        return Engine::with(settings, Keeping { store, log: None, journal: None }, clock);
+    }
+    let gathered = gather_tail(&directory, &standing, &mut progress)?;
+    let log_settings = LogSettings {
+        enabled: settings.log,
+        retention_ms: settings.log_retention_days.saturating_mul(MS_PER_DAY),
+        retention_bytes: settings.log_retention_bytes,
+    };
+    let epoch = standing.next_epoch();
+    let log = InteractionLog::begin(Arc::clone(&directory), Arc::clone(&clock), log_settings, epoch, standing.low_water)?;
+    let history_size = settings.history_size;
+    let journal = Box::new(OpenLog { directory, log: Arc::clone(&log), history_size });
+    let keeping = Keeping { store, log: Some(Arc::clone(&log)), journal: Some(journal) };
+    let mut engine = Engine::with(settings, keeping, clock)?;
+    let load = |user_id: &str| engine.users.load(user_id);
+    let take_in = |recovered| {
+        engine.take_in(recovered);
+        Ok(())
+    };
+    let report = gathered.apply(history_size, false, &mut progress, load, take_in)?;
+    engine.recovery = report;
+    engine.recovery.epoch = epoch;
+    engine.recovery.duration_ms = u64::try_from(progress.elapsed().as_millis()).unwrap_or(u64::MAX);
+    Ok(engine)
+}
+
+impl Engine {
+    /// Takes a user into memory whom the log has changed; it is written soon.
+    fn take_in(&self, recovered: Recovered) {
+        let Recovered { user_id, mut state, erasing } = recovered;
+        let changed = !state.is_clean();
+        if !changed && erasing.is_none() {
+            return;
+        }
+        let queue = changed && state.queue();
+        let user = self.users.admit(&user_id, state);
+        if queue {
+            self.writer.enqueue(&user);
+        }
+        if let Some(up_to) = erasing {
+            // Nobody waits for it any more; if it fails, the next start tries again.
+            self.writer.erase(&user, Some(up_to), Box::new(|_| {}));
+        }
+    }
+}
+
+/// Rebuilds the state files that follow from a log in an empty directory, which is made where it does not exist.
+///
+/// # Errors
+/// `ERR_INVALID_ARGUMENT` when the directory is not empty; `ERR_STATE_IO`; `ERR_STATE_CORRUPT` when a later release wrote the log.
+pub fn replay(log_dir: &Path, state_dir: &Path, history_size: u32) -> Result<ReplayReport> {
+    let log: Directory = OpenedDirectory::open_log(log_dir)?.into();
+    let opened = OpenedDirectory::open(state_dir, false)?;
+    let _lock = DirectoryLock::acquire(&opened)?;
+    let directory: Directory = opened.into();
+    let names = directory.list(Room::State)?;
+    if let Some(name) = names.iter().find(|name| ![".", "..", ".lock"].contains(&name.as_str())) {
+        let path = directory.path().display();
+        return Err(Error::invalid("stateDir", format_args!("{path} is not empty: it holds {}", crate::error::shown(name))));
+    }
+    replay_log(&log, &StateFiles::new(Arc::new(directory)), history_size)
+}

@@ -1,0 +1,222 @@
+//! The segment that is being written, and the lines that no sync has covered yet.
+//!
+//! Lines stay in memory until a sync has covered them: after a failed sync the system may have dropped what it was given, so
+//! they are written anew, to another segment, and never asked about again on the same descriptor (the "fsyncgate" of 2018).
+
+use super::line::LineWriter;
+use super::segment::SegmentName;
+use super::seq::Seq;
+use crate::disk::{Directory, OpenFile, Room};
+use crate::error::{Error, ErrorKind, Result};
+use std::io;
+use std::sync::Arc;
+
+/// Unsynced lines take at most so many bytes of memory.
+pub const MOST_UNSYNCED: usize = 64 << 20;
+/// A segment past this size is followed by another one.
+pub const SEGMENT_BYTES: u64 = 32 << 20;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Active {
+    /// `None`: the next line opens a segment.
+    file: Option<Arc<dyn OpenFile>>,
+    name: Option<SegmentName>,
+    size: u64,
+    started_ms: u64,
+    lines: LineWriter,
+    /// Segments that were left and hold unsynced lines.
+    earlier: Vec<Arc<dyn OpenFile>>,
+    unsynced: Vec<u8>,
+    /// Lines that a running sync covers.
+    syncing: Vec<u8>,
+    /// A sync failed: what `unsynced` holds has to be written anew.
+    rewrite: bool,
+    /// A segment was made since the directory was synced.
+    new_name: bool,
+    low_water: Seq,
+    durable_low_water: Seq,
+}
+
+/// What one sync has to do.
+pub struct SyncTask {
+    files: Vec<Arc<dyn OpenFile>>,
+    new_name: bool,
+    low_water: Seq,
+}
+
+/// Numbers and times of lines, asked for where they are written.
+pub trait Numbering {
+    /// The next line's number.
+    fn next(&self) -> Seq;
+    /// Now, in milliseconds since 1970.
+    fn now_ms(&self) -> u64;
+}
+
+impl Active {
+    pub fn new(low_water: Seq) -> Self {
+        Self { low_water, durable_low_water: low_water, ..Self::default() }
+    }
+
+    /// Writes one line; it is in the system's hands afterwards.
+    pub fn append(
+        &mut self,
+        directory: &Directory,
+        numbering: &dyn Numbering,
+        encode: impl FnOnce(&mut LineWriter, &mut Vec<u8>),
+    ) -> Result<()> {
+        self.make_ready(directory, numbering)?;
+        let start = self.unsynced.len();
+        encode(&mut self.lines, &mut self.unsynced);
+        self.write_from(directory, start)
+    }
+
+    /// Writes whole lines that were encoded before.
+    pub fn append_block(&mut self, directory: &Directory, numbering: &dyn Numbering, block: &[u8]) -> Result<()> {
+        self.make_ready(directory, numbering)?;
+        let start = self.unsynced.len();
+        self.unsynced.extend_from_slice(block);
+        self.write_from(directory, start)
+    }
+
+    fn make_ready(&mut self, directory: &Directory, numbering: &dyn Numbering) -> Result<()> {
+        if self.unsynced.len() + self.syncing.len() > MOST_UNSYNCED {
+            let message = format!("over {} MiB of the interaction log wait for the disk", MOST_UNSYNCED >> 20);
+            return Err(Error::new(ErrorKind::Backpressure, message));
+        }
+        if self.file.is_none() || self.rewrite { self.open_segment(directory, numbering) } else { Ok(()) }
+    }
+
+    /// Writes what `unsynced` holds from `start` on. What could not be written whole was not written: it is taken back, and the
+    /// segment, which may now end in a part of it, is left.
+    fn write_from(&mut self, directory: &Directory, start: usize) -> Result<()> {
+        let Some(file) = &self.file else { return Err(Error::new(ErrorKind::Internal, "no open segment")) };
+        let bytes = &self.unsynced[start..];
+        let short = match file.write(bytes) {
+            Ok(written) if written == bytes.len() => {
+                self.size += written as u64;
+                return Ok(());
+            }
+            Ok(_) => {
+                let file = Arc::clone(file);
+                self.earlier.push(file);
+                self.file = None;
+                io::Error::new(io::ErrorKind::WriteZero, "the disk took a part of a line only")
+            }
+            Err(e) => e,
+        };
+        self.unsynced.truncate(start);
+        Err(self.failed(directory, short))
+    }
+
+    fn failed(&self, directory: &Directory, e: io::Error) -> Error {
+        let name = self.name.map_or_else(String::new, |name| name.to_string());
+        Error::io(format_args!("append to {}/{}/{name}", directory.path().display(), Room::Log.name()), e)
+    }
+
+    /// Leaves the segment; the next line opens another one.
+    pub fn seal(&mut self) {
+        self.earlier.extend(self.file.take());
+    }
+
+    /// Opens the next segment. Where a sync has failed, all that no sync has covered is written to it again.
+    pub fn open_segment(&mut self, directory: &Directory, numbering: &dyn Numbering) -> Result<()> {
+        let (seq, ms) = (numbering.next(), numbering.now_ms());
+        let name = SegmentName(seq);
+        let mut content = Vec::new();
+        self.lines.segment(&mut content, seq, ms, self.low_water);
+        let header = content.len();
+        if self.rewrite {
+            content.extend_from_slice(&self.unsynced);
+        }
+        let file: Arc<dyn OpenFile> = directory.create(Room::Log, &name.to_string())?.into();
+        let mut left = &content[..];
+        while !left.is_empty() {
+            let written = match file.write(left) {
+                Ok(0) => Err(io::ErrorKind::WriteZero.into()),
+                other => other,
+            };
+            match written {
+                Ok(n) => left = &left[n..],
+                Err(e) => {
+                    let _ = directory.remove(Room::Log, &name.to_string());
+                    return Err(self.failed(directory, e));
+                }
+            }
+        }
+        self.seal();
+        if !self.rewrite {
+            self.unsynced.extend_from_slice(&content[..header]);
+        }
+        (self.rewrite, self.new_name) = (false, true);
+        (self.size, self.started_ms) = (content.len() as u64, ms);
+        (self.name, self.file) = (Some(name), Some(file));
+        Ok(())
+    }
+
+    /// Whether the segment is large or old enough to be followed by another one.
+    pub fn is_full(&self, now_ms: u64, oldest_ms: u64) -> bool {
+        self.file.is_some() && (self.size > SEGMENT_BYTES || now_ms.saturating_sub(self.started_ms) > oldest_ms)
+    }
+
+    pub fn unsynced_bytes(&self) -> usize {
+        self.unsynced.len() + self.syncing.len()
+    }
+
+    /// What a sync that begins now has to cover; one at a time.
+    pub fn begin_sync(&mut self, directory: &Directory, numbering: &dyn Numbering) -> Result<SyncTask> {
+        if self.rewrite {
+            self.open_segment(directory, numbering)?;
+        }
+        self.syncing = std::mem::take(&mut self.unsynced);
+        let files = self.earlier.iter().chain(&self.file).map(Arc::clone).collect();
+        Ok(SyncTask { files, new_name: std::mem::take(&mut self.new_name), low_water: self.low_water })
+    }
+
+    /// Takes note of how it went.
+    pub fn end_sync(&mut self, task: &SyncTask, succeeded: bool) {
+        if succeeded {
+            self.syncing = Vec::new();
+            self.earlier.retain(|file| !task.files.iter().any(|synced| Arc::ptr_eq(file, synced)));
+            self.durable_low_water = self.durable_low_water.max(task.low_water);
+        } else {
+            let mut unsynced = std::mem::take(&mut self.syncing);
+            unsynced.append(&mut self.unsynced);
+            self.unsynced = unsynced;
+            self.earlier.clear();
+            (self.file, self.rewrite, self.new_name) = (None, true, true);
+        }
+    }
+
+    pub const fn name(&self) -> Option<SegmentName> {
+        self.name
+    }
+
+    pub const fn low_water(&self) -> Seq {
+        self.low_water
+    }
+
+    pub const fn durable_low_water(&self) -> Seq {
+        self.durable_low_water
+    }
+
+    /// Writes a low-water mark.
+    pub fn mark(&mut self, directory: &Directory, numbering: &dyn Numbering, low_water: Seq) -> Result<()> {
+        let (seq, ms) = (numbering.next(), numbering.now_ms());
+        self.append(directory, numbering, |lines, to| lines.mark(to, seq, ms, low_water))?;
+        self.low_water = low_water;
+        Ok(())
+    }
+}
+
+impl SyncTask {
+    /// Syncs; without the lock, so that lines go on being written.
+    pub fn run(&self, directory: &Directory) -> Result<()> {
+        for file in &self.files {
+            file.sync().map_err(|e| {
+                Error::io(format_args!("sync {}/{}", directory.path().display(), Room::Log.name()), e)
+            })?;
+        }
+        if self.new_name { directory.sync(Room::Log).and_then(|()| directory.sync(Room::State)) } else { Ok(()) }
+    }
+}

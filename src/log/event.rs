@@ -1,0 +1,201 @@
+//! How lines are read.
+
+use super::line::{CRC_KEY, CRC_TAIL, VERSION};
+use super::seq::Seq;
+use crate::clock::parse_millis;
+use crate::feature::{Moment, Profile, TaskFeatures};
+use crate::policy::PolicyName;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+
+/// What a line says.
+#[derive(Debug)]
+pub struct Recorded<'a> {
+    /// Its number.
+    pub seq: Seq,
+    /// Its time, in milliseconds since 1970.
+    pub ms: u64,
+    /// What happened.
+    pub event: Event<'a>,
+}
+
+/// What happened.
+#[derive(Debug)]
+#[allow(missing_docs)] // docs/interaction-log.md has each key
+pub enum Event<'a> {
+    Pull {
+        user_id: Cow<'a, str>,
+        tip_id: Cow<'a, str>,
+        policy: PolicyName,
+        moment: Moment,
+        task: TaskFeatures,
+        score: f64,
+        exploring: bool,
+        ordinal: u32,
+        first: bool,
+    },
+    Reward {
+        user_id: Cow<'a, str>,
+        policy: PolicyName,
+        moment: Moment,
+        task: TaskFeatures,
+        profile: Option<Profile>,
+        reward: f64,
+        first: bool,
+    },
+    Reset { user_id: Cow<'a, str> },
+    State { user_id: Cow<'a, str>, policy: PolicyName, state: &'a str },
+    Erase { user_id: Cow<'a, str> },
+    Mark { low_water: Seq },
+    Segment { low_water: Seq },
+    Gap { dropped_pulls: u64 },
+}
+
+/// Why an intact line cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LineError {
+    /// It was written by a later release: nothing can be said about what it means.
+    LaterVersion(u32),
+    /// Its checksum is right and its content is not: a defect of whoever wrote it.
+    Malformed(String),
+}
+
+#[derive(Deserialize)]
+struct Version {
+    v: u32,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Raw<'a> {
+    seq: Seq,
+    ts: &'a str,
+    kind: &'a str,
+    #[serde(borrow, default)]
+    user_id: Option<Cow<'a, str>>,
+    #[serde(default)]
+    policy: Option<&'a str>,
+    #[serde(borrow, default)]
+    tip_id: Option<Cow<'a, str>>,
+    #[serde(default)]
+    score: f64,
+    #[serde(default)]
+    exploring: bool,
+    #[serde(default)]
+    reward: Option<f64>,
+    #[serde(default)]
+    hour_of_day: u8,
+    #[serde(default)]
+    day_of_week: u8,
+    #[serde(default)]
+    features: Option<RawTask>,
+    #[serde(default)]
+    profile_features: Option<RawProfile>,
+    #[serde(default)]
+    ordinal: u32,
+    #[serde(default)]
+    first: bool,
+    #[serde(borrow, default)]
+    state: Option<&'a RawValue>,
+    #[serde(default)]
+    low_water: Option<Seq>,
+    #[serde(default)]
+    dropped_pulls: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RawTask {
+    is_overdue: bool,
+    task_age_days: f64,
+    priority: u8,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RawProfile {
+    #[serde(rename = "completionRate30d")]
+    completion_rate: Option<f64>,
+    #[serde(rename = "dismissRate30d")]
+    dismiss_rate: Option<f64>,
+    #[serde(rename = "meanDwellMs30d")]
+    mean_dwell_ms: Option<f64>,
+    preferred_hour: Option<f64>,
+    #[serde(rename = "tipVolume30d")]
+    tip_volume: Option<f64>,
+}
+
+/// Whether a line, without its newline, ends in a checksum that is right.
+pub(super) fn is_intact(line: &[u8]) -> bool {
+    let Some(at) = line.len().checked_sub(CRC_TAIL + CRC_KEY.len()) else { return false };
+    let (content, tail) = line.split_at(at);
+    let Some(digits) = tail.strip_prefix(CRC_KEY).and_then(|rest| rest.strip_suffix(b"\"}")) else { return false };
+    let digits = std::str::from_utf8(digits).ok().filter(|d| d.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')));
+    digits.and_then(|d| u32::from_str_radix(d, 16).ok()).is_some_and(|crc| crc == crc32fast::hash(content))
+}
+
+/// Reads a line whose checksum is right.
+///
+/// # Errors
+/// [`LineError`].
+pub fn read_line(line: &[u8]) -> Result<Recorded<'_>, LineError> {
+    let malformed = |problem: &str| LineError::Malformed(problem.to_owned());
+    let unreadable = |e: serde_json::Error| LineError::Malformed(e.to_string());
+    // Asked first: a later version's line need not have the keys of this one's.
+    if !line.starts_with(b"{\"v\":1,") {
+        let Version { v } = serde_json::from_slice(line).map_err(unreadable)?;
+        return Err(if v > VERSION { LineError::LaterVersion(v) } else { malformed("v") });
+    }
+    let raw: Raw<'_> = serde_json::from_slice(line).map_err(unreadable)?;
+    let user_id = raw.user_id.ok_or_else(|| malformed("no userId"));
+    let policy = || raw.policy.and_then(|name| PolicyName::parse("policy", name).ok()).ok_or_else(|| malformed("no policy"));
+    let moment = Moment { hour: raw.hour_of_day, day: raw.day_of_week };
+    let task = || {
+        let task = raw.features.as_ref().ok_or_else(|| malformed("no features"))?;
+        let RawTask { is_overdue, task_age_days, priority } = *task;
+        Ok(TaskFeatures { is_overdue, task_age_days, priority })
+    };
+    let profile = raw.profile_features.as_ref().map(|p| Profile {
+        completion_rate: p.completion_rate,
+        dismiss_rate: p.dismiss_rate,
+        mean_dwell_ms: p.mean_dwell_ms,
+        preferred_hour: p.preferred_hour,
+        tip_volume: p.tip_volume,
+    });
+    let low_water = || raw.low_water.ok_or_else(|| malformed("no lowWater"));
+    let event = match raw.kind {
+        "pull" => Event::Pull {
+            user_id: user_id?,
+            tip_id: raw.tip_id.ok_or_else(|| malformed("no tipId"))?,
+            policy: policy()?,
+            moment,
+            task: task()?,
+            score: raw.score,
+            exploring: raw.exploring,
+            ordinal: raw.ordinal,
+            first: raw.first,
+        },
+        "reward" => Event::Reward {
+            user_id: user_id?,
+            policy: policy()?,
+            moment,
+            task: task()?,
+            profile,
+            reward: raw.reward.ok_or_else(|| malformed("no reward"))?,
+            first: raw.first,
+        },
+        "reset" => Event::Reset { user_id: user_id? },
+        "state" => {
+            let state = raw.state.ok_or_else(|| malformed("no state"))?.get();
+            Event::State { user_id: user_id?, policy: policy()?, state }
+        }
+        "erase" => Event::Erase { user_id: user_id? },
+        "mark" => Event::Mark { low_water: low_water()? },
+        "segment" => Event::Segment { low_water: low_water()? },
+        "gap" => Event::Gap { dropped_pulls: raw.dropped_pulls },
+        other => return Err(LineError::Malformed(format!("kind {}", crate::error::shown(other)))),
+    };
+    let ms = parse_millis(raw.ts).ok_or_else(|| malformed("ts"))?;
+    Ok(Recorded { seq: raw.seq, ms, event })
+}

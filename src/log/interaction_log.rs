@@ -1,0 +1,649 @@
+//! The log as the engine sees it: rewards and resets are appended by the thread that makes them, pulls are queued; a thread of
+//! its own makes lines of pulls within 10 ms, syncs, begins new segments and removes old ones.
+
+use super::active::{Active, Numbering};
+use super::event::{Event, read_line};
+use super::line::{LineWriter, PullLine, RewardLine, StateLine};
+use super::queue::PullQueue;
+use super::segment::{Piece, SegmentName, pieces};
+use super::seq::Seq;
+use crate::clock::Clock;
+use crate::disk::{Directory, Room};
+use crate::error::{Done, Error, ErrorKind, Result, again};
+use memchr::memmem;
+use parking_lot::{Condvar, Mutex};
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// Pulls wait so long for company before lines are made of them.
+const COALESCE: Duration = Duration::from_millis(5);
+/// What was appended is synced after so long at the latest, whether or not anybody asks.
+const SYNC_EVERY: Duration = Duration::from_secs(1);
+/// Or when it has grown so large: long before appending would be refused.
+const SYNC_PAST: usize = 16 << 20;
+/// Pulls are written in blocks of about so many bytes, because a reward waits while a block is written.
+const BLOCK: usize = 16 << 10;
+/// Blocks that could not be written wait, as far as that many bytes; then their pulls are dropped.
+const MOST_BACKLOG: usize = 32 << 20;
+/// A segment of this age is followed by another one, so that retention by age can remove it.
+const OLDEST_SEGMENT_MS: u64 = 24 * 3600 * 1000;
+/// How often old segments are looked for when none was begun.
+const RETENTION_EVERY: Duration = Duration::from_secs(3600);
+const FIRST_RETRY: Duration = Duration::from_millis(100);
+const LAST_RETRY: Duration = Duration::from_secs(5);
+
+/// What the log is told.
+#[derive(Debug, Clone, Copy)]
+pub struct LogSettings {
+    /// Whether what happens is appended at all.
+    pub enabled: bool,
+    /// Segments that were last written to so long ago may be removed.
+    pub retention_ms: u64,
+    /// So many bytes are kept at most, as far as they are not needed.
+    pub retention_bytes: u64,
+}
+
+/// How the log is doing, for `health()`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LogReport {
+    /// The current epoch.
+    pub epoch: u32,
+    /// Segments on disk.
+    pub segments: u64,
+    /// Their bytes, without what was appended since they were last counted.
+    pub bytes: u64,
+    /// All up to this is in the state files.
+    pub low_water: Seq,
+    /// Bytes that no sync has covered.
+    pub unsynced_bytes: u64,
+    /// Pulls that are in no line because nothing could be written.
+    pub dropped_pulls: u64,
+    /// Appends and syncs that failed.
+    pub errors: u64,
+    /// The last failure.
+    pub last_error: Option<String>,
+    /// The last attempt failed.
+    pub failing: bool,
+}
+
+enum Job {
+    Flush,
+    /// Remove what is known of a user up to a number.
+    Remove(String, Seq),
+    Stop,
+}
+
+#[derive(Default)]
+struct Queue {
+    pulls: PullQueue,
+    jobs: Vec<(Job, Done)>,
+    ended: bool,
+}
+
+#[derive(Default)]
+struct Figures {
+    segments: u64,
+    bytes: u64,
+    dropped_pulls: u64,
+    errors: u64,
+    last_error: Option<String>,
+    failing: bool,
+}
+
+/// See the module.
+pub struct InteractionLog {
+    directory: Arc<Directory>,
+    clock: Arc<dyn Clock>,
+    settings: LogSettings,
+    epoch: AtomicU32,
+    next: AtomicU64,
+    active: Mutex<Active>,
+    queue: Mutex<Queue>,
+    wake: Condvar,
+    /// The thread sleeps until it is woken.
+    asleep: AtomicBool,
+    /// Something was appended that no sync has covered.
+    unsynced: AtomicBool,
+    syncing: Mutex<()>,
+    figures: Mutex<Figures>,
+}
+
+impl Numbering for InteractionLog {
+    #[inline]
+    fn next(&self) -> Seq {
+        Seq { epoch: self.epoch.load(Ordering::Acquire), n: self.next.fetch_add(1, Ordering::AcqRel) }
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.clock.now_ms()
+    }
+}
+
+impl InteractionLog {
+    /// Begins an epoch: its first segment is on disk, synced, before this returns.
+    ///
+    /// # Errors
+    /// `ERR_STATE_IO`.
+    pub fn begin(
+        directory: Arc<Directory>,
+        clock: Arc<dyn Clock>,
+        settings: LogSettings,
+        epoch: u32,
+        low_water: Seq,
+    ) -> Result<Arc<Self>> {
+        let log = Arc::new(Self {
+            directory,
+            clock,
+            settings,
+            epoch: AtomicU32::new(epoch),
+            next: AtomicU64::new(0),
+            active: Mutex::new(Active::new(low_water)),
+            queue: Mutex::default(),
+            wake: Condvar::new(),
+            asleep: AtomicBool::new(false),
+            unsynced: AtomicBool::new(false),
+            syncing: Mutex::new(()),
+            figures: Mutex::default(),
+        });
+        log.active.lock().open_segment(&log.directory, &*log)?;
+        log.sync()?;
+        log.count_segments();
+        let of_thread = Arc::clone(&log);
+        std::thread::Builder::new()
+            .name("bandits-log".to_owned())
+            .spawn(move || of_thread.run())
+            .map_err(|e| Error::io("start the log's thread", e))?;
+        Ok(log)
+    }
+
+    /// Whether what happens is appended.
+    #[inline]
+    #[must_use]
+    pub const fn is_on(&self) -> bool {
+        self.settings.enabled
+    }
+
+    /// The number of the next line.
+    #[inline]
+    #[must_use]
+    pub fn next_seq(&self) -> Seq {
+        self.next()
+    }
+
+    /// The number up to which all lines have been given out.
+    #[must_use]
+    pub fn last_seq(&self) -> Seq {
+        Seq { epoch: self.epoch.load(Ordering::Acquire), n: self.next.load(Ordering::Acquire).saturating_sub(1) }
+    }
+
+    /// Makes sure that every number from now on is above this one, which was found in a state file: the log that it came from is
+    /// gone.
+    ///
+    /// # Errors
+    /// `ERR_STATE_IO`.
+    pub fn raise_above(&self, seq: Seq) -> Result<()> {
+        if seq.epoch < self.epoch.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let mut active = self.active.lock();
+        if seq.epoch >= self.epoch.load(Ordering::Acquire) {
+            self.epoch.store(seq.epoch.saturating_add(1), Ordering::Release);
+            active.open_segment(&self.directory, self)?;
+        }
+        drop(active);
+        self.sync()
+    }
+
+    /// Queues a pull. Never fails: what cannot be written in the end is counted.
+    #[inline]
+    pub fn pull(&self, user_id: &Arc<str>, seq: Seq, ms: u64, line: &PullLine<'_>) {
+        self.queue.lock().pulls.push(user_id, seq, ms, line);
+        self.wake_up();
+    }
+
+    /// Appends a reward.
+    ///
+    /// # Errors
+    /// `ERR_STATE_IO`, `ERR_BACKPRESSURE`: the line is not in the log.
+    #[inline]
+    pub fn reward(&self, seq: Seq, ms: u64, line: &RewardLine<'_>) -> Result<()> {
+        self.append(|lines, to| lines.reward(to, seq, ms, line))
+    }
+
+    /// Appends a reset.
+    ///
+    /// # Errors
+    /// As [`InteractionLog::reward`].
+    pub fn reset(&self, seq: Seq, ms: u64, user_id: &str) -> Result<()> {
+        self.append(|lines, to| lines.reset(to, seq, ms, user_id))
+    }
+
+    /// Appends the beginning of an erasure, whether or not anything else is appended; its number is the last one that concerns the
+    /// user as it was.
+    ///
+    /// # Errors
+    /// As [`InteractionLog::reward`].
+    pub fn begin_erasing(&self, ms: u64, user_id: &str) -> Result<Seq> {
+        let seq = self.next();
+        self.append(|lines, to| lines.erase(to, seq, ms, user_id))?;
+        Ok(seq)
+    }
+
+    /// Counts a pull of which nothing is remembered.
+    pub fn drop_pull(&self) {
+        self.figures.lock().dropped_pulls += 1;
+    }
+
+    /// Appends somebody else's state.
+    ///
+    /// # Errors
+    /// As [`InteractionLog::reward`].
+    pub fn state(&self, seq: Seq, ms: u64, line: &StateLine<'_>) -> Result<()> {
+        self.append(|lines, to| lines.state(to, seq, ms, line))
+    }
+
+    /// Notes that everything up to `low_water` is in the state files, synced.
+    ///
+    /// # Errors
+    /// As [`InteractionLog::reward`]; nothing is lost then but time at the next start.
+    pub fn mark(&self, low_water: Seq) -> Result<()> {
+        let mut active = self.active.lock();
+        if low_water <= active.low_water() {
+            return Ok(());
+        }
+        let marked = active.mark(&self.directory, self, low_water);
+        drop(active);
+        self.appended(marked)
+    }
+
+    #[inline]
+    fn append(&self, encode: impl FnOnce(&mut LineWriter, &mut Vec<u8>)) -> Result<()> {
+        let appended = self.active.lock().append(&self.directory, self, encode);
+        self.appended(appended)
+    }
+
+    #[inline]
+    fn appended(&self, outcome: Result<()>) -> Result<()> {
+        if let Err(e) = &outcome {
+            self.note_failure(e);
+        } else if !self.unsynced.swap(true, Ordering::SeqCst) {
+            self.wake_up();
+        }
+        outcome
+    }
+
+    #[cold]
+    fn note_failure(&self, e: &Error) {
+        let mut figures = self.figures.lock();
+        figures.errors += 1;
+        figures.last_error = Some(e.message().to_owned());
+        figures.failing = true;
+    }
+
+    #[inline]
+    fn wake_up(&self) {
+        if self.asleep.swap(false, Ordering::SeqCst) {
+            // Under the lock: the thread is then either waiting or has not yet looked.
+            drop(self.queue.lock());
+            self.wake.notify_one();
+        }
+    }
+
+    /// Calls `done` when everything so far survives power loss. Whoever asks meanwhile shares the next sync.
+    pub fn flush(&self, done: Done) {
+        self.submit(Job::Flush, done);
+    }
+
+    /// Removes the lines of a user up to a number from all segments, and calls `done` when they are gone from the disk.
+    pub fn remove(&self, user_id: &str, up_to: Seq, done: Done) {
+        self.submit(Job::Remove(user_id.to_owned(), up_to), done);
+    }
+
+    /// Flushes and ends the thread.
+    pub fn stop(&self, done: Done) {
+        self.submit(Job::Stop, done);
+    }
+
+    fn submit(&self, job: Job, done: Done) {
+        let mut queue = self.queue.lock();
+        if queue.ended {
+            drop(queue);
+            return done(Err(Error::closed()));
+        }
+        queue.jobs.push((job, done));
+        self.asleep.store(false, Ordering::SeqCst);
+        self.wake.notify_one();
+    }
+
+    /// How it is doing.
+    #[must_use]
+    pub fn report(&self) -> LogReport {
+        let (low_water, unsynced) = {
+            let active = self.active.lock();
+            (active.low_water(), active.unsynced_bytes())
+        };
+        let figures = self.figures.lock();
+        LogReport {
+            epoch: self.epoch.load(Ordering::Acquire),
+            segments: figures.segments,
+            bytes: figures.bytes,
+            low_water,
+            unsynced_bytes: unsynced as u64,
+            dropped_pulls: figures.dropped_pulls,
+            errors: figures.errors,
+            last_error: figures.last_error.clone(),
+            failing: figures.failing,
+        }
+    }
+
+    /// The segments on disk, oldest first.
+    ///
+    /// # Errors
+    /// `ERR_STATE_IO`.
+    pub fn segments(directory: &Directory) -> Result<Vec<SegmentName>> {
+        let mut names: Vec<_> = directory.list(Room::Log)?.iter().filter_map(|name| SegmentName::parse(name)).collect();
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    /// Brings the queued pulls to the disk's hands, for somebody who wants to read the segments.
+    pub fn settle(&self) {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        self.flush(Box::new(move |outcome| {
+            // Whoever waits wants the lines as far as they could be written.
+            let _ = sender.send(outcome);
+        }));
+        let _ = receiver.recv_timeout(LAST_RETRY);
+    }
+
+    // --- the thread ---
+
+    fn run(&self) {
+        let mut thread = Keeper::default();
+        let mut pulls = PullQueue::default();
+        loop {
+            let jobs = self.next_round(&thread, &mut pulls);
+            let round = catch_unwind(AssertUnwindSafe(|| self.round(&mut thread, &mut pulls, !jobs.is_empty())));
+            let outcome = round.unwrap_or_else(|_| Err(panicked()));
+            pulls.clear();
+            let mut stop = Vec::new();
+            for (job, done) in jobs {
+                match job {
+                    Job::Flush => done(again(&outcome)),
+                    Job::Remove(user_id, up_to) => {
+                        let removed = catch_unwind(AssertUnwindSafe(|| self.remove_user(&user_id, up_to)));
+                        done(removed.unwrap_or_else(|_| Err(panicked())));
+                    }
+                    Job::Stop => stop.push(done),
+                }
+            }
+            if !stop.is_empty() {
+                let late = {
+                    let mut queue = self.queue.lock();
+                    queue.ended = true;
+                    std::mem::take(&mut queue.jobs)
+                };
+                for (_, done) in late {
+                    done(Err(Error::closed()));
+                }
+                for done in stop {
+                    done(again(&outcome));
+                }
+                return;
+            }
+        }
+    }
+
+    /// Waits for something to do.
+    fn next_round(&self, thread: &Keeper, pulls: &mut PullQueue) -> Vec<(Job, Done)> {
+        let mut queue = self.queue.lock();
+        loop {
+            if !queue.jobs.is_empty() {
+                break;
+            }
+            let wait = if !thread.backlog.is_empty() || thread.retry.is_some() {
+                thread.retry.unwrap_or(FIRST_RETRY)
+            } else if !queue.pulls.is_empty() {
+                COALESCE
+            } else if self.unsynced.load(Ordering::SeqCst) {
+                SYNC_EVERY.saturating_sub(thread.unsynced_since.map_or(Duration::ZERO, |since| since.elapsed()))
+            } else {
+                self.asleep.store(true, Ordering::SeqCst);
+                // Whoever appends sets `unsynced` first and looks at `asleep` then: one of the two sees the other.
+                if self.unsynced.load(Ordering::SeqCst) {
+                    self.asleep.store(false, Ordering::SeqCst);
+                    break;
+                }
+                let timed_out = self.wake.wait_for(&mut queue, RETENTION_EVERY).timed_out();
+                self.asleep.store(false, Ordering::SeqCst);
+                if timed_out {
+                    break;
+                }
+                continue;
+            };
+            // A sync that is due later must not keep pulls waiting: they wake the thread.
+            self.asleep.store(wait > COALESCE, Ordering::SeqCst);
+            let woken = !self.wake.wait_for(&mut queue, wait).timed_out();
+            self.asleep.store(false, Ordering::SeqCst);
+            if woken && wait > COALESCE && queue.jobs.is_empty() && thread.retry.is_none() {
+                continue;
+            }
+            break;
+        }
+        // The memory goes back and forth: the scoring thread seldom has to ask for some.
+        std::mem::swap(&mut queue.pulls, pulls);
+        std::mem::take(&mut queue.jobs)
+    }
+
+    /// Writes the pulls, syncs where that is due or asked for, and looks after the segments.
+    fn round(&self, thread: &mut Keeper, pulls: &mut PullQueue, asked: bool) -> Result<()> {
+        let dropped = pulls.take_dropped();
+        let backlog = &mut thread.backlog;
+        let mut over = dropped;
+        let mut waiting: usize = backlog.iter().map(Vec::len).sum();
+        pulls.encode(&mut thread.lines, BLOCK, |block| {
+            if waiting + block.len() > MOST_BACKLOG {
+                over += memchr::memchr_iter(b'\n', &block).count() as u64;
+            } else {
+                waiting += block.len();
+                backlog.push_back(block);
+            }
+        });
+        thread.dropped += over;
+        if over > 0 {
+            self.figures.lock().dropped_pulls += over;
+        }
+        let mut outcome = self.write_backlog(thread);
+        if outcome.is_ok() && self.unsynced.load(Ordering::SeqCst) {
+            let since = *thread.unsynced_since.get_or_insert_with(Instant::now);
+            if asked || since.elapsed() >= SYNC_EVERY || self.active.lock().unsynced_bytes() > SYNC_PAST {
+                outcome = self.sync();
+                if outcome.is_ok() {
+                    thread.unsynced_since = None;
+                }
+            }
+        }
+        match &outcome {
+            Ok(()) => {
+                thread.retry = None;
+                self.figures.lock().failing = false;
+                self.look_after_segments(thread);
+            }
+            Err(e) => {
+                self.note_failure(e);
+                thread.retry = Some(thread.retry.map_or(FIRST_RETRY, |last| (last * 2).min(LAST_RETRY)));
+            }
+        }
+        outcome
+    }
+
+    fn write_backlog(&self, thread: &mut Keeper) -> Result<()> {
+        while let Some(block) = thread.backlog.front() {
+            self.active.lock().append_block(&self.directory, self, block)?;
+            self.unsynced.store(true, Ordering::SeqCst);
+            thread.backlog.pop_front();
+        }
+        if thread.dropped > 0 {
+            let (dropped, ms) = (thread.dropped, self.clock.now_ms());
+            let seq = self.next();
+            self.active.lock().append(&self.directory, self, |lines, to| lines.gap(to, seq, ms, dropped))?;
+            self.unsynced.store(true, Ordering::SeqCst);
+            thread.dropped = 0;
+        }
+        Ok(())
+    }
+
+    /// Makes everything appended so far survive power loss. After a failure the lines are written anew, once; what fails again is
+    /// tried again later.
+    fn sync(&self) -> Result<()> {
+        let _one_at_a_time = self.syncing.lock();
+        let attempt = || {
+            self.unsynced.store(false, Ordering::SeqCst);
+            let task = self.active.lock().begin_sync(&self.directory, self)?;
+            let synced = task.run(&self.directory);
+            self.active.lock().end_sync(&task, synced.is_ok());
+            synced
+        };
+        let synced = attempt().or_else(|e| {
+            self.note_failure(&e);
+            attempt()
+        });
+        if synced.is_err() {
+            self.unsynced.store(true, Ordering::SeqCst);
+        }
+        synced
+    }
+
+    fn look_after_segments(&self, thread: &mut Keeper) {
+        let now = self.clock.now_ms();
+        let full = {
+            let mut active = self.active.lock();
+            let full = active.is_full(now, OLDEST_SEGMENT_MS);
+            if full && active.open_segment(&self.directory, self).is_ok() {
+                self.unsynced.store(true, Ordering::SeqCst);
+            }
+            full
+        };
+        if full || thread.retained.is_none_or(|last| last.elapsed() >= RETENTION_EVERY) {
+            thread.retained = Some(Instant::now());
+            if let Err(e) = self.remove_old(now) {
+                self.note_failure(&e);
+            }
+            self.count_segments();
+        }
+    }
+
+    fn count_segments(&self) {
+        let Ok(names) = Self::segments(&self.directory) else { return };
+        let sizes = names.iter().filter_map(|name| self.directory.size_and_time(Room::Log, &name.to_string()).ok().flatten());
+        let bytes = sizes.map(|(size, _)| size).sum();
+        let mut figures = self.figures.lock();
+        (figures.segments, figures.bytes) = (names.len() as u64, bytes);
+    }
+
+    /// Removes segments past their time or past the size that is kept, the oldest first, as far as all their lines are in the
+    /// state files for good.
+    fn remove_old(&self, now_ms: u64) -> Result<()> {
+        let low_water = self.active.lock().durable_low_water();
+        let names = Self::segments(&self.directory)?;
+        let mut files = Vec::with_capacity(names.len());
+        for name in &names {
+            files.push(self.directory.size_and_time(Room::Log, &name.to_string())?.unwrap_or_default());
+        }
+        let mut total: u64 = files.iter().map(|(size, _)| size).sum();
+        let mut removed = false;
+        for (i, pair) in names.windows(2).enumerate() {
+            let (size, modified) = files[i];
+            let too_old = now_ms.saturating_sub(modified) > self.settings.retention_ms;
+            if !is_covered(pair[1], low_water) || !(too_old || total > self.settings.retention_bytes) {
+                break;
+            }
+            self.directory.remove(Room::Log, &pair[0].to_string())?;
+            total -= size;
+            removed = true;
+        }
+        if removed { self.directory.sync(Room::Log) } else { Ok(()) }
+    }
+
+    /// Rewrites the segments that hold something of a user, without it.
+    fn remove_user(&self, user_id: &str, up_to: Seq) -> Result<()> {
+        const TEMPORARY: &str = "rewrite.tmp";
+        // What is in memory goes to the segments first, and a new one is begun: those before it do not change any more.
+        self.active.lock().open_segment(&self.directory, self)?;
+        self.sync()?;
+        let key = format!("\"userId\":{}", serde_json::to_string(user_id).unwrap_or_default());
+        let is_theirs = |line: &[u8]| match read_line(line) {
+            Ok(recorded) => {
+                recorded.seq <= up_to
+                    && match recorded.event {
+                        Event::Pull { user_id: id, .. }
+                        | Event::Reward { user_id: id, .. }
+                        | Event::Reset { user_id: id }
+                        | Event::State { user_id: id, .. }
+                        | Event::Erase { user_id: id } => id == user_id,
+                        Event::Mark { .. } | Event::Segment { .. } | Event::Gap { .. } => false,
+                    }
+            }
+            Err(_) => true,
+        };
+        let active = self.active.lock().name();
+        for name in Self::segments(&self.directory)? {
+            if active.is_some_and(|active| name >= active) {
+                continue;
+            }
+            let name = name.to_string();
+            let bytes = self.directory.read_from(Room::Log, &name, 0)?;
+            if memmem::find(&bytes, key.as_bytes()).is_none() {
+                continue;
+            }
+            let mut kept = Vec::with_capacity(bytes.len());
+            for piece in pieces(&bytes) {
+                match piece {
+                    Piece::Line(_, line) if memmem::find(line, key.as_bytes()).is_some() && is_theirs(line) => {}
+                    Piece::Line(_, line) => {
+                        kept.extend_from_slice(line);
+                        kept.push(b'\n');
+                    }
+                    // What cannot be read may be the user's.
+                    Piece::Damage(..) | Piece::Torn(..) => {}
+                }
+            }
+            self.directory.write_new(Room::Log, TEMPORARY, &kept)?;
+            self.directory.rename(Room::Log, TEMPORARY, &name)?;
+        }
+        self.directory.sync(Room::Log)?;
+        self.count_segments();
+        Ok(())
+    }
+}
+
+/// Whether a segment's predecessor holds nothing above `low_water`.
+#[must_use]
+pub(crate) fn is_covered(next: SegmentName, low_water: Seq) -> bool {
+    next.0 <= low_water || (next.0.epoch == low_water.epoch && next.0.n == low_water.n + 1)
+}
+
+/// What the thread remembers from round to round.
+#[derive(Default)]
+struct Keeper {
+    lines: LineWriter,
+    backlog: VecDeque<Vec<u8>>,
+    /// Dropped pulls that no gap line tells of yet.
+    dropped: u64,
+    retry: Option<Duration>,
+    unsynced_since: Option<Instant>,
+    retained: Option<Instant>,
+}
+
+fn panicked() -> Error {
+    Error::new(ErrorKind::Internal, "the log's thread panicked")
+}
+
+impl std::fmt::Debug for InteractionLog {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("InteractionLog").field("report", &self.report()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,18 @@
+//! The interaction log: what happened, one JSON line per pull, reward and reset, in segments under `STATE_DIR/log/`.
+//! `docs/interaction-log.md` is its specification. Here are the lines, the segments, the thread that writes pulls and syncs; what
+//! a line means for a user's state is in `state`, when lines are written is decided in `engine`.
+
+mod active;
+mod event;
+mod interaction_log;
+mod line;
+mod queue;
+mod segment;
+mod seq;
+
+pub use event::{Event, LineError, Recorded, read_line};
+pub(crate) use interaction_log::is_covered;
+pub use interaction_log::{InteractionLog, LogReport, LogSettings};
+pub use line::{Inputs, PullLine, RewardLine, StateLine};
+pub use segment::{Piece, SegmentName, last_low_water, pieces};
+pub use seq::Seq;

@@ -1,0 +1,138 @@
+//! Pulls on their way to the log. The scoring thread only copies numbers and the tip's id here; the log's thread makes lines of
+//! them.
+
+use super::line::{Inputs, LineWriter, PullLine};
+use super::seq::Seq;
+use crate::feature::{Moment, Profile, TaskFeatures};
+use crate::policy::PolicyName;
+use std::sync::Arc;
+
+/// So many pulls wait at most: 50 MB with ids of 36 characters.
+pub const MOST_QUEUED: usize = 1 << 18;
+
+/// Pulls and their texts, in order.
+#[derive(Debug, Default)]
+pub struct PullQueue {
+    pulls: Vec<QueuedPull>,
+    text: Vec<u8>,
+    /// Pulls that found the queue full.
+    dropped: u64,
+}
+
+#[derive(Debug)]
+struct QueuedPull {
+    user_id: Arc<str>,
+    seq: Seq,
+    ms: u64,
+    score: f64,
+    propensity: f64,
+    task: TaskFeatures,
+    profile: Option<Profile>,
+    index: u32,
+    candidates: u32,
+    ordinal: u32,
+    tip_id: u16,
+    computed_at: Option<u16>,
+    prompt_version: Option<u16>,
+    policy: PolicyName,
+    moment: Moment,
+    exploring: bool,
+    first: bool,
+}
+
+impl PullQueue {
+    /// Adds a pull, or counts it where there is no room.
+    #[inline]
+    pub fn push(&mut self, user_id: &Arc<str>, seq: Seq, ms: u64, line: &PullLine<'_>) {
+        if self.pulls.len() >= MOST_QUEUED {
+            self.dropped += 1;
+            return;
+        }
+        let mut keep = |text: &str| {
+            // Ids are at most 1,536 bytes; other texts are cut to what the length can say.
+            let text = &text[..text.floor_char_boundary(usize::from(u16::MAX))];
+            self.text.extend_from_slice(text.as_bytes());
+            u16::try_from(text.len()).unwrap_or(u16::MAX)
+        };
+        let Inputs { policy, moment, task, profile, computed_at } = line.inputs;
+        let tip_id = keep(line.tip_id);
+        let computed_at = computed_at.map(&mut keep);
+        let prompt_version = line.prompt_version.map(&mut keep);
+        self.pulls.push(QueuedPull {
+            user_id: Arc::clone(user_id),
+            seq,
+            ms,
+            score: line.score,
+            propensity: line.propensity,
+            task,
+            profile,
+            index: line.index,
+            candidates: line.candidates,
+            ordinal: line.ordinal,
+            tip_id,
+            computed_at,
+            prompt_version,
+            policy,
+            moment,
+            exploring: line.exploring,
+            first: line.first,
+        });
+    }
+
+    pub const fn is_empty(&self) -> bool {
+        self.pulls.is_empty() && self.dropped == 0
+    }
+
+    /// How many were dropped since it was last asked.
+    pub const fn take_dropped(&mut self) -> u64 {
+        std::mem::replace(&mut self.dropped, 0)
+    }
+
+    /// Makes lines of the pulls, in blocks of at least `block` bytes (the last one may be smaller), and keeps the memory.
+    pub fn encode(&mut self, lines: &mut LineWriter, block: usize, mut each: impl FnMut(Vec<u8>)) {
+        let text = String::from_utf8_lossy(&self.text);
+        let mut at = 0;
+        let mut take = |length: u16| {
+            let end = at + usize::from(length);
+            let part = text.get(at..end).unwrap_or_default();
+            at = end;
+            part
+        };
+        let mut bytes = Vec::with_capacity(block + 1024);
+        for pull in &self.pulls {
+            let tip_id = take(pull.tip_id);
+            let computed_at = pull.computed_at.map(&mut take);
+            let prompt_version = pull.prompt_version.map(&mut take);
+            let QueuedPull { policy, moment, task, profile, .. } = *pull;
+            let line = PullLine {
+                user_id: &pull.user_id,
+                tip_id,
+                inputs: Inputs { policy, moment, task, profile, computed_at },
+                index: pull.index,
+                candidates: pull.candidates,
+                score: pull.score,
+                exploring: pull.exploring,
+                propensity: pull.propensity,
+                prompt_version,
+                ordinal: pull.ordinal,
+                first: pull.first,
+            };
+            lines.pull(&mut bytes, pull.seq, pull.ms, &line);
+            if bytes.len() >= block {
+                each(std::mem::replace(&mut bytes, Vec::with_capacity(block + 1024)));
+            }
+        }
+        if !bytes.is_empty() {
+            each(bytes);
+        }
+    }
+
+    /// Forgets the pulls, and gives memory back that a burst left behind.
+    pub fn clear(&mut self) {
+        const KEEP: usize = 1 << 14;
+        self.pulls.clear();
+        self.text.clear();
+        self.pulls.shrink_to(KEEP);
+        self.text.shrink_to(KEEP * 40);
+    }
+}

@@ -1,0 +1,484 @@
+//! What the interaction log means for users' states: at the start of an engine (the tail that the files lack), for a file that
+//! cannot be read (everything of one user), and for a replay (everything of everybody).
+//!
+//! All three read segments, sort a user's changes by their numbers, and apply those that are not in the user's state yet.
+
+use super::history::{History, HistoryRow, Pull};
+use super::record::Record;
+use super::store::StateStore;
+use super::user::{Reaction, UserState};
+use crate::disk::{Directory, Room};
+use crate::error::{Error, ErrorKind, Result};
+use crate::log::{Event, InteractionLog, LineError, Piece, SegmentName, Seq, is_covered, last_low_water, pieces, read_line};
+use crate::policy::PolicyName;
+use memchr::memmem;
+use serde::Serialize;
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+/// One line about a user.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Change {
+    /// Its number.
+    pub seq: Seq,
+    /// Its time.
+    pub seconds: u32,
+    /// What happened.
+    pub what: What,
+}
+
+/// What happened to a user.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs)] // docs/interaction-log.md has each key
+pub enum What {
+    Pull { pull: Pull, tip_id: Box<str>, ordinal: u32, first: bool },
+    Reward { reaction: Box<Reaction>, first: bool },
+    Reset,
+    State { policy: PolicyName, record: Box<Record> },
+    Erase,
+}
+
+impl Change {
+    /// The policy that learned of the user by this very line.
+    const fn first_of(&self) -> Option<(PolicyName, bool)> {
+        match &self.what {
+            What::Pull { pull, first, .. } => Some((pull.policy, *first)),
+            What::Reward { reaction, first } => Some((reaction.policy, *first)),
+            What::Reset | What::State { .. } | What::Erase => None,
+        }
+    }
+}
+
+/// Bytes of a segment that are no line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Damage {
+    /// The segment's file name.
+    pub segment: String,
+    /// Where they start.
+    pub offset: usize,
+    /// How many.
+    pub bytes: usize,
+}
+
+/// So many places and users are listed by name; all are counted.
+const MOST_LISTED: usize = 100;
+
+/// What opening a directory found in the log, and what was done about it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs)] // documented where users read it: index.d.ts
+pub struct RecoveryReport {
+    pub epoch: u32,
+    pub duration_ms: u64,
+    pub segments: usize,
+    pub lines: u64,
+    pub applied: u64,
+    pub already_in_files: u64,
+    pub duplicates: u64,
+    pub users: u64,
+    pub ambiguous_users: Vec<String>,
+    pub torn_lines: u64,
+    pub damaged_lines: u64,
+    pub damage: Vec<Damage>,
+}
+
+/// Says on standard error how far a recovery is, once a second after the first one.
+#[derive(Debug)]
+pub struct Progress {
+    started: Instant,
+    said: Duration,
+}
+
+impl Default for Progress {
+    fn default() -> Self {
+        Self { started: Instant::now(), said: Duration::from_secs(1) }
+    }
+}
+
+impl Progress {
+    /// Since it began.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    #[allow(clippy::print_stderr)] // a person waits for the process to start, and nothing else can tell why
+    fn say(&mut self, what: &str, done: usize, of: usize) {
+        let elapsed = self.elapsed();
+        if elapsed >= self.said {
+            self.said = elapsed + Duration::from_secs(1);
+            eprintln!("@oo/bandits: recovering from the interaction log: {what} {done} of {of}, {} s", elapsed.as_secs());
+        }
+    }
+}
+
+/// The changes of each user, with what was found besides.
+#[derive(Debug, Default)]
+pub struct Gathered {
+    users: HashMap<Box<str>, Vec<Change>>,
+    /// What was found.
+    pub report: RecoveryReport,
+    /// Pulls that no line tells of.
+    pub gaps: u64,
+}
+
+impl Gathered {
+    /// Reads a segment, keeping the changes of `only` (everybody's without) above `low_water`.
+    fn read(&mut self, directory: &Directory, name: SegmentName, low_water: Seq, only: Option<&str>) -> Result<()> {
+        let segment = name.to_string();
+        let bytes = directory.read_from(Room::Log, &segment, 0)?;
+        self.report.segments += 1;
+        let key = only.map(|user_id| format!("\"userId\":{}", serde_json::to_string(user_id).unwrap_or_default()));
+        for piece in pieces(&bytes) {
+            match piece {
+                Piece::Line(_, line) => {
+                    if key.as_ref().is_some_and(|key| memmem::find(line, key.as_bytes()).is_none()) {
+                        continue;
+                    }
+                    match read_line(line) {
+                        Ok(recorded) if recorded.seq > low_water => self.take(recorded, only),
+                        Ok(_) => {}
+                        Err(LineError::LaterVersion(v)) => {
+                            let path = directory.path().display();
+                            let message = format!("{path}/log/{segment} was written by a later release (schema {v}): install that one");
+                            return Err(Error::new(ErrorKind::StateCorrupt, message));
+                        }
+                        Err(LineError::Malformed(_)) => self.damaged(&segment, &bytes, line),
+                    }
+                }
+                Piece::Damage(offset, length) => {
+                    self.report.damaged_lines += 1;
+                    self.list(&segment, offset, length);
+                }
+                Piece::Torn(offset, length) => {
+                    self.report.torn_lines += 1;
+                    self.list(&segment, offset, length);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn damaged(&mut self, segment: &str, bytes: &[u8], line: &[u8]) {
+        self.report.damaged_lines += 1;
+        let offset = memmem::find(bytes, line).unwrap_or(0);
+        self.list(segment, offset, line.len());
+    }
+
+    fn list(&mut self, segment: &str, offset: usize, bytes: usize) {
+        if self.report.damage.len() < MOST_LISTED {
+            self.report.damage.push(Damage { segment: segment.to_owned(), offset, bytes });
+        }
+    }
+
+    fn take(&mut self, recorded: crate::log::Recorded<'_>, only: Option<&str>) {
+        let seconds = u32::try_from(recorded.ms / 1000).unwrap_or(u32::MAX);
+        let (user_id, what) = match recorded.event {
+            Event::Pull { user_id, tip_id, policy, moment, task, score, exploring, ordinal, first } => {
+                let pull = Pull { seconds, policy, exploring, score, moment, task };
+                (user_id, What::Pull { pull, tip_id: tip_id.into(), ordinal, first })
+            }
+            Event::Reward { user_id, policy, moment, task, profile, reward, first } => {
+                let reaction = Box::new(Reaction { policy, moment, profile, task, reward });
+                (user_id, What::Reward { reaction, first })
+            }
+            Event::Reset { user_id } => (user_id, What::Reset),
+            Event::State { user_id, policy, state } => {
+                let Ok(parsed) = super::file::parse_state(state) else { return };
+                (user_id, What::State { policy, record: Box::new(parsed.record) })
+            }
+            Event::Erase { user_id } => (user_id, What::Erase),
+            Event::Gap { dropped_pulls } => {
+                self.gaps += dropped_pulls;
+                return;
+            }
+            Event::Mark { .. } | Event::Segment { .. } => return,
+        };
+        if only.is_some_and(|only| only != user_id) {
+            return;
+        }
+        self.report.lines += 1;
+        let change = Change { seq: recorded.seq, seconds, what };
+        match self.users.get_mut(&*user_id) {
+            Some(changes) => changes.push(change),
+            None => drop(self.users.insert(user_id.into(), vec![change])),
+        }
+    }
+}
+
+/// Where the log of a directory stands.
+#[derive(Debug)]
+pub struct Standing {
+    /// Its segments, oldest first.
+    pub segments: Vec<SegmentName>,
+    /// All up to this is in the state files.
+    pub low_water: Seq,
+    /// The last line is a mark that covers everything: nothing has to be read.
+    pub is_clean: bool,
+}
+
+impl Standing {
+    /// The epoch that comes next.
+    #[must_use]
+    pub fn next_epoch(&self) -> u32 {
+        let newest = self.segments.last().map_or(0, |name| name.0.epoch);
+        newest.max(self.low_water.epoch).saturating_add(1)
+    }
+}
+
+/// Looks at the end of the log.
+///
+/// # Errors
+/// `ERR_STATE_IO`.
+pub fn survey(directory: &Directory) -> Result<Standing> {
+    const END: u64 = 64 << 10;
+    let segments = InteractionLog::segments(directory)?;
+    for name in segments.iter().rev() {
+        let file = name.to_string();
+        let Some((size, _)) = directory.size_and_time(Room::Log, &file)? else { continue };
+        let from = size.saturating_sub(END);
+        let end = directory.read_from(Room::Log, &file, from)?;
+        let is_clean = Some(name) == segments.last() && ends_in_covering_mark(&end);
+        let mut found = last_low_water(&end);
+        if found.is_none() && from > 0 {
+            found = last_low_water(&directory.read_from(Room::Log, &file, 0)?);
+        }
+        if let Some(low_water) = found {
+            return Ok(Standing { segments, low_water, is_clean });
+        }
+    }
+    Ok(Standing { segments, low_water: Seq::default(), is_clean: false })
+}
+
+fn ends_in_covering_mark(end: &[u8]) -> bool {
+    let Some(body) = end.strip_suffix(b"\n") else { return false };
+    let start = memchr::memrchr(b'\n', body).map_or(0, |i| i + 1);
+    let Some(Piece::Line(0, line)) = pieces(&end[start..]).next() else { return false };
+    match read_line(line) {
+        Ok(recorded) => match recorded.event {
+            Event::Mark { low_water } => low_water.epoch == recorded.seq.epoch && low_water.n + 1 == recorded.seq.n,
+            _ => false,
+        },
+        Err(_) => false,
+    }
+}
+
+/// Reads what the files may lack.
+///
+/// # Errors
+/// `ERR_STATE_IO`; `ERR_STATE_CORRUPT` when a later release wrote the log.
+pub fn gather_tail(directory: &Directory, standing: &Standing, progress: &mut Progress) -> Result<Gathered> {
+    let mut gathered = Gathered::default();
+    if standing.is_clean {
+        return Ok(gathered);
+    }
+    let names = &standing.segments;
+    for (i, &name) in names.iter().enumerate() {
+        if names.get(i + 1).is_some_and(|&next| is_covered(next, standing.low_water)) {
+            continue;
+        }
+        progress.say("segment", i + 1, names.len());
+        gathered.read(directory, name, standing.low_water, None)?;
+    }
+    Ok(gathered)
+}
+
+/// Reads everything of everybody.
+///
+/// # Errors
+/// As [`gather_tail`].
+pub fn gather_all(directory: &Directory, progress: &mut Progress) -> Result<(Vec<SegmentName>, Gathered)> {
+    let names = InteractionLog::segments(directory)?;
+    let mut gathered = Gathered::default();
+    for (i, &name) in names.iter().enumerate() {
+        progress.say("segment", i + 1, names.len());
+        gathered.read(directory, name, Seq::default(), None)?;
+    }
+    Ok((names, gathered))
+}
+
+/// A user that the log had something about.
+#[derive(Debug)]
+pub struct Recovered {
+    /// Who.
+    pub user_id: Box<str>,
+    /// Where the user stands now.
+    pub state: UserState,
+    /// An erasure that was not completed, and the number of its line.
+    pub erasing: Option<Seq>,
+}
+
+impl Gathered {
+    /// How many users the log had something about.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.users.len()
+    }
+
+    /// None.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.users.is_empty()
+    }
+
+    /// Brings each user's state up to date and hands it on; `from_nothing` when there are no files that know more. Users come in the
+    /// order of their first lines.
+    ///
+    /// # Errors
+    /// Those of `load` and `each`.
+    pub fn apply(
+        mut self,
+        history_size: u32,
+        from_nothing: bool,
+        progress: &mut Progress,
+        mut load: impl FnMut(&str) -> Result<UserState>,
+        mut each: impl FnMut(Recovered) -> Result<()>,
+    ) -> Result<RecoveryReport> {
+        let of = self.users.len();
+        let mut users: Vec<_> = self.users.drain().collect();
+        for (_, changes) in &mut users {
+            changes.sort_by_key(|change| change.seq);
+        }
+        users.sort_by_key(|(_, changes)| changes.first().map(|change| change.seq));
+        let mut report = self.report;
+        for (i, (user_id, changes)) in users.into_iter().enumerate() {
+            progress.say("user", i + 1, of);
+            let mut state = load(&user_id)?;
+            if !from_nothing && is_ambiguous(&state, &changes) && report.ambiguous_users.len() < MOST_LISTED {
+                report.ambiguous_users.push(user_id.to_string());
+            }
+            let outcome = apply_changes(&mut state, &changes, history_size, from_nothing);
+            report.applied += outcome.applied;
+            report.duplicates += outcome.duplicates;
+            report.already_in_files += changes.len() as u64 - outcome.applied - outcome.duplicates;
+            report.users += u64::from(outcome.applied > 0);
+            each(Recovered { user_id, state, erasing: outcome.erasing })?;
+        }
+        Ok(report)
+    }
+}
+
+struct Outcome {
+    applied: u64,
+    duplicates: u64,
+    erasing: Option<Seq>,
+}
+
+/// Applies changes, sorted, to a state.
+fn apply_changes(state: &mut UserState, changes: &[Change], history_size: u32, from_nothing: bool) -> Outcome {
+    let mut rows: Vec<HistoryRow> = state.history.list();
+    let pulls = state.history.pulls();
+    let mut outcome = Outcome { applied: 0, duplicates: 0, erasing: None };
+    let mut last = None;
+    for change in changes {
+        if last.replace(change.seq) == Some(change.seq) {
+            outcome.duplicates += 1;
+            continue;
+        }
+        if change.what == What::Erase {
+            outcome.erasing = Some(change.seq);
+        }
+        outcome.applied += u64::from(state.apply(change, &mut rows, from_nothing));
+    }
+    if outcome.applied > 0 {
+        state.history = History::of_rows(rows, pulls, history_size);
+    }
+    outcome
+}
+
+/// Whether a file is gone that was there: a policy's first line here says that the policy knew the user already.
+fn is_ambiguous(state: &UserState, changes: &[Change]) -> bool {
+    PolicyName::ALL.into_iter().any(|policy| {
+        let first = changes.iter().find_map(|change| change.first_of().filter(|(p, _)| *p == policy));
+        !state.is_stored(policy) && state.is_absent(policy) && first.is_some_and(|(_, first)| !first)
+    })
+}
+
+/// A state that was put together again from the log alone.
+#[derive(Debug)]
+pub struct Rebuilt {
+    /// The state; only the policy that was asked for is meant.
+    pub state: UserState,
+    /// The log has everything since the policy first knew the user, or since a reset.
+    pub complete: bool,
+}
+
+/// Puts one user's state under one policy together from everything that the log has of it; `None` when that is nothing.
+///
+/// # Errors
+/// As [`gather_tail`].
+pub fn rebuild(directory: &Directory, user_id: &str, policy: PolicyName, history_size: u32) -> Result<Option<Rebuilt>> {
+    let mut gathered = Gathered::default();
+    for name in InteractionLog::segments(directory)? {
+        gathered.read(directory, name, Seq::default(), Some(user_id))?;
+    }
+    let mut changes = gathered.users.remove(user_id).unwrap_or_default();
+    changes.sort_by_key(|change| change.seq);
+    let concerns = |change: &Change| match &change.what {
+        What::Pull { pull, .. } => pull.policy == policy,
+        What::Reward { reaction, .. } => reaction.policy == policy,
+        What::State { policy: p, .. } => *p == policy,
+        What::Reset | What::Erase => true,
+    };
+    changes.retain(concerns);
+    let complete = changes.first().is_some_and(|change| match change.first_of() {
+        Some((_, first)) => first,
+        None => true,
+    });
+    // A line that cannot be read may have been one of these.
+    let complete = complete && gathered.report.damaged_lines == 0;
+    let mut state = UserState::unread();
+    apply_changes(&mut state, &changes, history_size, true);
+    Ok((!state.is_absent(policy)).then_some(Rebuilt { state, complete }))
+}
+
+/// How a replay went.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs)] // documented where users read it: index.d.ts
+pub struct ReplayReport {
+    pub complete: bool,
+    pub reasons: Vec<String>,
+    pub users: u64,
+    pub records: u64,
+}
+
+/// Writes the state files that follow from the log of `from` alone to `store`, which is empty.
+///
+/// # Errors
+/// As [`gather_tail`], and those of `store`.
+pub fn replay(from: &Directory, store: &dyn StateStore, history_size: u32) -> Result<ReplayReport> {
+    let mut progress = Progress::default();
+    let (names, gathered) = gather_all(from, &mut progress)?;
+    let mut reasons = Vec::new();
+    match names.first() {
+        None => reasons.push("there is no segment".to_owned()),
+        Some(first) if first.0 != (Seq { epoch: 1, n: 0 }) => {
+            reasons.push(format!("the log begins with {first}: what came before was removed"));
+        }
+        Some(_) => {}
+    }
+    if gathered.gaps > 0 {
+        reasons.push(format!("{} pulls were dropped when they happened", gathered.gaps));
+    }
+    if gathered.report.damaged_lines > 0 {
+        reasons.push(format!("{} places cannot be read", gathered.report.damaged_lines));
+    }
+    let mut users = 0;
+    let blank = |_: &str| Ok(UserState::unread());
+    let report = gathered.apply(history_size, true, &mut progress, blank, |recovered| {
+        let mut written = 0;
+        for policy in PolicyName::ALL {
+            let Some(mut record) = recovered.state.record(policy) else { continue };
+            record.history = recovered.state.history.list();
+            record.history.retain(|row| row.pull.policy == policy);
+            let (_, mut stamp) = store.load(&recovered.user_id, policy)?;
+            store.save(&recovered.user_id, policy, &record, &mut stamp)?;
+            written = 1;
+        }
+        users += written;
+        Ok(())
+    })?;
+    store.sync()?;
+    Ok(ReplayReport { complete: reasons.is_empty(), reasons, users, records: report.applied })
+}
