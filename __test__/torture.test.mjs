@@ -9,6 +9,7 @@ import { join } from 'node:path'
 import { describe, test } from 'node:test'
 
 import { cutEverywhere } from './torture/cut.mjs'
+import { eraseUnderKill, eraseUnderPowerCut } from './torture/erase.mjs'
 import { exchangeTorture } from './torture/exchange.mjs'
 import { failingCalls } from './torture/faults.mjs'
 import { flipBits } from './torture/flips.mjs'
@@ -51,11 +52,13 @@ torture('the judges can tell right from wrong', () => judgesCanTell({ seed }))
 
 describe('processes that die', () => {
   torture('kill -9 at random moments', () => killTorture({ cycles: 12, seed }))
+  torture('kill -9 while people are erased', () => eraseUnderKill({ cycles: 6, seed }))
   torture('two processes on one directory', () => twoProcesses({ turns: 4, seed }))
 })
 
 describe('disks that lie and die', () => {
   torture('power cuts', () => powerCuts({ cuts: 3, seed }))
+  torture('power cuts while people are erased', () => eraseUnderPowerCut({ cycles: 2, seed }))
   torture('the last segment cut at every byte', () => cutEverywhere({ lines: 40, everyByteOf: 6, seed }))
   torture('bits flipped anywhere', () => flipBits({ flips: 300, seed }))
   torture('the n-th system call fails', () => failingCalls({ seed, step: 23 }))

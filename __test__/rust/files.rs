@@ -59,8 +59,9 @@ impl Place {
     fn legacy(&self, name: &str, policy: PolicyName, pulls: u64) {
         let mut json: serde_json::Value = serde_json::from_slice(&serialise("", policy, &record(policy, pulls))).unwrap();
         let meta = json["meta"].as_object_mut().unwrap();
-        meta.remove("user_id");
-        meta.remove("policy");
+        for key in ["user_id", "policy", "seq", "history", "checksum"] {
+            meta.remove(key);
+        }
         fs::write(self.path(name), json.to_string()).unwrap();
     }
 

@@ -39,12 +39,12 @@ export function openEngine(t, options = {}) {
 }
 
 /**
- * The names under a directory, sorted; of what the package writes for itself, only `set-aside`.
+ * The names under a directory, sorted; of what the package writes for itself, only `set-aside`: no lock and no log.
  * @param {string} directory
  */
 export function namesIn(directory) {
   const names = /** @type {string[]} */ (readdirSync(directory, { recursive: true }))
-  return names.filter((name) => !name.startsWith('.')).sort()
+  return names.filter((name) => !name.startsWith('.') && !/^log(\/|$)/.test(name)).sort()
 }
 
 /**

@@ -30,7 +30,7 @@ export function stateFileNames(stateDir) {
 /** @param {string} stateDir @param {string} name @param {Owner} [ownerOf] @returns {StateFile} */
 export function readStateFile(stateDir, name, ownerOf) {
   const { A, b, meta } = JSON.parse(readFileSync(join(stateDir, name), 'utf8'))
-  const [epoch = 0, n = 0] = String(meta.seq ?? '0.0').split('.').map(Number)
+  const [epoch, n] = meta.seq ?? [0, 0]
   const standing = { A, b, pulls: meta.pulls ?? 0, explored: meta.explore_count ?? 0, rewards: meta.reward_count ?? 0, sum: meta.cumulative_reward ?? 0 }
   const { userId = meta.user_id, policy = meta.policy } = meta.user_id === undefined ? (ownerOf?.(name) ?? {}) : {}
   return { name, userId, policy, standing, seq: [epoch, n], meta }

@@ -94,7 +94,7 @@ async function packageTurn(stateDir, oracle, { seed, isKilled, logged }) {
   if (isKilled) {
     await child.until(({ returned }) => returned >= CALLS)
     const at = await child.kill()
-    oracle.endLife(({ kind, at: when }) => kind !== 'pull' || /** @type {number} */ (when) < at - PULL_MARGIN_MS)
+    oracle.endLife(({ kind, at: when }) => kind !== 'pull' || /** @type {number} */ (when) < at - PULL_MARGIN_MS, at)
   } else {
     assert.deepEqual(await child.end(), { code: 0, signal: null }, child.failure)
     oracle.endLife(() => true)

@@ -50,7 +50,7 @@ const CHANGES = {
   'all of the tail taken away': { change: (stateDir) => writeFileSync(join(stateDir, lastSegment(stateDir).path), ''), expected: /rewards instead of/ },
   'a file put back to an earlier state': {
     change: (stateDir) => {
-      const file = [...readStateFiles(stateDir).values()].find(({ standing }) => standing.rewards > 0)
+      const file = [...readStateFiles(stateDir).values()].find(({ standing }) => standing.b.some((value) => value !== 0))
       assert.ok(file)
       const text = readFileSync(join(stateDir, file.name), 'utf8')
       // The checksum is left out: a file of the service, say.

@@ -8,7 +8,7 @@ import { random } from '../bench/workload.mjs'
 import { Child, PULL_MARGIN_MS, spin } from './child.mjs'
 import { readDirectory } from './directory.mjs'
 import { Oracle } from './oracle.mjs'
-import { withScratch } from './scratch.mjs'
+import { quickPlace, withScratch } from './scratch.mjs'
 import { verify } from './verify.mjs'
 
 /** @typedef {'late' | 'early'} Moment */
@@ -21,9 +21,10 @@ const LONG_EVERY = 250
 const LONG_CALLS = 130_000
 
 /**
- * @param {{ cycles: number, seed: number, onCycle?: (done: number) => void, retain?: boolean, keep?: (stateDir: string) => Promise<void> }} settings `keep` sees the directory at the end
+ * @param {{ cycles: number, seed: number, onCycle?: (done: number) => void, retain?: boolean, place?: string, keep?: (stateDir: string) => Promise<void> }} settings `keep` sees the directory at the
+ *   end. A killed process leaves to the kernel what it has written, so memory does for a disk, and more kills fit into a minute
  */
-export async function killTorture({ cycles, seed, onCycle, keep, retain = cycles > 50 }) {
+export async function killTorture({ cycles, seed, onCycle, keep, place = quickPlace(), retain = cycles > 50 }) {
   const rng = random(seed)
   const oracle = new Oracle({ historySize: HISTORY })
   const tally = { kills: 0, rows: 0, early: 0, duringOpen: 0, beforeMark: 0, beyondFiles: 0, recovered: 0, acknowledged: oracle.acknowledged, lost: oracle.lost, torn: 0, refusals: 0, longest: 0, seed }
@@ -62,7 +63,7 @@ export async function killTorture({ cycles, seed, onCycle, keep, retain = cycles
     if (problems.length === 0) problems.push(...proof(tally))
     if (problems.length > 0) throw new Error(`kill -9, seed ${seed}, after ${tally.kills} kills: ${problems.length} problems:\n  ${problems.slice(0, 20).join('\n  ')}\n${JSON.stringify(tally)}`)
     await keep?.(stateDir)
-  })
+  }, place)
   return tally
 }
 
@@ -113,6 +114,6 @@ async function killAt(child, moment, rng, openMs, isLong) {
     spin(rng() * 0.3)
   }
   const at = await child.kill()
-  child.oracle.endLife(({ kind, at: when }) => kind !== 'pull' || /** @type {number} */ (when) < at - PULL_MARGIN_MS)
+  child.oracle.endLife(({ kind, at: when }) => kind !== 'pull' || /** @type {number} */ (when) < at - PULL_MARGIN_MS, at)
   return child.phase
 }

@@ -7,6 +7,7 @@ import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 
 import { cutEverywhere } from './cut.mjs'
+import { eraseUnderKill, eraseUnderPowerCut } from './erase.mjs'
 import { exchangeTorture } from './exchange.mjs'
 import { failingCalls } from './faults.mjs'
 import { flipBits } from './flips.mjs'
@@ -21,10 +22,11 @@ import { sharedEngine } from './threads.mjs'
 import { manyUsers } from './users.mjs'
 
 const USAGE = `usage: node __test__/torture/main.mjs [what] [options]
-  kill      --cycles 1000    kill -9 of a child at work
+  kill      --cycles 1000    kill -9 of a child at work (--on DIRECTORY, else in memory)
   power     --cuts 200       power cuts of an ext4 file system (root)
   cut       --lines 40       the last segment cut at every byte
   flips     --flips 10000    one bit flipped in what the package wrote
+  erase     --cycles 100 --cuts 50  both while people are erased
   resources                  full disk, no descriptors, read-only, removed (partly root)
   faults    --step 1         the n-th system call fails (strace)
   processes --turns 40       two processes on one directory
@@ -38,7 +40,7 @@ const USAGE = `usage: node __test__/torture/main.mjs [what] [options]
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: Object.fromEntries(['cycles', 'cuts', 'lines', 'flips', 'step', 'turns', 'rewards', 'users', 'hot', 'seed'].map((name) => [name, { type: /** @type {const} */ ('string') }])),
+  options: Object.fromEntries(['cycles', 'cuts', 'lines', 'flips', 'step', 'turns', 'rewards', 'users', 'hot', 'seed', 'on'].map((name) => [name, { type: /** @type {const} */ ('string') }])),
 })
 /** @param {string} name @param {number} standard */
 function size(name, standard) {
@@ -71,7 +73,7 @@ async function lowLimit() {
 /** @type {Record<string, [name: string, work: () => Promise<object>][]>} */
 const TESTS = {
   judges: [['judges', () => judgesCanTell({ seed })]],
-  kill: [['kill -9', () => killTorture({ cycles: size('cycles', 1000), seed, onCycle: progress('kill -9') })]],
+  kill: [['kill -9', () => killTorture({ cycles: size('cycles', 1000), seed, onCycle: progress('kill -9'), ...(values['on'] && { place: values['on'] }) })]],
   power: [['power cuts', () => powerCuts({ cuts: size('cuts', 200), seed, onCycle: progress('power cuts') })]],
   cut: [['segment cut at every byte', () => cutEverywhere({ lines: size('lines', 40), seed })]],
   flips: [['bit flips', () => flipBits({ flips: size('flips', 10_000), seed, onFlip: progress('bit flips') })]],
@@ -82,6 +84,10 @@ const TESTS = {
     ['read-only', () => resources.readOnly(seed)],
     ['disk gone', () => resources.diskGone(seed)],
     ['directory removed', () => resources.directoryRemoved(seed)],
+  ],
+  erase: [
+    ['kill -9 of erasures', () => eraseUnderKill({ cycles: size('cycles', 100), seed })],
+    ['power cuts of erasures', () => eraseUnderPowerCut({ cycles: size('cuts', 50), seed })],
   ],
   faults: [['failing system calls', () => failingCalls({ seed, step: Math.max(1, size('step', 1)), onRun: progress('failing system calls') })]],
   processes: [['two processes', () => twoProcesses({ turns: size('turns', 40), seed })]],

@@ -39,10 +39,12 @@ export class Oracle {
   open = []
   #number = 0
   #life = 0
+  /** @type {(number | undefined)[]} when each life ended */
+  #ends = []
   /** Calls of rewards and resets that returned. */
   acknowledged = { rewards: 0, resets: 0, pulls: 0 }
   /** What was acknowledged, need not have survived, and did not. */
-  lost = { rewards: 0, resets: 0, pulls: 0 }
+  lost = { rewards: 0, resets: 0, pulls: 0, oldestPullMs: 0 }
 
   /** @param {{ historySize?: number, resetsHoldTogether?: boolean }} [settings] a power cut may leave a reset that nobody flushed under one policy and not under another */
   constructor({ historySize = 100, resetsHoldTogether = true } = {}) {
@@ -99,9 +101,11 @@ export class Oracle {
   /**
    * The engine's process is gone.
    * @param {(event: Event) => boolean} survives of those that were acknowledged
+   * @param {number} [at] when it went
    */
-  endLife(survives) {
+  endLife(survives, at) {
     for (const event of this.open) if (event.life === this.#life) event.required = event.acknowledged && survives(event)
+    this.#ends[this.#life] = at
     this.#life++
   }
 
@@ -141,7 +145,12 @@ export class Oracle {
         continue
       }
       for (const [i, policy] of POLICIES.entries()) user.standings[policy] = copy(/** @type {Choice} */ (chosen[i]).standing)
-      for (const event of user.pending) if (event.acknowledged && !included.has(event)) this.lost[plural(event)]++
+      for (const event of user.pending) {
+        if (!event.acknowledged || included.has(event)) continue
+        this.lost[plural(event)]++
+        const age = (this.#ends[event.life] ?? NaN) - (event.at ?? NaN)
+        if (event.kind === 'pull' && age > this.lost.oldestPullMs) this.lost.oldestPullMs = Math.round(age * 10) / 10
+      }
       user.history = seen.history?.map((record) => ({ ...record, request: undefined })) ?? history?.expected ?? []
       user.pending = []
       return undefined
@@ -258,7 +267,10 @@ function historyDifference(actual, { expected, lost }, historySize) {
   const tail = expected.slice(expected.length - actual.length)
   for (const [i, record] of actual.entries()) {
     const { tipId, policy, score, exploring, request, index } = /** @type {Remembered} */ (tail[i])
-    if (record.policy !== policy || (tipId !== undefined && record.tipId !== tipId)) return `${record.tipId} (${record.policy}) in the history instead of ${tipId} (${policy})`
+    if (record.policy !== policy || (tipId !== undefined && record.tipId !== tipId)) {
+      const ids = (/** @type {readonly Remembered[]} */ list) => list.map((one) => `${one.tipId} ${one.policy}`).join(', ')
+      return `${record.tipId} in the history instead of ${tipId}: ${ids(/** @type {any} */ (actual))} instead of ${ids(tail)}`
+    }
     if (score !== undefined && (record.score !== score || record.exploring !== exploring)) return `${tipId} in the history with another score`
     if (request !== undefined && index !== undefined) {
       const { isOverdue, taskAgeDays, priority } = request.candidates[index].features

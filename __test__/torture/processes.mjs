@@ -28,7 +28,7 @@ export const twoProcesses = ({ turns, seed }) => withScratch(async (scratch) => 
     const waiting = turn % 2 === 0 ? Bandits.openAsync({ stateDir, lockTimeoutMs: 30_000 }) : undefined
     if (waiting !== undefined) await nextTurn()
     const at = await holder.kill()
-    oracle.endLife(({ kind, at: when }) => kind !== 'pull' || /** @type {number} */ (when) < at - PULL_MARGIN_MS)
+    oracle.endLife(({ kind, at: when }) => kind !== 'pull' || /** @type {number} */ (when) < at - PULL_MARGIN_MS, at)
     const began = now()
     // Without somebody who waits, open() has to do at once.
     const bandits = waiting === undefined ? Bandits.open({ stateDir }) : await waiting

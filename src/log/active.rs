@@ -119,6 +119,12 @@ impl Active {
         self.earlier.extend(self.file.take());
     }
 
+    /// Lets go of all segments, after the last sync.
+    pub fn close(&mut self) {
+        self.file = None;
+        self.earlier.clear();
+    }
+
     /// Opens the next segment. Where a sync has failed, all that no sync has covered is written to it again.
     pub fn open_segment(&mut self, directory: &Directory, numbering: &dyn Numbering) -> Result<()> {
         let (seq, ms) = (numbering.next(), numbering.now_ms());

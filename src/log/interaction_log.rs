@@ -386,6 +386,7 @@ impl InteractionLog {
                     queue.ended = true;
                     std::mem::take(&mut queue.jobs)
                 };
+                self.active.lock().close();
                 for (_, done) in late {
                     done(Err(Error::closed()));
                 }

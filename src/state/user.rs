@@ -446,12 +446,12 @@ impl UserState {
         self.touch(policy, Some(other.applied[policy as usize]));
     }
 
-    /// Forgets everything, as if the user had never been seen.
+    /// Forgets everything, as if the user had never been seen. What is known of the files stays: they are still there.
     pub fn forget(&mut self) {
-        (self.linucb, self.egreedy, self.egreedy2) = (Slot::Absent, Slot::Absent, Slot::Absent);
         self.history.clear();
-        (self.stamps, self.applied) = ([Stamp::default(); 3], [Seq::default(); 3]);
-        (self.dirty, self.given_up) = (0, 0);
+        for policy in PolicyName::ALL {
+            self.forget_policy(policy);
+        }
     }
 
     /// Forgets what is stored, not what is in memory: one bit for each policy that memory knows.
@@ -460,14 +460,17 @@ impl UserState {
         PolicyName::ALL.into_iter().filter(|policy| !self.is_absent(*policy)).fold(0, |bits, policy| bits | 1 << policy as u8)
     }
 
-    /// Forgets one policy's state.
-    pub(super) fn forget_policy(&mut self, policy: PolicyName) {
+    fn forget_policy(&mut self, policy: PolicyName) {
+        if self.damaged(policy).is_some() {
+            self.given_up |= 1 << policy as u8;
+        }
         match policy {
             PolicyName::LinUcbV1 => self.linucb = Slot::Absent,
             PolicyName::EGreedyV1 => self.egreedy = Slot::Absent,
             PolicyName::EGreedyV2 => self.egreedy2 = Slot::Absent,
         }
-        (self.stamps[policy as usize], self.applied[policy as usize]) = (Stamp::default(), Seq::default());
+        self.stamps[policy as usize].foreign = false;
+        self.applied[policy as usize] = Seq::default();
         self.dirty &= !(1 << policy as u8);
     }
 
