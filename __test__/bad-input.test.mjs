@@ -6,6 +6,7 @@ import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
 
 import { Bandits } from '@oo/bandits'
+import { eventsIn } from './support/log-lines.mjs'
 import { assertRefuses, assertRejects } from './support/refusal.mjs'
 import { POLICIES, rewardOnce, standingOf } from './support/standing.mjs'
 import { contentsOf, emptyDirectory, openEngine } from './support/state-dir.mjs'
@@ -53,6 +54,8 @@ const NOT_FINITE_OR_MISSING = except('undefined', ...NUMBERS)
 const NOT_FINITE_OR_UNKNOWN = except('undefined', 'null', ...NUMBERS)
 const NOT_STRING_OR_MISSING = except('undefined', ...STRINGS)
 const NOT_STRING_OR_NULL = except('undefined', 'null', ...STRINGS)
+/** What is logged is short and well-formed. @type {[string, unknown][]} */
+const BAD_TEXT = [['129 units', 'x'.repeat(129)], ['130 units in pairs', '😀'.repeat(65)], ['a lone high surrogate', LONE], ['a lone low surrogate', '\udc00']]
 const NOT_POLICY_STRING = except('undefined', ...STRINGS)
 // That an array is refused as an object is asked for in a test of its own.
 const NOT_OBJECT = except(...OBJECTS)
@@ -87,7 +90,7 @@ const CANDIDATE_PATHS = [
   ['candidates[1].content', NOT_STRING_OR_MISSING],
   ['candidates[1].source', NOT_STRING_OR_MISSING],
   ['candidates[1].sourceId', NOT_STRING_OR_NULL],
-  ['candidates[1].promptVersion', NOT_STRING_OR_MISSING],
+  ['candidates[1].promptVersion', [...NOT_STRING_OR_MISSING, ...BAD_TEXT]],
   ['candidates[1].features', NOT_OBJECT_OR_MISSING],
   ['candidates[1].features.isOverdue', NOT_BOOLEAN],
   ['candidates[1].features.taskAgeDays', NOT_FINITE_OR_MISSING],
@@ -102,7 +105,7 @@ const SCORE_PATHS = [
   ['context.hourOfDay', NOT_HOUR],
   ['context.dayOfWeek', NOT_DAY],
   ['profileFeatures', NOT_OBJECT_OR_NULL],
-  ['profileFeatures.computedAt', NOT_STRING_OR_NULL],
+  ['profileFeatures.computedAt', [...NOT_STRING_OR_NULL, ...BAD_TEXT]],
   ...PROFILE,
   ['policy', NOT_POLICY_STRING],
 ]
@@ -118,7 +121,7 @@ const REWARD_PATHS = [
   ['features.hourOfDay', NOT_HOUR],
   ['dayOfWeek', NOT_DAY],
   ['profileFeatures', NOT_OBJECT_OR_NULL],
-  ['profileFeatures.computedAt', NOT_STRING_OR_NULL],
+  ['profileFeatures.computedAt', [...NOT_STRING_OR_NULL, ...BAD_TEXT]],
   ...PROFILE,
   ['policy', NOT_POLICY_STRING],
 ]
@@ -128,11 +131,13 @@ const REWARD_PATHS = [
  * @param {() => unknown} calls
  */
 async function changesNothing(calls) {
-  await bandits.flush()
-  const before = [standingOf(bandits, USERS), contentsOf(stateDir), bandits.health().users]
+  const everything = async () => {
+    await bandits.checkpoint()
+    return [standingOf(bandits, USERS), contentsOf(stateDir), eventsIn(stateDir), bandits.health().users]
+  }
+  const before = await everything()
   await calls()
-  await bandits.flush()
-  assert.deepEqual([standingOf(bandits, USERS), contentsOf(stateDir), bandits.health().users], before)
+  assert.deepEqual(await everything(), before)
 }
 
 for (const policy of POLICIES) {

@@ -71,7 +71,7 @@ describe('tip ids', () => {
   })
 
   test('in batches, in order, for several users', (t) => {
-    const bandits = openEngine(t, { historySize: 10_000 })
+    const bandits = openEngine(t, { historySize: 1000 })
     const requests = Array.from({ length: 1500 }, (_request, i) => ({ userId: `u${i % 7}`, candidates: [{ id: /** @type {string} */ (TIP_IDS[(i * 5) % TIP_IDS.length]) }] }))
     const results = bandits.scoreMany(requests)
     assert.deepEqual(results.map(({ tipId }) => tipId), requests.map(({ candidates }) => candidates[0]?.id))
@@ -99,7 +99,7 @@ describe('limits', () => {
     assert.deepEqual(tips(bandits, 'u'), Array.from({ length: 100 }, (_entry, i) => `t${i + 150}`))
   })
 
-  for (const historySize of [0, 1, 7, 10_000]) {
+  for (const historySize of [0, 1, 7, 1000]) {
     test(`historySize ${historySize}`, (t) => {
       const bandits = openEngine(t, { historySize })
       for (let i = 0; i < 20; i++) bandits.score({ userId: 'u', candidates: [{ id: i % 2 === 0 ? `✓${i}` : `t${i}` }] })
@@ -108,17 +108,17 @@ describe('limits', () => {
     })
   }
 
-  test('10,000 records with the longest ids', (t) => {
-    const bandits = openEngine(t, { historySize: 10_000 })
+  test('1,000 records with the longest ids', (t) => {
+    const bandits = openEngine(t, { historySize: 1000 })
     for (let i = 0; i < 10_010; i++) bandits.score({ userId: 'u', candidates: [{ id: String(i).padStart(512, '✓') }] })
     const all = tips(bandits, 'u')
-    assert.deepEqual([all.length, all[0], all.at(-1)], [10_000, '10'.padStart(512, '✓'), '10009'.padStart(512, '✓')])
+    assert.deepEqual([all.length, all[0], all.at(-1)], [1000, '9010'.padStart(512, '✓'), '10009'.padStart(512, '✓')])
   })
 
   test('thousands of pulls without anybody reading', async (t) => {
-    const bandits = openEngine(t, { historySize: 5000 })
-    for (let i = 0; i < 4000; i++) bandits.score({ userId: `u${i % 3}`, candidates: [{ id: `t${i}` }] })
-    for (let user = 0; user < 3; user++) assert.deepEqual(tips(bandits, `u${user}`), Array.from({ length: 4000 }, (_entry, i) => i).filter((i) => i % 3 === user).map((i) => `t${i}`))
+    const bandits = openEngine(t, { historySize: 1000 })
+    for (let i = 0; i < 4000; i++) bandits.score({ userId: `u${i % 4}`, candidates: [{ id: `t${i}` }] })
+    for (let user = 0; user < 4; user++) assert.deepEqual(tips(bandits, `u${user}`), Array.from({ length: 4000 }, (_entry, i) => i).filter((i) => i % 4 === user).map((i) => `t${i}`))
   })
 })
 

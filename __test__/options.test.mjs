@@ -21,7 +21,11 @@ const WRONG = [
   ['activePolicy', [5, NaN, true, {}, [], 5n, Symbol('s'), () => 'linucb-v1'], INVALID],
   ['activePolicy', ['', 'linucb', 'LINUCB-V1', '__proto__'], 'ERR_UNKNOWN_POLICY'],
   ['seed', [-1, 0.5, NaN, Infinity, 2 ** 53, '7', true, {}, [], 5n, Symbol('s'), () => 7], INVALID],
-  ['historySize', [-1, 0.5, NaN, Infinity, 10_001, '7', true, {}, [], 5n, Symbol('s'), () => 7], INVALID],
+  ['historySize', [-1, 0.5, NaN, Infinity, 1001, '7', true, {}, [], 5n, Symbol('s'), () => 7], INVALID],
+  ['maxHotUsers', [0, -1, 0.5, NaN, Infinity, 100_000_001, '7', true, {}, [], 5n, Symbol('s'), () => 7], INVALID],
+  ['log', ['', 'yes', 'ON', 'off ', 1, 0, NaN, true, false, {}, [], 5n, Symbol('s'), () => 'on'], INVALID],
+  ['logRetentionDays', [-1, 0.5, NaN, Infinity, 36_501, '7', true, {}, [], 5n, Symbol('s'), () => 7], INVALID],
+  ['logRetentionBytes', [-1, 0.5, NaN, Infinity, 2 ** 53, '7', true, {}, [], 5n, Symbol('s'), () => 7], INVALID],
 ]
 
 for (const [option, values, code] of WRONG) {
@@ -100,7 +104,9 @@ test('the directory is made with its parents, for this user only; a second time 
   bandits.score({ userId: 'u', candidates: [{ id: 'a' }] })
   await bandits.close()
   assert.equal(statSync(directory).mode & 0o777, 0o700)
-  for (const name of readdirSync(directory)) assert.equal(statSync(join(directory, name)).mode & 0o777, 0o600, name)
+  for (const name of /** @type {string[]} */ (readdirSync(directory, { recursive: true }))) {
+    assert.equal(statSync(join(directory, name)).mode & 0o777, name === 'log' ? 0o700 : 0o600, name)
+  }
   assert.equal(openEngine(t, { stateDir: `${directory}/` }).stats('u').pulls, 1)
 })
 
@@ -116,5 +122,17 @@ test('health() says where settings come from', (t) => {
   const health = openEngine(t, { stateDir }).health()
   assert.deepEqual([health.ok, health.warnings, health.users], [true, [], 0])
   assert.deepEqual([health.stateDir, health.activePolicy], [{ path: stateDir, source: 'option' }, { name: 'egreedy-v1', source: 'default' }])
+  assert.deepEqual(health.evictedUsers, 0)
   assert.deepEqual([health.nats, health.writer], [{ enabled: false, consumers: {} }, { dirtyUsers: 0, filesWritten: 0, errors: 0, lastError: null, failing: false, foreignWrites: 0 }])
+})
+
+test('the largest and the smallest of each number', async (t) => {
+  for (const options of [
+    { seed: 0, historySize: 0, maxHotUsers: 1, logRetentionDays: 0, logRetentionBytes: 0 },
+    { seed: 2 ** 53 - 1, historySize: 1000, maxHotUsers: 100_000_000, logRetentionDays: 36_500, logRetentionBytes: 2 ** 53 - 1 },
+  ]) {
+    const bandits = openEngine(t, { ...options, log: 'on' })
+    bandits.score({ userId: 'u', candidates: [{ id: 'a' }] })
+    assert.deepEqual([bandits.stats('u').pulls, bandits.health().ok], [1, true])
+  }
 })

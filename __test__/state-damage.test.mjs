@@ -32,7 +32,7 @@ const DAMAGE = {
   'a matrix that is not positive definite': (path) => writeFileSync(path, stateText(5, { diagonal: -1 })),
   'a sum out of bounds': (path) => writeFileSync(path, stateText(5, { b: [1e305, 0, 0, 0, 0] })),
   'a negative count': (path) => writeFileSync(path, stateText(5, { meta: { pulls: -1 } })),
-  '2 MB': (path) => writeFileSync(path, good.padEnd(2 << 20)),
+  '16 MB': (path) => writeFileSync(path, good.padEnd(16 << 20)),
   'a directory': (path) => mkdirSync(path),
   'a directory with something in it': (path) => mkdirSync(join(path, 'below'), { recursive: true }),
   'a FIFO': (path) => execFileSync('mkfifo', [path]),
@@ -53,7 +53,7 @@ for (const [kind, damage] of Object.entries(DAMAGE)) {
         assertRefuses(call, CORRUPT)
         assert.throws(call, (/** @type {Error} */ error) => error.message.includes(path), 'the message names the file')
       }
-      await bandits.flush()
+      await bandits.checkpoint()
       assert.deepEqual(contentsOf(stateDir), before)
       // Other policies and other users are fine.
       rewardOnce(bandits, 'u', { policy: 'egreedy-v2' })
@@ -84,7 +84,7 @@ for (const [kind, damage] of Object.entries(DAMAGE)) {
         const bandits = openEngine(t, { stateDir, activePolicy: 'linucb-v1' })
         if (reset) {
           bandits.reset('u')
-          await bandits.flush()
+          await bandits.checkpoint()
         }
         await bandits.erase('u')
         // A directory holds nothing that this package wrote; it stays.
@@ -118,7 +118,7 @@ test('somebody removes the damaged file before the reset', async (t) => {
   renameSync(path, join(emptyDirectory(t), 'elsewhere'))
   bandits.reset('u')
   rewardOnce(bandits, 'u')
-  await bandits.flush()
+  await bandits.checkpoint()
   assert.deepEqual([stateIn(stateDir, 'u.json').meta['reward_count'], bandits.health().ok], [1, true])
 })
 
@@ -129,7 +129,7 @@ test('two users with one name: the reset of one does not take away what the othe
   for (const userId of ['a-b', 'a_b']) assertRefuses(() => rewardOnce(bandits, userId), CORRUPT)
   bandits.reset('a-b')
   rewardOnce(bandits, 'a-b')
-  await bandits.flush()
+  await bandits.checkpoint()
   bandits.reset('a_b')
   rewardOnce(bandits, 'a_b', { reward: 2 })
   await bandits.close()
@@ -144,10 +144,10 @@ test('a set-aside directory that is none is an error of the writer, not of the c
   const bandits = openEngine(t, { stateDir, activePolicy: 'linucb-v1' })
   bandits.reset('u')
   rewardOnce(bandits, 'u')
-  await assert.rejects(bandits.flush(), { code: 'ERR_STATE_IO', retryable: true })
+  await assert.rejects(bandits.checkpoint(), { code: 'ERR_STATE_IO', retryable: true })
   assert.equal(readFileSync(join(stateDir, 'u.json'), 'utf8'), 'garbage')
   rmSync(join(stateDir, 'set-aside'))
-  await bandits.flush()
+  await bandits.checkpoint()
   assert.deepEqual(namesIn(stateDir), ['set-aside', 'set-aside/u.json.1', 'u.json'])
   assert.equal(dirname(join(stateDir, 'u.json')), stateDir)
 })

@@ -9,7 +9,8 @@ import { describe, test } from 'node:test'
 
 import { Bandits } from '@oo/bandits'
 import { run } from './support/child.mjs'
-import { assertRefuses } from './support/refusal.mjs'
+import { linesIn } from './support/log-lines.mjs'
+import { assertRefusal, assertRefuses } from './support/refusal.mjs'
 import { POLICIES, rewardOnce } from './support/standing.mjs'
 import { contentsOf, emptyDirectory, namesIn, openEngine, stateIn, stateText } from './support/state-dir.mjs'
 import { until } from './support/until.mjs'
@@ -18,16 +19,17 @@ const IO = { code: 'ERR_STATE_IO', retryable: true, name: 'BanditError' }
 const IS_ROOT = process.getuid?.() === 0
 
 describe('the directory is removed', () => {
-  test('calls go on, health() says so, flush() rejects', async (t) => {
+  test('calls go on, health() says so, checkpoint() and flush() reject', async (t) => {
     const stateDir = join(emptyDirectory(t), 'state')
     const bandits = openEngine(t, { stateDir })
     rewardOnce(bandits, 'u')
-    await bandits.flush()
+    await bandits.checkpoint()
     rmSync(stateDir, { recursive: true })
     rewardOnce(bandits, 'u')
     bandits.score({ userId: 'new', candidates: [{ id: 'a' }] })
-    await assert.rejects(bandits.flush(), IO)
     await assert.rejects(bandits.checkpoint(), IO)
+    // The segment that the log goes on with is in no directory any more.
+    await assert.rejects(bandits.flush(), IO)
     const { ok, warnings, writer } = bandits.health()
     assert.equal(ok, false)
     assert.ok(warnings.some((warning) => warning.includes(stateDir)), warnings.join())
@@ -45,7 +47,7 @@ describe('the directory is removed', () => {
     const stateDir = join(emptyDirectory(t), 'state')
     const bandits = openEngine(t, { stateDir })
     rewardOnce(bandits, 'u')
-    await bandits.flush()
+    await bandits.checkpoint()
     rmSync(stateDir, { recursive: true })
     await bandits.erase('u').catch((error) => assert.equal(error.code, 'ERR_STATE_IO'))
     assert.equal(existsSync(stateDir), false)
@@ -57,7 +59,7 @@ test('a directory that is moved goes with its engine', async (t) => {
   const bandits = openEngine(t, { stateDir: join(parent, 'state') })
   rewardOnce(bandits, 'u')
   renameSync(join(parent, 'state'), join(parent, 'moved'))
-  await bandits.flush()
+  await bandits.checkpoint()
   assert.equal(stateIn(join(parent, 'moved'), 'u_egreedy.json').meta['reward_count'], 1)
 })
 
@@ -68,13 +70,13 @@ describe('a directory that this user may not write to', { skip: IS_ROOT ? false 
     const dir = stateDir + '/state'
     const engine = Bandits.open({ stateDir: dir })
     reward(engine)
-    await engine.flush()
+    await engine.checkpoint()
     chmodSync(dir, 0o500)
     reward(engine)
-    await engine.flush().catch((e) => console.log(e.code, e.message.includes('Permission denied'), engine.health().ok))
+    await engine.checkpoint().catch((e) => console.log(e.code, e.message.includes('Permission denied'), engine.health().ok))
     console.log(engine.score({ userId: 'u', candidates: [{ id: 'a' }] }).tipId)
     chmodSync(dir, 0o700)
-    await engine.flush()
+    await engine.checkpoint()
     const { ok, writer } = engine.health()
     console.log(ok, writer.failing, writer.dirtyUsers, writer.lastError.includes('Permission denied'))
     await engine.close()`
@@ -142,26 +144,42 @@ test('a full disk: nothing that was written is lost, and writing goes on when th
   try {
     const bandits = Bandits.open({ stateDir })
     rewardOnce(bandits, 'u')
-    await bandits.flush()
+    await bandits.checkpoint()
     const before = contentsOf(stateDir)
     writeFileSync(join(stateDir, 'filler'), '')
     execFileSync('sh', ['-c', 'head -c 1m /dev/zero > "$1" 2> /dev/null || true', 'fill', join(stateDir, 'filler')])
-    rewardOnce(bandits, 'u')
-    for (let i = 0; i < 20; i++) rewardOnce(bandits, `u${i}`)
+    // The log's last page takes a few more lines, then none.
+    let learned = 1
+    try {
+      for (;; learned++) rewardOnce(bandits, 'u')
+    } catch (error) {
+      assertRefusal(error, IO.code)
+    }
+    for (let i = 0; i < 20; i++) {
+      assertRefuses(() => rewardOnce(bandits, `r${i}`), IO.code)
+      assertRefuses(() => bandits.reset('u'), IO.code)
+      bandits.score({ userId: `u${i}`, candidates: [{ id: 'a' }] })
+    }
+    await assert.rejects(bandits.checkpoint(), IO)
     await assert.rejects(bandits.flush(), IO)
-    assert.match(String(bandits.health().writer.lastError), /No space left/)
-    assert.equal(bandits.health().ok, false)
+    const { ok, writer, log } = bandits.health()
+    assert.deepEqual([ok, writer.failing, log.failing, log.errors > 20], [false, true, true, true])
+    for (const lastError of [writer.lastError, log.lastError]) assert.match(String(lastError), /No space left/)
     // What is there is whole, and no half-written file stays.
     assert.deepEqual(contentsOf(stateDir).filter(([name]) => name === 'u_egreedy.json'), before)
     for (const name of namesIn(stateDir).filter((one) => one.endsWith('.json'))) stateIn(stateDir, name)
     assert.equal(existsSync(join(stateDir, '.state.tmp')), false)
-    assert.equal(bandits.stats('u').rewardCount, 2)
+    assert.deepEqual([bandits.stats('u').rewardCount, bandits.stats('r0').rewardCount, bandits.stats('u0').pulls], [learned, 0, 1])
     rmSync(join(stateDir, 'filler'))
-    await bandits.flush()
-    assert.equal(bandits.health().ok, true)
+    await bandits.checkpoint()
+    assert.deepEqual([bandits.health().ok, bandits.health().log.failing, bandits.health().log.droppedPulls], [true, false, 0])
+    rewardOnce(bandits, 'u')
     await bandits.close()
-    assert.equal(stateIn(stateDir, 'u_egreedy.json').meta['reward_count'], 2)
-    assert.equal(namesIn(stateDir).length, 21)
+    assert.equal(stateIn(stateDir, 'u_egreedy.json').meta['reward_count'], learned + 1)
+    assert.deepEqual(namesIn(stateDir), ['u_egreedy.json', ...Array.from({ length: 20 }, (_user, i) => `u${i}_egreedy.json`)].sort())
+    // The log has all of it as well; the line that the disk took a part of was refused.
+    const lines = linesIn(stateDir, 1)
+    assert.deepEqual([lines.filter(({ kind }) => kind === 'reward').length, lines.filter(({ kind }) => kind === 'pull').length], [learned + 1, 20])
   } finally {
     // Lazily: an engine that a failed check left behind may still have it.
     execFileSync('umount', ['-l', stateDir])
@@ -203,11 +221,11 @@ describe('somebody else writes to the directory', () => {
       const path = join(stateDir, 'u.json')
       const bandits = openEngine(t, { stateDir, activePolicy: 'linucb-v1' })
       rewardOnce(bandits, 'u')
-      await bandits.flush()
+      await bandits.checkpoint()
       rmSync(path)
       put(path)
       rewardOnce(bandits, 'u')
-      await bandits.flush()
+      await bandits.checkpoint()
       const { writer, warnings } = bandits.health()
       assert.equal(writer.foreignWrites, 1)
       assert.ok(warnings.some((warning) => warning.includes('set-aside')))
@@ -221,10 +239,10 @@ describe('somebody else writes to the directory', () => {
     const stateDir = emptyDirectory(t)
     const bandits = openEngine(t, { stateDir })
     rewardOnce(bandits, 'u')
-    await bandits.flush()
+    await bandits.checkpoint()
     rmSync(join(stateDir, 'u_egreedy.json'))
     rewardOnce(bandits, 'u')
-    await bandits.flush()
+    await bandits.checkpoint()
     assert.equal(stateIn(stateDir, 'u_egreedy.json').meta['reward_count'], 2)
     assert.equal(bandits.health().writer.foreignWrites, 0)
   })
@@ -233,7 +251,7 @@ describe('somebody else writes to the directory', () => {
     const stateDir = emptyDirectory(t)
     const bandits = openEngine(t, { stateDir, activePolicy: 'linucb-v1' })
     rewardOnce(bandits, 'a-b')
-    await bandits.flush()
+    await bandits.checkpoint()
     writeFileSync(join(stateDir, 'a_b.json'), stateText(5, { meta: { pulls: 9, user_id: 'a_b', policy: 'linucb-v1' } }))
     rewardOnce(bandits, 'a-b')
     await bandits.close()
@@ -262,10 +280,10 @@ describe('erase', () => {
         bandits.score({ userId, candidates: [{ id: 'a' }], policy })
       }
     }
-    await bandits.flush()
+    await bandits.checkpoint()
     for (const userId of ['u', 'v']) writeFileSync(join(stateDir, `${userId}.json`), 'foreign')
     for (const userId of ['u', 'v']) rewardOnce(bandits, userId, { policy: 'linucb-v1' })
-    await bandits.flush()
+    await bandits.checkpoint()
     const kept = contentsOf(stateDir).filter(([name]) => name === 'set-aside' || /(^|\/)v[._]/.test(String(name)))
     assert.equal(kept.length, 5)
     assert.equal(await bandits.erase('u'), undefined)
@@ -332,7 +350,7 @@ test('a reset is on disk as a start, and stays one', async (t) => {
   const stateDir = emptyDirectory(t)
   const first = openEngine(t, { stateDir })
   for (const policy of POLICIES) rewardOnce(first, 'u', { policy })
-  await first.flush()
+  await first.checkpoint()
   first.reset('u')
   await first.close()
   for (const [i, name] of ['u.json', 'u_egreedy.json', 'u_egreedy_v2.json'].entries()) {

@@ -49,7 +49,7 @@ describe('every id under every policy', () => {
       for (const name of names) {
         assert.ok(Buffer.byteLength(name) <= 255 && name.endsWith('.json') && !name.includes('/'), name)
       }
-      assert.deepEqual(readdirSync(stateDir).filter((name) => !name.endsWith('.json')), ['.lock'])
+      assert.deepEqual(readdirSync(stateDir).filter((name) => !name.endsWith('.json')).sort(), ['.lock', 'log'])
       // Each file names its owner.
       const owners = names.map((name) => stateIn(stateDir, name).meta).map(({ user_id, policy }) => JSON.stringify([user_id, policy]))
       assert.equal(new Set(owners).size, owners.length)
@@ -79,7 +79,7 @@ test('erasing the ε-greedy namesake does not touch the LinUCB file of the same 
   const bandits = openEngine(t, { stateDir })
   rewardOnce(bandits, 'x', { policy: 'egreedy-v1' })
   rewardOnce(bandits, 'x_egreedy', { policy: 'linucb-v1', reward: 2 })
-  await bandits.flush()
+  await bandits.checkpoint()
   await bandits.erase('x')
   assert.equal(bandits.stats('x_egreedy', 'linucb-v1').cumulativeReward, 2)
   assert.equal(bandits.stats('x', 'egreedy-v1').rewardCount, 0)
@@ -110,7 +110,7 @@ describe('a file of the old service, which names no owner', () => {
     const bandits = openEngine(t, { stateDir })
     assert.equal(bandits.stats('x_egreedy', 'linucb-v1').pulls, 0)
     rewardOnce(bandits, 'x_egreedy', { policy: 'linucb-v1' })
-    await bandits.flush()
+    await bandits.checkpoint()
     assert.equal(bandits.stats('x', 'egreedy-v1').pulls, 5)
     await bandits.close()
     assert.equal(JSON.parse(readFileSync(join(stateDir, 'x_egreedy.json'), 'utf8')).b.length, 7)

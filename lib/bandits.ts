@@ -29,6 +29,7 @@ import {
   boundary,
   carriedOut,
   cross,
+  crossScore,
   DONE,
   failedRequest,
   FIRST,
@@ -127,7 +128,7 @@ export class Bandits implements Contract {
     const { userId, meta, set, end, computedAt, promptVersions } = packed
     const tipIds = set === undefined ? packedIds() : set.ids
     do setUser(FIRST, this.#number(userId), meta)
-    while (!this.#done(cross(this.#scoreFrame, end, tipIds, computedAt, promptVersions), userId))
+    while (!this.#done(crossScore(this.#scoreFrame, end, computedAt, promptVersions, tipIds), userId))
     const result = answer(FIRST, meta, tipIds)
     shrink()
     return result
@@ -150,7 +151,7 @@ export class Bandits implements Contract {
       // Once, unless another thread erases one of the users meanwhile: then the rest follows from that user on.
       for (let next = 0; next < batch.length; ) {
         setBatch(batch.length - next, batch[next].at, next)
-        const outcome = cross(this.#scoreFrame, end, texts.tipIds, texts.computedAt, texts.promptVersions)
+        const outcome = cross(this.#scoreFrame, end, texts.computedAt, texts.promptVersions, texts.tipIds)
         if (outcome === DONE) break
         const refused = batch[next + failedRequest()]
         this.#done(outcome, refused.userId)
@@ -177,7 +178,7 @@ export class Bandits implements Contract {
     this.#boundNumbering()
     const { userId, tipId, meta, end, computedAt } = packed
     do setUser(FIRST, this.#number(userId), meta)
-    while (!this.#done(cross(this.#rewardFrame, end, tipId, computedAt, undefined), userId))
+    while (!this.#done(cross(this.#rewardFrame, end, computedAt, undefined, tipId), userId))
     return { ok: true }
   }
 

@@ -14,6 +14,8 @@ const CONTROL_WORDS = 4
 const REQUEST_WORDS = 12
 /** Lanes are padded to a multiple of so many candidates. */
 const CHUNK = 8
+/** Up to so many candidates' ids cross as arguments: see `FEW` in src/node/raw.rs. */
+const FEW = 16
 
 // Whole numbers are 32 bits wide, two to a word. Control halves.
 const BATCH = 0
@@ -87,9 +89,13 @@ function use(next: Block): void {
   halves = next.halves
 }
 
-/** The candidates' ids of what is packed, in order. */
-let ids: string[] = []
+/** The candidates' ids of what is packed, in order; those of an earlier request may stand behind them. */
+let ids: string[] = noIds()
 let busy = false
+
+function noIds(): string[] {
+  return Array.from({ length: FEW }, () => '')
+}
 
 export { boundary }
 
@@ -107,7 +113,7 @@ export function nested<T>(call: () => T): T {
   if (depth >= DEEPEST) throw new BanditError('ERR_INVALID_ARGUMENT', `getters call engines more than ${DEEPEST} levels deep`)
   const outer = { block, ids }
   use(blockOf(new Float64Array(FIRST + REQUEST_WORDS + 300)))
-  ids = []
+  ids = noIds()
   busy = false
   depth++
   try {
@@ -120,21 +126,39 @@ export function nested<T>(call: () => T): T {
   }
 }
 
-/** What native code reads texts from: tips, times of profiles, prompt versions; see `JsTexts` in src/node/raw.rs. */
-type NativeCall = (tipIds: unknown, computedAt: unknown, promptVersions: unknown) => void
+/** Where native code reads texts from: times of profiles, prompt versions, tips; see `JsTexts` in src/node/raw.rs. */
+type NativeCall = (computedAt: unknown, promptVersions: unknown, tips: unknown) => void
 
 /** Runs the native call on what is packed, which ends before word `end`; returns how it went. */
-export function cross(call: NativeCall, end: number, tipIds: unknown, computedAt: unknown, promptVersions: unknown): number {
-  if (block === frame) call(tipIds, computedAt, promptVersions)
-  else crossFrom(call, end, tipIds, computedAt, promptVersions)
+export function cross(call: NativeCall, end: number, computedAt: unknown, promptVersions: unknown, tips: unknown): number {
+  if (block === frame) call(computedAt, promptVersions, tips)
+  else crossFrom(call, end, computedAt, promptVersions, tips)
   return halves[STATUS]
 }
 
-function crossFrom(call: NativeCall, end: number, tipIds: unknown, computedAt: unknown, promptVersions: unknown): void {
+/** The same for one request; `tipIds` are its candidates', with any others behind them. */
+export function crossScore(
+  call: (computedAt: unknown, promptVersions: unknown, ...tipIds: readonly unknown[]) => void,
+  end: number,
+  computedAt: unknown,
+  promptVersions: unknown,
+  tipIds: readonly string[],
+): number {
+  // The frame's own list, which is never shorter.
+  if (block !== frame || tipIds !== ids || end > FIRST + REQUEST_WORDS + 3 * FEW) return cross(call, end, computedAt, promptVersions, tipIds)
+  call(
+    computedAt, promptVersions,
+    tipIds[0], tipIds[1], tipIds[2], tipIds[3], tipIds[4], tipIds[5], tipIds[6], tipIds[7],
+    tipIds[8], tipIds[9], tipIds[10], tipIds[11], tipIds[12], tipIds[13], tipIds[14], tipIds[15],
+  )
+  return halves[STATUS]
+}
+
+function crossFrom(call: NativeCall, end: number, computedAt: unknown, promptVersions: unknown, tips: unknown): void {
   if (frame.words.length < end) frame = blockOf(boundary.resize(end))
   const kept = frame.words.slice(0, end)
   frame.words.set(words.subarray(0, end))
-  call(tipIds, computedAt, promptVersions)
+  call(computedAt, promptVersions, tips)
   words.set(frame.words.subarray(0, end))
   frame.words.set(kept)
 }
@@ -152,7 +176,7 @@ function reserve(end: number, used: number): void {
 
 /** Gives back what one large call needed. */
 export function shrink(): void {
-  if (ids.length > KEEP_WORDS) ids = []
+  if (ids.length > KEEP_WORDS) ids = noIds()
   if (frame.words.length <= KEEP_WORDS) return
   const used = block === frame
   frame = blockOf(boundary.resize(KEEP_WORDS))

@@ -87,8 +87,8 @@ export class Child {
       if (event === undefined) throw new Error('an answer to nothing')
       this.oracle.acknowledge(event, { exploring: exploring === 1, index: Number(index), score: Number(score) }, at)
       if (this.#inFlight.length === 0) this.returned++
-    } else if (kind === 'r') {
-      const code = word.slice(2)
+    } else if (kind === 'r' || kind === 'd') {
+      const code = kind === 'd' ? 'dropped' : word.slice(2)
       this.refusals.set(code, (this.refusals.get(code) ?? 0) + 1)
       for (const event of this.#inFlight) this.oracle.refuse(event)
       if (this.#inFlight.length > 0) this.returned++

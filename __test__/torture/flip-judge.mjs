@@ -77,6 +77,7 @@ async function judge(flip) {
   let differing = 0
   let refused = 0
   for (const userId of users) {
+    const refusedBefore = refused
     for (const policy of POLICIES) {
       const key = keyOf(userId, policy)
       const stats = ask(bandits, userId, policy)
@@ -93,7 +94,8 @@ async function judge(flip) {
       const isOfPart = flip.kind === 'short' && inStateFile
       if (!isWithout && !isOfPart) problems.push(...wrong)
     }
-    const { history } = refused > 0 ? { history: [] } : bandits.features(userId)
+    if (refused > refusedBefore) continue
+    const { history } = bandits.features(userId)
     const expected = specimen.histories.get(userId) ?? []
     const record = missing?.record
     const isOwn = record?.['userId'] === userId

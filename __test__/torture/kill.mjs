@@ -36,7 +36,7 @@ export async function killTorture({ cycles, seed, onCycle, keep, place = quickPl
     let openMs = 5
     while (tally.kills < cycles && problems.length === 0) {
       for (const moment of draw(rng)) {
-        const isLong = moment === 'late' && tally.kills > 0 && tally.kills % LONG_EVERY < 2 && tally.longest < Math.ceil(tally.kills / LONG_EVERY)
+        const isLong = moment === 'late' && tally.longest < Math.floor((tally.kills + 1) / LONG_EVERY)
         if (isLong) tally.longest++
         const child = new Child(life(rng, stateDir, seed * 1_000_003 + tally.kills, options), oracle)
         const during = await killAt(child, moment, rng, openMs, isLong)
@@ -56,7 +56,7 @@ export async function killTorture({ cycles, seed, onCycle, keep, place = quickPl
       tally.recovered += verdict.recovery?.applied > 0 ? 1 : 0
       if (verdict.beyondFiles > 0 && !(verdict.recovery?.applied > 0)) problems.push(`${verdict.beyondFiles} records beyond the files and none applied: ${JSON.stringify(verdict.recovery)}`)
       if (verdict.recovery?.damagedLines > 0 || verdict.health.damagedFiles?.length > 0) problems.push(`damage: ${JSON.stringify([verdict.recovery, verdict.health.damagedFiles])}`)
-      if (verdict.recovery?.ambiguousUsers?.length > 0) problems.push(`ambiguous users: ${verdict.recovery.ambiguousUsers}`)
+      if (verdict.recovery?.ambiguousUsers?.length > 0) problems.push(`no file is gone, and yet there are ambiguous users: ${verdict.recovery.ambiguousUsers}`)
       problems.push(...verdict.problems)
       onCycle?.(tally.kills)
     }
@@ -95,7 +95,8 @@ function life(rng, stateDir, seed, options) {
   const maxHotUsers = one(0, 0, 20, 100)
   return {
     stateDir, seed: seed % 2 ** 32, users: USERS, burst: one(1, 10, 50, 200), flushEvery: one(0, 0, 3, 20), checkpointEvery: one(0, 0, 0, 15), restartEvery: one(0, 0, 0, 40),
-    options: { ...options, ...(maxHotUsers > 0 && { maxHotUsers }) },
+    options,
+    ...(maxHotUsers > 0 && { options: { ...options, maxHotUsers }, watchDrops: true, mix: { reward: 55, score: 42, reset: 3 } }),
   }
 }
 

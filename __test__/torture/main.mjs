@@ -31,7 +31,7 @@ const USAGE = `usage: node __test__/torture/main.mjs [what] [options]
   faults    --step 1         the n-th system call fails (strace)
   processes --turns 40       two processes on one directory
   threads   --rewards 50000  eight threads share an engine (rewards of each)
-  users     --users 1000000 --hot 50000
+  users     --users 1000000 --hot 50000 (--on DIRECTORY, which a million files have to fit into)
   exchange  --turns 40       the Python service on the same directory (REFERENCE_DIR)
   judges                     that the judges can tell right from wrong
   replay    --cycles 50      state files from the log alone
@@ -92,7 +92,7 @@ const TESTS = {
   faults: [['failing system calls', () => failingCalls({ seed, step: Math.max(1, size('step', 1)), onRun: progress('failing system calls') })]],
   processes: [['two processes', () => twoProcesses({ turns: size('turns', 40), seed })]],
   threads: [['eight threads', () => sharedEngine({ rewards: size('rewards', 50_000), seed })]],
-  users: [['many users', () => manyUsers({ users: size('users', 1_000_000), hot: size('hot', 50_000), onPoint: (line) => process.stderr.write(`torture: ${line}\n`) })]],
+  users: [['many users', () => manyUsers({ users: size('users', 1_000_000), hot: size('hot', 50_000), onPoint: (line) => process.stderr.write(`torture: ${line}\n`), under: values['on'] })]],
   exchange: [['the service in turns', () => exchangeTorture({ turns: size('turns', 40), seed })]],
   replay: [
     ['replay of clean lives', () => replayCleanRun({ lives: 5, calls: 2000, seed })],

@@ -9,6 +9,7 @@ import { join } from 'node:path'
 import { Bandits } from '@oo/bandits'
 import { until } from '../support/until.mjs'
 import { drive, nothingLost } from './drive.mjs'
+import { POLICIES } from './features.mjs'
 import { PowerSupply, withTmpfs } from './mounts.mjs'
 import { Oracle } from './oracle.mjs'
 import { withScratch } from './scratch.mjs'
@@ -34,12 +35,23 @@ async function assertNothingLost(stateDir, oracle, options) {
 /** @param {number} seed */
 const script = (seed) => callsOf({ seed, users: userIds(USERS) })
 
-/** A disk that is full, for long enough that memory has to hold out, and then is not. @param {number} seed */
-export const diskFull = (seed) => withScratch((scratch) => withTmpfs(scratch, '1m', async (stateDir) => {
-  const oracle = new Oracle()
-  const calls = script(seed)
+/** An engine that has everybody in memory: whom it would have to read first it can neither score nor teach when nothing can be read. @param {string} stateDir @param {number} seed @param {Oracle} oracle */
+function openWarm(stateDir, seed, oracle) {
   const bandits = Bandits.open({ stateDir, seed })
-  drive(bandits, oracle, calls, 200)
+  const calls = script(seed)
+  drive(bandits, oracle, calls, 300)
+  for (const userId of userIds(USERS)) {
+    const request = { userId, candidates: [{ id: `warm-${seed}`, features: { isOverdue: false, taskAgeDays: 0, priority: 1 } }], context: { hourOfDay: 12, dayOfWeek: 0 }, policy: POLICIES[0] }
+    const [event] = oracle.intend({ kind: 'score', request })
+    if (event !== undefined) oracle.acknowledge(event, bandits.score(request), 0)
+  }
+  return { bandits, calls }
+}
+
+/** A disk that is full, for long enough that memory has to hold out, and then is not. @param {number} seed */
+export const diskFull = (seed) => withScratch((scratch) => withTmpfs(scratch, '8m', async (stateDir) => {
+  const oracle = new Oracle()
+  const { bandits, calls } = openWarm(stateDir, seed, oracle)
   await bandits.checkpoint()
   const filler = join(stateDir, 'filler')
   fill(filler)
@@ -113,9 +125,7 @@ function openRefused(options) {
 export const descriptorsUsedUp = (seed) => withScratch(async (scratch) => {
   const stateDir = join(scratch, 'state')
   const oracle = new Oracle()
-  const calls = script(seed)
-  const bandits = Bandits.open({ stateDir, seed })
-  drive(bandits, oracle, calls, 300)
+  const { bandits, calls } = openWarm(stateDir, seed, oracle)
   await bandits.checkpoint()
   const held = useUp()
   const { refused, scored, learned } = drive(bandits, oracle, calls, 1000)
@@ -168,9 +178,7 @@ export const diskGone = (seed) => withScratch(async (scratch) => {
   try {
     const stateDir = join(supply.mountPoint, 'state')
     const oracle = new Oracle()
-    const calls = script(seed)
-    const bandits = Bandits.open({ stateDir, seed })
-    drive(bandits, oracle, calls, 300)
+    const { bandits, calls } = openWarm(stateDir, seed, oracle)
     await bandits.checkpoint()
     nothingLost(oracle)
     await supply.cut()
@@ -196,9 +204,7 @@ export const diskGone = (seed) => withScratch(async (scratch) => {
 export const directoryRemoved = (seed) => withScratch(async (scratch) => {
   const stateDir = join(scratch, 'state')
   const oracle = new Oracle()
-  const calls = script(seed)
-  const bandits = Bandits.open({ stateDir, seed })
-  drive(bandits, oracle, calls, 300)
+  const { bandits, calls } = openWarm(stateDir, seed, oracle)
   await bandits.checkpoint()
   rmSync(stateDir, { recursive: true })
   const first = drive(bandits, oracle, calls, 1000)
@@ -208,6 +214,7 @@ export const directoryRemoved = (seed) => withScratch(async (scratch) => {
   const later = drive(bandits, oracle, calls, 1000)
   assertTyped(later.refused, 'directory removed')
   assert.ok(later.scored > 300)
+  assert.equal(later.learned, 0, 'rewards are acknowledged that go to a directory that is no more')
   const closing = await bandits.close().then(() => 'resolved', (error) => error.code)
   if (closing === 'resolved') {
     // It made the directory anew from memory: then all of it has to be there.
@@ -223,9 +230,7 @@ export const directoryRemoved = (seed) => withScratch(async (scratch) => {
 export async function withoutRights(seed, stateDir) {
   const { chmodSync } = await import('node:fs')
   const oracle = new Oracle()
-  const calls = script(seed)
-  const bandits = Bandits.open({ stateDir, seed })
-  drive(bandits, oracle, calls, 300)
+  const { bandits, calls } = openWarm(stateDir, seed, oracle)
   await bandits.checkpoint()
   for (const directory of [stateDir, join(stateDir, 'log')]) chmodSync(directory, 0o500)
   assert.throws(() => writeFileSync(join(stateDir, 'probe'), ''), { code: 'EACCES' })

@@ -7,6 +7,7 @@
 //   a            it returned
 //   s E I S T    it returned, a score: exploring 0 or 1, index, score, time (ms of the monotonic clock that the parent reads, too)
 //   r CODE       it was refused with this code: not applied
+//   d            it returned, a score of which nothing is remembered: no room in memory, and health() has counted it
 //   f N          flush() has resolved that was called when N calls had returned
 //   c / C        about to close / closed
 //   ! TEXT       what must not happen
@@ -31,11 +32,12 @@ import { callsOf, userIds } from './script.mjs'
  * @property {number} [checkpointEvery] bursts between two checkpoint()
  * @property {number} [restartEvery] bursts between close() and open()
  * @property {import('./script.mjs').Mix} [mix]
+ * @property {boolean} [watchDrops] asks health() after each score whether it was dropped; not with scoreMany, where it would not be known which
  */
 
 /** @type {Life} */
 const life = JSON.parse(process.argv[2] ?? '{}')
-const { stateDir, seed, users, names = userIds(users), options = {}, calls = Infinity, linger = false, burst = 50, flushEvery = 0, checkpointEvery = 0, restartEvery = 0, mix } = life
+const { stateDir, seed, users, names = userIds(users), options = {}, calls = Infinity, linger = false, burst = 50, flushEvery = 0, checkpointEvery = 0, restartEvery = 0, mix, watchDrops = false } = life
 
 /** @param {string} word */
 const say = (word) => writeSync(3, `${word}\n`)
@@ -66,6 +68,8 @@ function make(engine, call) {
 async function main() {
   let engine = open()
   let returned = 0
+  let dropped = 0
+  const isDropped = () => watchDrops && dropped !== (dropped = engine.health().log.droppedPulls)
   const script = callsOf({ seed, users: names, ...(mix && { mix }) })
   for (let round = 1; returned < calls; round++) {
     for (let i = 0; i < burst && returned < calls; i++) {
@@ -74,6 +78,7 @@ async function main() {
       try {
         const results = make(engine, call)
         if (results.length === 0) say('a')
+        else if (isDropped()) say('d')
         else for (const { exploring, index, score } of results) say(`s ${exploring ? 1 : 0} ${index} ${score} ${now()}`)
       } catch (error) {
         // Writing is behind: what it waits for is the disk.
@@ -89,6 +94,7 @@ async function main() {
       await engine.close()
       say('C')
       engine = open()
+      dropped = 0
     }
     await nextTurn()
   }

@@ -235,7 +235,7 @@ impl Directory {
 }
 
 /// Writes all of it, in as many calls as it takes.
-fn write_all(file: &dyn OpenFile, mut bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn write_all(file: &dyn OpenFile, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         match file.write(bytes)? {
             0 => return Err(io::ErrorKind::WriteZero.into()),

@@ -147,7 +147,7 @@ impl Engine {
                 ordinal,
                 first,
             };
-            log.pull(&user.id, seq, ms, &line);
+            log.pull(seq, ms, &line);
             seq
         });
         state.touch(policy, seq);

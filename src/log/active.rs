@@ -6,7 +6,8 @@
 use super::line::LineWriter;
 use super::segment::SegmentName;
 use super::seq::Seq;
-use crate::disk::{Directory, OpenFile, Room};
+use super::unsynced::Unsynced;
+use crate::disk::{Directory, OpenFile, Room, write_all};
 use crate::error::{Error, ErrorKind, Result};
 use std::io;
 use std::sync::Arc;
@@ -27,9 +28,10 @@ pub struct Active {
     lines: LineWriter,
     /// Segments that were left and hold unsynced lines.
     earlier: Vec<Arc<dyn OpenFile>>,
-    unsynced: Vec<u8>,
+    unsynced: Unsynced,
     /// Lines that a running sync covers.
-    syncing: Vec<u8>,
+    syncing: Unsynced,
+    spare: Vec<Vec<u8>>,
     /// A sync failed: what `unsynced` holds has to be written anew.
     rewrite: bool,
     /// A segment was made since the directory was synced.
@@ -66,47 +68,42 @@ impl Active {
         encode: impl FnOnce(&mut LineWriter, &mut Vec<u8>),
     ) -> Result<()> {
         self.make_ready(directory, numbering)?;
-        let start = self.unsynced.len();
-        encode(&mut self.lines, &mut self.unsynced);
-        self.write_from(directory, start)
+        let lines = &mut self.lines;
+        let appended = self.unsynced.append(&mut self.spare, |to| encode(lines, to));
+        let (length, written) = (appended.len(), self.file.as_ref().map(|file| file.write(appended)));
+        self.written(directory, length, written)
     }
 
     /// Writes whole lines that were encoded before.
     pub fn append_block(&mut self, directory: &Directory, numbering: &dyn Numbering, block: &[u8]) -> Result<()> {
-        self.make_ready(directory, numbering)?;
-        let start = self.unsynced.len();
-        self.unsynced.extend_from_slice(block);
-        self.write_from(directory, start)
+        self.append(directory, numbering, |_, to| to.extend_from_slice(block))
     }
 
     fn make_ready(&mut self, directory: &Directory, numbering: &dyn Numbering) -> Result<()> {
-        if self.unsynced.len() + self.syncing.len() > MOST_UNSYNCED {
+        if self.unsynced_bytes() > MOST_UNSYNCED {
             let message = format!("over {} MiB of the interaction log wait for the disk", MOST_UNSYNCED >> 20);
             return Err(Error::new(ErrorKind::Backpressure, message));
         }
         if self.file.is_none() || self.rewrite { self.open_segment(directory, numbering) } else { Ok(()) }
     }
 
-    /// Writes what `unsynced` holds from `start` on. What could not be written whole was not written: it is taken back, and the
+    /// Takes note of a write of the last `length` bytes. What could not be written whole was not written: it is taken back, and the
     /// segment, which may now end in a part of it, is left.
-    fn write_from(&mut self, directory: &Directory, start: usize) -> Result<()> {
-        let Some(file) = &self.file else { return Err(Error::new(ErrorKind::Internal, "no open segment")) };
-        let bytes = &self.unsynced[start..];
-        let short = match file.write(bytes) {
-            Ok(written) if written == bytes.len() => {
+    fn written(&mut self, directory: &Directory, length: usize, outcome: Option<io::Result<usize>>) -> Result<()> {
+        let problem = match outcome {
+            Some(Ok(written)) if written == length => {
                 self.size += written as u64;
                 return Ok(());
             }
-            Ok(_) => {
-                let file = Arc::clone(file);
-                self.earlier.push(file);
-                self.file = None;
+            Some(Ok(_)) => {
+                self.seal();
                 io::Error::new(io::ErrorKind::WriteZero, "the disk took a part of a line only")
             }
-            Err(e) => e,
+            Some(Err(e)) => e,
+            None => io::Error::other("no open segment"),
         };
-        self.unsynced.truncate(start);
-        Err(self.failed(directory, short))
+        self.unsynced.take_back(length);
+        Err(self.failed(directory, problem))
     }
 
     fn failed(&self, directory: &Directory, e: io::Error) -> Error {
@@ -129,33 +126,20 @@ impl Active {
     pub fn open_segment(&mut self, directory: &Directory, numbering: &dyn Numbering) -> Result<()> {
         let (seq, ms) = (numbering.next(), numbering.now_ms());
         let name = SegmentName(seq);
-        let mut content = Vec::new();
-        self.lines.segment(&mut content, seq, ms, self.low_water);
-        let header = content.len();
-        if self.rewrite {
-            content.extend_from_slice(&self.unsynced);
-        }
+        let mut header = Vec::new();
+        self.lines.segment(&mut header, seq, ms, self.low_water);
         let file: Arc<dyn OpenFile> = directory.create(Room::Log, &name.to_string())?.into();
-        let mut left = &content[..];
-        while !left.is_empty() {
-            let written = match file.write(left) {
-                Ok(0) => Err(io::ErrorKind::WriteZero.into()),
-                other => other,
-            };
-            match written {
-                Ok(n) => left = &left[n..],
-                Err(e) => {
-                    let _ = directory.remove(Room::Log, &name.to_string());
-                    return Err(self.failed(directory, e));
-                }
+        let again: &[Vec<u8>] = if self.rewrite { self.unsynced.chunks() } else { &[] };
+        for bytes in std::iter::once(&header).chain(again) {
+            if let Err(e) = write_all(&*file, bytes) {
+                let _ = directory.remove(Room::Log, &name.to_string());
+                return Err(self.failed(directory, e));
             }
         }
+        self.size = (header.len() + again.iter().map(Vec::len).sum::<usize>()) as u64;
         self.seal();
-        if !self.rewrite {
-            self.unsynced.extend_from_slice(&content[..header]);
-        }
-        (self.rewrite, self.new_name) = (false, true);
-        (self.size, self.started_ms) = (content.len() as u64, ms);
+        self.unsynced.append(&mut self.spare, |to| to.extend_from_slice(&header));
+        (self.rewrite, self.new_name, self.started_ms) = (false, true, ms);
         (self.name, self.file) = (Some(name), Some(file));
         Ok(())
     }
@@ -166,7 +150,7 @@ impl Active {
     }
 
     pub fn unsynced_bytes(&self) -> usize {
-        self.unsynced.len() + self.syncing.len()
+        self.unsynced.bytes() + self.syncing.bytes()
     }
 
     /// What a sync that begins now has to cover; one at a time.
@@ -182,13 +166,12 @@ impl Active {
     /// Takes note of how it went.
     pub fn end_sync(&mut self, task: &SyncTask, succeeded: bool) {
         if succeeded {
-            self.syncing = Vec::new();
+            self.syncing.clear(&mut self.spare);
             self.earlier.retain(|file| !task.files.iter().any(|synced| Arc::ptr_eq(file, synced)));
             self.durable_low_water = self.durable_low_water.max(task.low_water);
         } else {
-            let mut unsynced = std::mem::take(&mut self.syncing);
-            unsynced.append(&mut self.unsynced);
-            self.unsynced = unsynced;
+            self.unsynced.append_to(&mut self.syncing);
+            self.unsynced = std::mem::take(&mut self.syncing);
             self.earlier.clear();
             (self.file, self.rewrite, self.new_name) = (None, true, true);
         }

@@ -80,6 +80,8 @@ enum Job {
 struct Queue {
     pulls: PullQueue,
     jobs: Vec<(Job, Done)>,
+    /// The thread sleeps until it is woken, or longer than pulls may wait.
+    asleep: bool,
     ended: bool,
 }
 
@@ -103,10 +105,10 @@ pub struct InteractionLog {
     active: Mutex<Active>,
     queue: Mutex<Queue>,
     wake: Condvar,
-    /// The thread sleeps until it is woken.
-    asleep: AtomicBool,
     /// Something was appended that no sync has covered.
     unsynced: AtomicBool,
+    /// So much of it that it is to be synced at once.
+    large: AtomicBool,
     syncing: Mutex<()>,
     figures: Mutex<Figures>,
 }
@@ -143,8 +145,8 @@ impl InteractionLog {
             active: Mutex::new(Active::new(low_water)),
             queue: Mutex::default(),
             wake: Condvar::new(),
-            asleep: AtomicBool::new(false),
             unsynced: AtomicBool::new(false),
+            large: AtomicBool::new(false),
             syncing: Mutex::new(()),
             figures: Mutex::default(),
         });
@@ -199,9 +201,13 @@ impl InteractionLog {
 
     /// Queues a pull. Never fails: what cannot be written in the end is counted.
     #[inline]
-    pub fn pull(&self, user_id: &Arc<str>, seq: Seq, ms: u64, line: &PullLine<'_>) {
-        self.queue.lock().pulls.push(user_id, seq, ms, line);
-        self.wake_up();
+    pub fn pull(&self, seq: Seq, ms: u64, line: &PullLine<'_>) {
+        let mut queue = self.queue.lock();
+        queue.pulls.push(seq, ms, line);
+        if std::mem::take(&mut queue.asleep) {
+            drop(queue);
+            self.wake.notify_one();
+        }
     }
 
     /// Appends a reward.
@@ -261,7 +267,13 @@ impl InteractionLog {
 
     #[inline]
     fn append(&self, encode: impl FnOnce(&mut LineWriter, &mut Vec<u8>)) -> Result<()> {
-        let appended = self.active.lock().append(&self.directory, self, encode);
+        let mut active = self.active.lock();
+        let appended = active.append(&self.directory, self, encode);
+        let is_large = active.unsynced_bytes() > SYNC_PAST;
+        drop(active);
+        if is_large && !self.large.swap(true, Ordering::SeqCst) {
+            self.wake_up();
+        }
         self.appended(appended)
     }
 
@@ -283,11 +295,9 @@ impl InteractionLog {
         figures.failing = true;
     }
 
-    #[inline]
+    #[cold]
     fn wake_up(&self) {
-        if self.asleep.swap(false, Ordering::SeqCst) {
-            // Under the lock: the thread is then either waiting or has not yet looked.
-            drop(self.queue.lock());
+        if std::mem::take(&mut self.queue.lock().asleep) {
             self.wake.notify_one();
         }
     }
@@ -314,7 +324,7 @@ impl InteractionLog {
             return done(Err(Error::closed()));
         }
         queue.jobs.push((job, done));
-        self.asleep.store(false, Ordering::SeqCst);
+        queue.asleep = false;
         self.wake.notify_one();
     }
 
@@ -409,30 +419,21 @@ impl InteractionLog {
                 thread.retry.unwrap_or(FIRST_RETRY)
             } else if !queue.pulls.is_empty() {
                 COALESCE
+            } else if self.large.load(Ordering::SeqCst) {
+                break;
             } else if self.unsynced.load(Ordering::SeqCst) {
                 SYNC_EVERY.saturating_sub(thread.unsynced_since.map_or(Duration::ZERO, |since| since.elapsed()))
             } else {
-                self.asleep.store(true, Ordering::SeqCst);
-                // Whoever appends sets `unsynced` first and looks at `asleep` then: one of the two sees the other.
-                if self.unsynced.load(Ordering::SeqCst) {
-                    self.asleep.store(false, Ordering::SeqCst);
-                    break;
-                }
-                let timed_out = self.wake.wait_for(&mut queue, RETENTION_EVERY).timed_out();
-                self.asleep.store(false, Ordering::SeqCst);
-                if timed_out {
-                    break;
-                }
-                continue;
+                RETENTION_EVERY
             };
-            // A sync that is due later must not keep pulls waiting: they wake the thread.
-            self.asleep.store(wait > COALESCE, Ordering::SeqCst);
-            let woken = !self.wake.wait_for(&mut queue, wait).timed_out();
-            self.asleep.store(false, Ordering::SeqCst);
-            if woken && wait > COALESCE && queue.jobs.is_empty() && thread.retry.is_none() {
-                continue;
+            // Pulls do not wait for a sync that is due later, nor for anything else but each other: they wake the thread. So does
+            // whoever sets `unsynced` or `large`, and takes the lock then.
+            queue.asleep = wait > COALESCE;
+            let timed_out = self.wake.wait_for(&mut queue, wait).timed_out();
+            queue.asleep = false;
+            if timed_out || wait == COALESCE {
+                break;
             }
-            break;
         }
         // The memory goes back and forth: the scoring thread seldom has to ask for some.
         std::mem::swap(&mut queue.pulls, pulls);
@@ -503,6 +504,7 @@ impl InteractionLog {
         let _one_at_a_time = self.syncing.lock();
         let attempt = || {
             self.unsynced.store(false, Ordering::SeqCst);
+            self.large.store(false, Ordering::SeqCst);
             let task = self.active.lock().begin_sync(&self.directory, self)?;
             let synced = task.run(&self.directory);
             self.active.lock().end_sync(&task, synced.is_ok());

@@ -9,6 +9,7 @@ mod line;
 mod queue;
 mod segment;
 mod seq;
+mod unsynced;
 
 pub use event::{Event, LineError, Recorded, read_line};
 pub(crate) use interaction_log::is_covered;

@@ -5,15 +5,16 @@ use super::line::{Inputs, LineWriter, PullLine};
 use super::seq::Seq;
 use crate::feature::{Moment, Profile, TaskFeatures};
 use crate::policy::PolicyName;
-use std::sync::Arc;
 
-/// So many pulls wait at most: 50 MB with ids of 36 characters.
+/// So many pulls wait at most: 50 MB with ids of 36 characters and profiles.
 pub const MOST_QUEUED: usize = 1 << 18;
 
 /// Pulls and their texts, in order.
 #[derive(Debug, Default)]
 pub struct PullQueue {
     pulls: Vec<QueuedPull>,
+    profiles: Vec<Profile>,
+    /// User ids, tip ids and the rest. Copied, because a shared count of references would go from core to core with every pull.
     text: Vec<u8>,
     /// Pulls that found the queue full.
     dropped: u64,
@@ -21,16 +22,15 @@ pub struct PullQueue {
 
 #[derive(Debug)]
 struct QueuedPull {
-    user_id: Arc<str>,
     seq: Seq,
     ms: u64,
     score: f64,
     propensity: f64,
     task: TaskFeatures,
-    profile: Option<Profile>,
     index: u32,
     candidates: u32,
     ordinal: u32,
+    user_id: u16,
     tip_id: u16,
     computed_at: Option<u16>,
     prompt_version: Option<u16>,
@@ -38,12 +38,13 @@ struct QueuedPull {
     moment: Moment,
     exploring: bool,
     first: bool,
+    has_profile: bool,
 }
 
 impl PullQueue {
     /// Adds a pull, or counts it where there is no room.
     #[inline]
-    pub fn push(&mut self, user_id: &Arc<str>, seq: Seq, ms: u64, line: &PullLine<'_>) {
+    pub fn push(&mut self, seq: Seq, ms: u64, line: &PullLine<'_>) {
         if self.pulls.len() >= MOST_QUEUED {
             self.dropped += 1;
             return;
@@ -55,20 +56,21 @@ impl PullQueue {
             u16::try_from(text.len()).unwrap_or(u16::MAX)
         };
         let Inputs { policy, moment, task, profile, computed_at } = line.inputs;
+        let user_id = keep(line.user_id);
         let tip_id = keep(line.tip_id);
         let computed_at = computed_at.map(&mut keep);
         let prompt_version = line.prompt_version.map(&mut keep);
+        self.profiles.extend(profile);
         self.pulls.push(QueuedPull {
-            user_id: Arc::clone(user_id),
             seq,
             ms,
             score: line.score,
             propensity: line.propensity,
             task,
-            profile,
             index: line.index,
             candidates: line.candidates,
             ordinal: line.ordinal,
+            user_id,
             tip_id,
             computed_at,
             prompt_version,
@@ -76,6 +78,7 @@ impl PullQueue {
             moment,
             exploring: line.exploring,
             first: line.first,
+            has_profile: profile.is_some(),
         });
     }
 
@@ -99,13 +102,16 @@ impl PullQueue {
             part
         };
         let mut bytes = Vec::with_capacity(block + 1024);
+        let mut profiles = self.profiles.iter();
         for pull in &self.pulls {
+            let user_id = take(pull.user_id);
             let tip_id = take(pull.tip_id);
             let computed_at = pull.computed_at.map(&mut take);
             let prompt_version = pull.prompt_version.map(&mut take);
-            let QueuedPull { policy, moment, task, profile, .. } = *pull;
+            let QueuedPull { policy, moment, task, .. } = *pull;
+            let profile = if pull.has_profile { profiles.next().copied() } else { None };
             let line = PullLine {
-                user_id: &pull.user_id,
+                user_id,
                 tip_id,
                 inputs: Inputs { policy, moment, task, profile, computed_at },
                 index: pull.index,
@@ -129,8 +135,9 @@ impl PullQueue {
 
     /// Forgets the pulls, and gives memory back that a burst left behind.
     pub fn clear(&mut self) {
-        const KEEP: usize = 1 << 14;
+        const KEEP: usize = 1 << 15;
         self.pulls.clear();
+        self.profiles.clear();
         self.text.clear();
         self.pulls.shrink_to(KEEP);
         self.text.shrink_to(KEEP * 40);

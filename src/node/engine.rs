@@ -127,15 +127,15 @@ pub struct NativeChannel {
 
 #[napi]
 impl NativeChannel {
-    /// The function that scores what is in the frame; its arguments are the candidates' ids, when the profile was computed, and the
-    /// candidates' prompt versions; for a batch a list of each.
-    #[napi(catch_unwind, ts_return_type = "(tipIds: unknown, computedAt: unknown, promptVersions: unknown) => void")]
+    /// The function that scores what is in the frame; its arguments are when the profile was computed, the candidates' prompt
+    /// versions, and the candidates' ids: sixteen of them, or an array; for a batch an array of each.
+    #[napi(catch_unwind, ts_return_type = "(computedAt: unknown, promptVersions: unknown, ...tipIds: readonly unknown[]) => void")]
     pub fn score_function(&self, env: Env) -> Result<Function<'static, TextArguments, ()>> {
         score_function(env, &self.channel)
     }
 
-    /// The function that rewards what is in the frame; its arguments are the tip's id and when the profile was computed.
-    #[napi(catch_unwind, ts_return_type = "(tipId: unknown, computedAt: unknown, none: unknown) => void")]
+    /// The function that rewards what is in the frame; its arguments are when the profile was computed, nothing, and the tip's id.
+    #[napi(catch_unwind, ts_return_type = "(computedAt: unknown, none: unknown, tipId: unknown) => void")]
     pub fn reward_function(&self, env: Env) -> Result<Function<'static, TextArguments, ()>> {
         reward_function(env, &self.channel)
     }

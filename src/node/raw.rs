@@ -22,7 +22,7 @@ pub fn reward_function(env: Env, channel: &Rc<Channel>) -> Result<Function<'stat
 /// Bytes of the longest other text, and the zero that Node-API puts behind it: `lib/check.ts` allows 128 UTF-16 units.
 const TEXT_BYTES: usize = 3 * 128 + 1;
 
-/// Tip ids, times of profiles, prompt versions.
+/// Times of profiles, prompt versions, tip ids.
 pub type TextArguments = FnArgs<(Unknown<'static>, Unknown<'static>, Unknown<'static>)>;
 
 type Callback = unsafe extern "C" fn(sys::napi_env, sys::napi_callback_info) -> sys::napi_value;
@@ -48,7 +48,7 @@ fn function<F: FromNapiValue>(env: Env, name: &'static CStr, channel: &Rc<Channe
     }
 }
 
-/// The channel of a running call and its first `ARGUMENTS` arguments (undefined where fewer were given).
+/// The channel of a running call, its first `ARGUMENTS` arguments (undefined where fewer were given), and how many were given.
 ///
 /// # Safety
 /// `env` and `info` are those of a running call of a function that [`function`] made.
@@ -56,7 +56,7 @@ fn function<F: FromNapiValue>(env: Env, name: &'static CStr, channel: &Rc<Channe
 unsafe fn call<'a, const ARGUMENTS: usize>(
     env: sys::napi_env,
     info: sys::napi_callback_info,
-) -> Option<(&'a Channel, [sys::napi_value; ARGUMENTS])> {
+) -> Option<(&'a Channel, [sys::napi_value; ARGUMENTS], usize)> {
     let mut data = ptr::null_mut();
     let mut count = ARGUMENTS;
     let mut arguments = [ptr::null_mut(); ARGUMENTS];
@@ -65,22 +65,27 @@ unsafe fn call<'a, const ARGUMENTS: usize>(
         unsafe { sys::napi_get_cb_info(env, info, &raw mut count, arguments.as_mut_ptr(), ptr::null_mut(), &raw mut data) };
     // SAFETY: `data` is what function() gave Node: a Channel, alive as long as the function is and so during the call, and used
     // on its thread only.
-    (status == sys::Status::napi_ok).then(|| (unsafe { &*data.cast_const().cast::<Channel>() }, arguments))
+    (status == sys::Status::napi_ok).then(|| (unsafe { &*data.cast_const().cast::<Channel>() }, arguments, count))
 }
+
+/// Up to so many candidates' ids come as arguments: an element of an array costs 60 ns to get, an argument next to nothing.
+const FEW: usize = 16;
 
 /// Channel catches panics, so none crosses this boundary; the same is true of [`reward`].
 unsafe extern "C" fn score(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
     // SAFETY: Node calls this as a function that function() made.
-    if let Some((channel, [tip_ids, computed_at, prompt_versions])) = unsafe { call(env, info) } {
-        channel.score(&JsTexts { env, tip_ids, computed_at, prompt_versions, is_one_tip: false });
+    if let Some((channel, [computed_at, prompt_versions, tip_ids @ ..], count)) = unsafe { call::<{ 2 + FEW }>(env, info) } {
+        let tip_ids: &[sys::napi_value; FEW] = &tip_ids;
+        let tips = if count == 2 + FEW { Tips::Few(tip_ids) } else { Tips::Many(tip_ids[0]) };
+        channel.score(&JsTexts { env, computed_at, prompt_versions, tips });
     }
     ptr::null_mut()
 }
 
 unsafe extern "C" fn reward(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
     // SAFETY: Node calls this as a function that function() made.
-    if let Some((channel, [tip_ids, computed_at, prompt_versions])) = unsafe { call(env, info) } {
-        channel.reward(&JsTexts { env, tip_ids, computed_at, prompt_versions, is_one_tip: true });
+    if let Some((channel, [computed_at, prompt_versions, tip_id], _)) = unsafe { call(env, info) } {
+        channel.reward(&JsTexts { env, computed_at, prompt_versions, tips: Tips::Few(&[tip_id]) });
     }
     ptr::null_mut()
 }
@@ -90,28 +95,37 @@ unsafe extern "C" fn release(_env: sys::napi_env, data: *mut c_void, _hint: *mut
     drop(unsafe { Rc::from_raw(data.cast_const().cast::<Channel>()) });
 }
 
-/// The texts of a call where they are. For scoring: an array of the candidates' ids, the text or undefined, an array of texts and
-/// undefined; for a batch, an array of each of these. For a reward: the tip's id, and the text or undefined. All were made and
-/// checked by `lib/`; only what is needed is read.
-struct JsTexts {
+/// The texts of a call where they are: first the time of the profile or undefined, then an array of the candidates' prompt versions
+/// (and undefined) or undefined; for a batch, an array of each of these. All were made and checked by `lib/`; only what is needed
+/// is read.
+struct JsTexts<'a> {
     env: sys::napi_env,
-    tip_ids: sys::napi_value,
     computed_at: sys::napi_value,
     prompt_versions: sys::napi_value,
-    is_one_tip: bool,
+    tips: Tips<'a>,
 }
 
-impl CallTexts for JsTexts {
+/// The third argument and those behind it.
+enum Tips<'a> {
+    /// An id each.
+    Few(&'a [sys::napi_value]),
+    /// One array of the candidates' ids; for a batch an array of such arrays.
+    Many(sys::napi_value),
+}
+
+impl CallTexts for JsTexts<'_> {
     #[inline]
     fn tip_id<'a>(&self, request: Option<usize>, index: usize, buffer: &'a mut [u8]) -> crate::Result<&'a str> {
-        let id = if self.is_one_tip {
-            self.tip_ids
-        } else {
-            let list = request.map_or(Ok(self.tip_ids), |request| self.element(self.tip_ids, request))?;
-            self.element(list, index)?
+        let missing = || Error::new(ErrorKind::Internal, "the chosen candidate has no id");
+        let id = match self.tips {
+            Tips::Few(ids) => *ids.get(index).ok_or_else(missing)?,
+            Tips::Many(ids) => {
+                let list = request.map_or(Ok(ids), |request| self.element(ids, request))?;
+                self.element(list, index)?
+            }
         };
-        let length = self.copy(id, buffer)?.ok_or_else(|| Error::new(ErrorKind::Internal, "the chosen candidate has no id"))?;
-        std::str::from_utf8(&buffer[..length]).map_err(|_| Error::new(ErrorKind::Internal, "the chosen candidate's id is no text"))
+        let length = self.copy(id, buffer)?.ok_or_else(missing)?;
+        std::str::from_utf8(&buffer[..length]).map_err(|_| missing())
     }
 
     fn computed_at(&self, request: Option<usize>) -> crate::Result<Option<String>> {
@@ -124,7 +138,7 @@ impl CallTexts for JsTexts {
     }
 }
 
-impl JsTexts {
+impl JsTexts<'_> {
     #[inline]
     fn element(&self, list: sys::napi_value, index: usize) -> crate::Result<sys::napi_value> {
         let mut value = ptr::null_mut();

@@ -9,6 +9,8 @@ use pulp::{Arch, Scalar, Simd, WithSimd};
 /// From so many candidates on, wide vectors pay. Below, the code for the least processor (which has vectors of two) is as fast alone
 /// and faster among other work: between JavaScript calls, 512-bit vectors cost more than they save (`npm run bench`).
 const WIDE: usize = 256;
+/// Up to so many candidates are scored as they are, without the padding, which would be a third of the work.
+const FEW: usize = 16;
 
 /// Scores candidates with the widest vectors that this machine has.
 #[derive(Debug, Clone, Copy, Default)]
@@ -34,6 +36,13 @@ impl Kernel {
 
     #[inline]
     fn run(self, candidates: &impl Candidates, scores: &mut [f64], score: impl Fn([f64; 3]) -> f64) -> usize {
+        let n = candidates.len();
+        if n <= FEW {
+            let scores = &mut scores[..n];
+            candidates.score_each(scores, score);
+            let first = (0, f64::NEG_INFINITY);
+            return scores.iter().enumerate().fold(first, |best, (i, &score)| if score > best.1 { (i, score) } else { best }).0;
+        }
         let run = Run { candidates, scores, score };
         if run.scores.len() < WIDE { run.with_simd(Scalar) } else { self.arch.dispatch(run) }
     }
