@@ -5,8 +5,8 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 
 import { assertRefuses } from './support/refusal.mjs'
-import { POLICIES } from './support/standing.mjs'
-import { openEngine } from './support/state-dir.mjs'
+import { POLICIES, rewardOnce } from './support/standing.mjs'
+import { emptyDirectory, openEngine } from './support/state-dir.mjs'
 
 /** @typedef {import('@oo/bandits').Bandits} Bandits */
 
@@ -138,6 +138,51 @@ test('a reset forgets, and what follows is remembered', (t) => {
   assert.deepEqual([tips(bandits, 'u'), tips(bandits, 'v')], [[], ['of v']])
   bandits.score({ userId: 'u', candidates: [{ id: 'new' }] })
   assert.deepEqual(tips(bandits, 'u'), ['new'])
+})
+
+describe('after a restart', () => {
+  /** @param {Bandits} bandits */
+  const live = (bandits) => {
+    for (const [i, id] of TIP_IDS.entries()) {
+      bandits.score({ userId: 'u', candidates: [{ id, features: { taskAgeDays: i / 3, priority: 1 + (i % 4), isOverdue: i % 2 === 0 } }], policy: POLICIES[i % 3], context: { hourOfDay: i % 24, dayOfWeek: i % 7 } })
+      rewardOnce(bandits, 'u', { policy: POLICIES[i % 3], reward: Math.sin(i) })
+    }
+  }
+
+  test('it is as it was, in order over all policies, times and numbers to the last bit', async (t) => {
+    const stateDir = emptyDirectory(t)
+    const first = openEngine(t, { stateDir })
+    live(first)
+    const { history } = first.features('u')
+    assert.equal(history.length, TIP_IDS.length)
+    await first.close()
+    const second = openEngine(t, { stateDir })
+    assert.deepEqual(second.features('u'), { userId: 'u', history })
+    live(second)
+    assert.deepEqual(second.features('u').history.slice(0, history.length), history)
+    assert.deepEqual(tips(second, 'u'), [...TIP_IDS, ...TIP_IDS])
+  })
+
+  test('a smaller size keeps the newest, a larger one brings nothing back', async (t) => {
+    const stateDir = emptyDirectory(t)
+    for (const [historySize, expected] of /** @type {const} */ ([[20, []], [20, TIP_IDS.slice(-20)], [5, TIP_IDS.slice(-5)], [1000, TIP_IDS.slice(-5)]])) {
+      const bandits = openEngine(t, { stateDir, historySize })
+      assert.deepEqual(tips(bandits, 'u'), expected)
+      live(bandits)
+      await bandits.close()
+    }
+  })
+
+  test('what was forgotten stays forgotten', async (t) => {
+    const stateDir = emptyDirectory(t)
+    const first = openEngine(t, { stateDir })
+    for (const userId of ['reset', 'erased', 'kept']) first.score({ userId, candidates: [{ id: 'a' }] })
+    first.reset('reset')
+    await first.erase('erased')
+    await first.close()
+    const second = openEngine(t, { stateDir })
+    assert.deepEqual(['reset', 'erased', 'kept'].map((userId) => tips(second, userId)), [[], [], ['a']])
+  })
 })
 
 test('what is returned is the caller’s own', (t) => {

@@ -88,6 +88,18 @@ for (const signal of /** @type {const} */ (['SIGTERM', 'SIGKILL'])) {
   })
 }
 
+test('SIGKILL in the middle of things: what reward() returned for is there, flushed or not, and no more than was asked for', async (t) => {
+  const stateDir = emptyDirectory(t)
+  const { child, end } = await start(t, `${OPEN} for (let i = 1; i <= 20000; i++) { reward(engine); if (i % 100 === 0) process.stdout.write(i + '\\n') }; setInterval(() => {}, 1000)`, { stateDir })
+  let said = ''
+  child.stdout.on('data', (text) => { said += text })
+  assert.equal((await end('SIGKILL')).signal, 'SIGKILL')
+  const { stdout, stderr } = run(`${OPEN} console.log(engine.stats('u').rewardCount, engine.recovery.epoch)`, { stateDir })
+  const [count = 0, epoch] = stdout.split(' ').map(Number)
+  const acknowledged = Number(said.trim().split('\n').at(-1) ?? 0)
+  assert.ok(count >= acknowledged && count >= 100 && count <= 20_000 && epoch === 2, `${count} of ${acknowledged}; ${stderr}`)
+})
+
 test('a SIGTERM handler that closes loses nothing', async (t) => {
   const stateDir = emptyDirectory(t)
   const { end } = await start(t, `${OPEN} process.on('SIGTERM', async () => { reward(engine); await engine.close(); process.exit(5) }); reward(engine); console.log('ready'); setInterval(() => {}, 1000)`, { stateDir })

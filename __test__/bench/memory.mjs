@@ -47,7 +47,7 @@ function addUsers(engine, { tips, engine: name }, count, rng) {
 
 /** @param {any} engine */
 async function settledRss(engine) {
-  await engine.flush?.()
+  await engine.checkpoint?.()
   for (let i = 0; i < 6; i++) {
     /** @type {any} */ (globalThis).gc()
     await sleep(100)

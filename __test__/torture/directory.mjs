@@ -4,7 +4,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
-import { compareSeq, readLog, tailNames } from './log-reader.mjs'
+import { compareSeq, lowWaterOf, readLog, tailNames } from './log-reader.mjs'
 import { copy, learn, start } from './standing.mjs'
 import { POLICIES } from './features.mjs'
 
@@ -45,12 +45,13 @@ export function readStateFiles(stateDir, ownerOf) {
 }
 
 /**
- * Files and log put together: each record that a file's own sequence does not cover, in the order of sequences, once. Users and
- * policies that are not in it stand at the start.
+ * Files and log put together: each record above the low-water mark that a file's own sequence does not cover, in the order of
+ * sequences, once. Users and policies that are not in it stand at the start.
  * @param {Map<string, StateFile>} files
  * @param {Line[]} lines
+ * @param {Seq} [lowWater] all up to this is in the files, or in files that somebody has removed since
  */
-export function putTogether(files, lines) {
+export function putTogether(files, lines, lowWater = lowWaterOf(lines)) {
   /** @type {Map<string, Standing>} */
   const standings = new Map()
   for (const [key, file] of files) standings.set(key, copy(file.standing))
@@ -60,7 +61,7 @@ export function putTogether(files, lines) {
   const records = lines.flatMap(({ record }) => (record !== null && 'userId' in record ? [record] : []))
   for (const record of records.sort((a, b) => compareSeq(a.seq, b.seq))) {
     const { seq, kind, userId, policy } = record
-    if (done.has(`${seq}`)) continue
+    if (compareSeq(seq, lowWater) <= 0 || done.has(`${seq}`)) continue
     done.add(`${seq}`)
     let applied = false
     for (const each of kind === 'reset' ? POLICIES : [policy]) {

@@ -5,7 +5,7 @@ import { readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 
 import { BanditError, Bandits } from '@oo/bandits'
-import { keyOf, putTogether } from './directory.mjs'
+import { keyOf, putTogether, readStateFiles } from './directory.mjs'
 import { POLICIES } from './features.mjs'
 import { flipped, USERS } from './flips.mjs'
 import { copyDirectory } from './scratch.mjs'
@@ -114,9 +114,25 @@ async function judge(flip) {
   if (differing > 0 && inStateFile && !damagedFiles.some((/** @type {any} */ file) => file.rebuilt === 'partial')) problems.push(`wrong numbers, and said to be complete: ${JSON.stringify(damagedFiles)}`)
   const before = new Map(users.map((userId) => [userId, POLICIES.map((policy) => ask(bandits, userId, policy))]))
   await bandits.close()
+  if (refused === 0 && problems.length === 0) problems.push(...mended(before))
   if (flip.number % 10 === 0 && problems.length === 0) problems.push(...await again(before))
   const outcome = differing > 0 ? `${inLog ? 'a record' : 'a file'} lost and said` : refused > 0 ? 'refused' : said > 0 ? 'mended' : 'no effect'
   return { outcome, problems }
+}
+
+/** What was said stands in the files when the engine is closed. @param {Map<string, ReturnType<typeof ask>[]>} said */
+function mended(said) {
+  /** @type {Map<string, import('./directory.mjs').StateFile>} */
+  let files
+  try {
+    files = readStateFiles(work)
+  } catch (error) {
+    return [`a damaged file is still there after close(): ${String(error)}`]
+  }
+  return users.flatMap((userId) => POLICIES.flatMap((policy, i) => {
+    const key = keyOf(userId, policy)
+    return statsProblems(/** @type {any} */ (said.get(userId)?.[i]), files.get(key)?.standing ?? start(policy), `${key} in the files after close()`)
+  }))
 }
 
 /** What was mended stays mended. @param {Map<string, ReturnType<typeof ask>[]>} before */

@@ -173,7 +173,8 @@ export function brokenRules(lines, { faults = false } = {}) {
     const wrong = wrongShape(record)
     if (wrong !== undefined) broken.push(`${at}: ${wrong}`)
     const [epoch, n] = record.seq
-    if (isFirst !== (record.kind === 'segment')) broken.push(`${at}: a ${record.kind} line ${isFirst ? 'first' : 'within a segment'}`)
+    // After a failed sync a segment begins with its own line and goes on with those of the one before, the first included.
+    if (isFirst !== (record.kind === 'segment') && !(faults && !isFirst)) broken.push(`${at}: a ${record.kind} line ${isFirst ? 'first' : 'within a segment'}`)
     if (isFirst && compareSeq(seqOfName(segment), record.seq) !== 0) broken.push(`${at}: begins with ${record.seq}`)
     if (epoch !== seqOfName(segment)[0]) broken.push(`${at}: epoch ${epoch}`)
     if (seen.has(`${epoch}.${n}`) && !faults) broken.push(`${at}: ${record.seq} was there before`)

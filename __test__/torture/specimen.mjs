@@ -1,9 +1,10 @@
 // @ts-check
 // Small directories to damage: what a clean end leaves, and what kill -9 leaves while the files are behind the log.
 
-import { readFileSync, rmSync } from 'node:fs'
+import { mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 
+import { until } from '../support/until.mjs'
 import { Child } from './child.mjs'
 import { putTogether, readStateFiles } from './directory.mjs'
 import { linesOf, readLog, segmentNames } from './log-reader.mjs'
@@ -12,29 +13,26 @@ import { Oracle } from './oracle.mjs'
 /** @typedef {{ users: number, calls: number, killedCalls: number, seed: number, mix?: import('./script.mjs').Mix }} Recipe */
 
 /**
- * A life that ends with close(), and one that is killed when its last calls are in the log (the pulls, too, which come behind)
- * and not yet in the files. When the latter is depends on two threads and this process, so it is tried until it is so.
+ * A life that ends with close(), and one that is killed when its last calls are in the log, the pulls, too, and not in the files:
+ * something that cannot be removed stands where the second life would write a file before it renames it.
  * @param {string} stateDir @param {Recipe} recipe
  * @returns {Promise<Oracle>} that knows what must be there
  */
 export async function killedSpecimen(stateDir, { users, calls, killedCalls, seed, mix }) {
-  for (let attempt = 0; attempt < 200; attempt++) {
-    rmSync(stateDir, { recursive: true, force: true })
-    const oracle = new Oracle()
-    await closedSpecimen(stateDir, { users, calls, seed, mix }, oracle)
-    const child = new Child({ stateDir, users, seed: seed + 1000 + attempt, calls: killedCalls, burst: killedCalls, linger: true, mix }, oracle)
-    await child.until(({ returned }) => returned >= killedCalls)
-    for (let polls = 0; polls < 200 && lastSegment(stateDir).lines.length < killedCalls; polls++);
-    await child.kill()
-    const { lines } = lastSegment(stateDir)
-    if (lines.length <= killedCalls || !lines.every(({ record }) => record !== null)) continue
-    const { beyondFiles } = wholeOf(stateDir)
-    const asked = child.calls.flat().filter(({ kind }) => kind !== 'pull').length
-    if (beyondFiles < asked / 2) continue
-    oracle.endLife(() => true)
-    return oracle
-  }
-  throw new Error('in 200 attempts no kill came between the log and the files')
+  const oracle = new Oracle()
+  await closedSpecimen(stateDir, { users, calls, seed, mix }, oracle)
+  const obstacle = join(stateDir, '.state.tmp')
+  mkdirSync(join(obstacle, 'in the way'), { recursive: true })
+  const child = new Child({ stateDir, users, seed: seed + 1000, calls: killedCalls, burst: killedCalls, linger: true, mix }, oracle)
+  await child.until(({ returned }) => returned >= killedCalls)
+  const scored = new Set(child.calls.flat().flatMap(({ kind, request }) => (kind === 'pull' ? [request.candidates[0].id.replace(/-\d+$/, '')] : [])))
+  const written = () => lastSegment(stateDir).lines.filter(({ record }) => record?.kind === 'pull').length
+  await until(() => written() === scored.size, 'every pull is in the log')
+  await child.kill()
+  rmSync(obstacle, { recursive: true })
+  oracle.endLife(() => true)
+  if (wholeOf(stateDir).beyondFiles === 0) throw new Error('the files are not behind the log')
+  return oracle
 }
 
 /** @param {string} stateDir @param {Omit<Recipe, 'killedCalls'>} recipe @param {Oracle} [oracle] */

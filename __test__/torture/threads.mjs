@@ -11,7 +11,7 @@ import { startWorker } from '../support/worker.mjs'
 import { keyOf, putTogether, readStateFiles } from './directory.mjs'
 import { POLICIES } from './features.mjs'
 import { brokenRules, readLog } from './log-reader.mjs'
-import { withScratch } from './scratch.mjs'
+import { quickPlace, withScratch } from './scratch.mjs'
 import { difference, solves, start } from './standing.mjs'
 
 const USERS = 200
@@ -73,7 +73,7 @@ export const sharedEngine = ({ threads = 8, rewards, seed }) => withScratch(asyn
   const files = readStateFiles(stateDir)
   const lines = readLog(join(stateDir, 'log'))
   assert.deepEqual(brokenRules(lines).slice(0, 5), [])
-  const { standings } = putTogether(new Map(), lines)
+  const { standings } = putTogether(new Map(), lines, [0, 0])
   const again = Bandits.open({ stateDir, seed: 1, maxHotUsers: HOT })
   let missing = 0
   for (const [key, { rewards: count, sum, pulls }] of expected) {
@@ -92,4 +92,4 @@ export const sharedEngine = ({ threads = 8, rewards, seed }) => withScratch(asyn
   assert.ok(again.health().users <= 4 * HOT && hot <= 4 * HOT, `${hot} users in memory where ${HOT} were allowed`)
   await again.close()
   return { threads, rewards: threads * rewards, users: USERS, hot: HOT, usersInMemory: hot, droppedPulls, seed }
-})
+}, quickPlace())

@@ -5,13 +5,17 @@ import {
   Bandits,
   type Candidate,
   type CandidateSet,
+  type Health,
   type PolicyName,
+  type RecoveryReport,
+  type ReplayReport,
   type ScoreResult,
   close,
   features,
   generate,
   health,
   prepare,
+  replay,
   reset,
   reward,
   score,
@@ -32,6 +36,7 @@ export const flags: boolean = result.exploring
 score({ userId: 'u', candidates: prepare(candidates), context: { hourOfDay: 8 }, profileFeatures: null, policy: 'egreedy-v2' })
 score({ userId: 'u', candidates: candidates as readonly Candidate[], context: undefined, policy: undefined })
 score({ userId: 'u', candidates: [{ id: 'a' }] as const })
+score({ userId: 'u', candidates: [{ id: 'a', promptVersion: 'v2' }], profileFeatures: { computedAt: null } })
 export const many: ScoreResult[] = scoreMany([{ userId: 'u', candidates }])
 export const done: true = reward({ userId: 'u', tipId: 'a', reward: -0.5, features: { hourOfDay: 8, priority: 1 }, dayOfWeek: 6 }).ok
 reward({ userId: 'u', tipId: 'a', reward: 1, features: {}, profileFeatures: { completionRate30d: null, computedAt: '2026-01-01T00:00:00Z' } })
@@ -56,6 +61,20 @@ export async function engines(): Promise<void> {
   const { ok, warnings }: { ok: boolean; warnings: string[] } = other.health()
   console.log(ok, warnings, health().writer.lastError)
   await close()
+}
+
+export async function logs(): Promise<void> {
+  const bandits = Bandits.open({ maxHotUsers: 1000, log: 'off', logRetentionDays: 7, logRetentionBytes: 1e9 })
+  const recovery: RecoveryReport = bandits.recovery
+  const places: { segment: string; offset: number; bytes: number }[] = recovery.damage
+  const { log, damagedFiles, evictedUsers, recovery: same }: Health = bandits.health()
+  const [epoch, n]: [number, number] = log.lowWater
+  const lost: string[] = damagedFiles.filter(({ rebuilt }) => rebuilt === 'partial').map(({ userId, policy, problem }) => `${userId} ${policy} ${problem}`)
+  const failure: string | null = log.lastError
+  console.log(places, same.epoch === epoch, n + log.droppedPulls + evictedUsers, lost, failure, recovery.ambiguousUsers.join())
+  const report: ReplayReport = await replay('state/log', 'copy', { historySize: 5 })
+  const { complete, reasons } = await replay('state/log', 'other')
+  console.log(report.users + report.records, complete ? '' : reasons.join())
 }
 
 export function handle(error: unknown): BanditErrorCode | 'other' {
@@ -118,6 +137,18 @@ stats()
 new Bandits()
 // @ts-expect-error an option's name
 Bandits.open({ stateDirectory: 'state' })
+// @ts-expect-error the log is on or off
+Bandits.open({ log: true })
+// @ts-expect-error a number of days
+Bandits.open({ logRetentionDays: '30' })
+// @ts-expect-error recovery is for reading
+Bandits.open().recovery = Bandits.open().health().recovery
+// @ts-expect-error a replay has a place to go to
+void replay('state/log')
+// @ts-expect-error a replay's option
+void replay('state/log', 'copy', { history: 5 })
+// @ts-expect-error a prompt's version is a string
+score({ userId: 'u', candidates: [{ id: 'a', promptVersion: 2 }] })
 // @ts-expect-error open() does not wait
 Bandits.open({ lockTimeoutMs: 100 })
 // @ts-expect-error no such code

@@ -35,7 +35,7 @@ impl Room {
     }
 }
 
-/// Which file it is and in which version, in 8 bytes: device, inode, size and time of change, hashed. 0 is "no file".
+/// Which file it is and in which version, in 62 bits: device, inode, size and time of change, hashed. 0 is "no file".
 pub type FileIdentity = u64;
 
 /// What is known of a file without reading it.

@@ -175,7 +175,7 @@ fn file_stat(stat: &rustix::fs::Stat) -> FileStat {
     let mut hasher = DefaultHasher::new();
     (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime, stat.st_mtime_nsec).hash(&mut hasher);
     FileStat {
-        identity: hasher.finish().max(1),
+        identity: (hasher.finish() >> 2).max(1),
         size: stat.st_size as u64,
         is_regular: FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile,
         modified_ms: (stat.st_mtime as u64).saturating_mul(1000) + stat.st_mtime_nsec as u64 / 1_000_000,

@@ -177,6 +177,11 @@ impl Active {
         }
     }
 
+    /// Gives memory back that no line is in.
+    pub fn shrink(&mut self) {
+        self.spare = Vec::new();
+    }
+
     pub const fn name(&self) -> Option<SegmentName> {
         self.name
     }

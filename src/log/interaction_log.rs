@@ -23,15 +23,17 @@ const COALESCE: Duration = Duration::from_millis(5);
 /// What was appended is synced after so long at the latest, whether or not anybody asks.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
 /// Or when it has grown so large: long before appending would be refused.
-const SYNC_PAST: usize = 16 << 20;
+const SYNC_PAST: usize = 4 << 20;
 /// Pulls are written in blocks of about so many bytes, because a reward waits while a block is written.
 const BLOCK: usize = 16 << 10;
 /// Blocks that could not be written wait, as far as that many bytes; then their pulls are dropped.
-const MOST_BACKLOG: usize = 32 << 20;
+const MOST_BACKLOG: usize = 16 << 20;
 /// A segment of this age is followed by another one, so that retention by age can remove it.
 const OLDEST_SEGMENT_MS: u64 = 24 * 3600 * 1000;
 /// How often old segments are looked for when none was begun.
 const RETENTION_EVERY: Duration = Duration::from_secs(3600);
+/// Memory for so many pulls is kept while nothing happens.
+const IDLE_PULLS: usize = 1 << 10;
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LAST_RETRY: Duration = Duration::from_secs(5);
 
@@ -110,6 +112,8 @@ pub struct InteractionLog {
     /// So much of it that it is to be synced at once.
     large: AtomicBool,
     syncing: Mutex<()>,
+    /// Pulls that no line tells of, and no gap line either.
+    dropped: AtomicU64,
     figures: Mutex<Figures>,
 }
 
@@ -148,6 +152,7 @@ impl InteractionLog {
             unsynced: AtomicBool::new(false),
             large: AtomicBool::new(false),
             syncing: Mutex::new(()),
+            dropped: AtomicU64::new(0),
             figures: Mutex::default(),
         });
         log.active.lock().open_segment(&log.directory, &*log)?;
@@ -203,10 +208,22 @@ impl InteractionLog {
     #[inline]
     pub fn pull(&self, seq: Seq, ms: u64, line: &PullLine<'_>) {
         let mut queue = self.queue.lock();
-        queue.pulls.push(seq, ms, line);
-        if std::mem::take(&mut queue.asleep) {
-            drop(queue);
+        let queued = queue.pulls.push(seq, ms, line);
+        let wake = std::mem::take(&mut queue.asleep);
+        drop(queue);
+        if wake {
             self.wake.notify_one();
+        }
+        if !queued {
+            self.pull_now(seq, ms, line);
+        }
+    }
+
+    /// Writes a pull that found the queue full: whoever makes pulls faster than one thread can write them writes them, too.
+    #[cold]
+    fn pull_now(&self, seq: Seq, ms: u64, line: &PullLine<'_>) {
+        if self.figures.lock().failing || self.append(|lines, to| lines.pull(to, seq, ms, line)).is_err() {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -240,7 +257,8 @@ impl InteractionLog {
 
     /// Counts a pull of which nothing is remembered.
     pub fn drop_pull(&self) {
-        self.figures.lock().dropped_pulls += 1;
+        self.dropped.fetch_add(1, Ordering::Relaxed);
+        self.wake_up();
     }
 
     /// Appends somebody else's state.
@@ -342,7 +360,7 @@ impl InteractionLog {
             bytes: figures.bytes,
             low_water,
             unsynced_bytes: unsynced as u64,
-            dropped_pulls: figures.dropped_pulls,
+            dropped_pulls: figures.dropped_pulls + self.dropped.load(Ordering::Relaxed),
             errors: figures.errors,
             last_error: figures.last_error.clone(),
             failing: figures.failing,
@@ -417,13 +435,17 @@ impl InteractionLog {
             }
             let wait = if !thread.backlog.is_empty() || thread.retry.is_some() {
                 thread.retry.unwrap_or(FIRST_RETRY)
-            } else if !queue.pulls.is_empty() {
+            } else if !queue.pulls.is_empty() || self.dropped.load(Ordering::Relaxed) > 0 {
                 COALESCE
             } else if self.large.load(Ordering::SeqCst) {
                 break;
             } else if self.unsynced.load(Ordering::SeqCst) {
                 SYNC_EVERY.saturating_sub(thread.unsynced_since.map_or(Duration::ZERO, |since| since.elapsed()))
             } else {
+                // Nothing is going on: what a burst needed is given back.
+                queue.pulls.shrink(IDLE_PULLS);
+                pulls.shrink(IDLE_PULLS);
+                self.active.lock().shrink();
                 RETENTION_EVERY
             };
             // Pulls do not wait for a sync that is due later, nor for anything else but each other: they wake the thread. So does
@@ -442,23 +464,25 @@ impl InteractionLog {
 
     /// Writes the pulls, syncs where that is due or asked for, and looks after the segments.
     fn round(&self, thread: &mut Keeper, pulls: &mut PullQueue, asked: bool) -> Result<()> {
-        let dropped = pulls.take_dropped();
-        let backlog = &mut thread.backlog;
-        let mut over = dropped;
-        let mut waiting: usize = backlog.iter().map(Vec::len).sum();
-        pulls.encode(&mut thread.lines, BLOCK, |block| {
-            if waiting + block.len() > MOST_BACKLOG {
-                over += memchr::memchr_iter(b'\n', &block).count() as u64;
+        let mut outcome = self.write_backlog(thread);
+        let Keeper { lines, backlog, waiting, .. } = thread;
+        pulls.encode(lines, BLOCK, |block| {
+            if outcome.is_ok() {
+                outcome = self.write_block(block);
+                if outcome.is_ok() {
+                    return;
+                }
+            }
+            if *waiting + block.len() > MOST_BACKLOG {
+                self.dropped.fetch_add(memchr::memchr_iter(b'\n', block).count() as u64, Ordering::Relaxed);
             } else {
-                waiting += block.len();
-                backlog.push_back(block);
+                *waiting += block.len();
+                backlog.push_back(block.to_vec());
             }
         });
-        thread.dropped += over;
-        if over > 0 {
-            self.figures.lock().dropped_pulls += over;
+        if outcome.is_ok() {
+            outcome = self.write_gap();
         }
-        let mut outcome = self.write_backlog(thread);
         if outcome.is_ok() && self.unsynced.load(Ordering::SeqCst) {
             let since = *thread.unsynced_since.get_or_insert_with(Instant::now);
             if asked || since.elapsed() >= SYNC_EVERY || self.active.lock().unsynced_bytes() > SYNC_PAST {
@@ -484,16 +508,28 @@ impl InteractionLog {
 
     fn write_backlog(&self, thread: &mut Keeper) -> Result<()> {
         while let Some(block) = thread.backlog.front() {
-            self.active.lock().append_block(&self.directory, self, block)?;
-            self.unsynced.store(true, Ordering::SeqCst);
+            self.write_block(block)?;
+            thread.waiting -= block.len();
             thread.backlog.pop_front();
         }
-        if thread.dropped > 0 {
-            let (dropped, ms) = (thread.dropped, self.clock.now_ms());
-            let seq = self.next();
+        Ok(())
+    }
+
+    fn write_block(&self, block: &[u8]) -> Result<()> {
+        self.active.lock().append_block(&self.directory, self, block)?;
+        self.unsynced.store(true, Ordering::SeqCst);
+        Ok(())
+    }
+
+    /// Says how many pulls were dropped, where that is not yet said.
+    fn write_gap(&self) -> Result<()> {
+        let dropped = self.dropped.load(Ordering::Relaxed);
+        if dropped > 0 {
+            let (seq, ms) = (self.next(), self.clock.now_ms());
             self.active.lock().append(&self.directory, self, |lines, to| lines.gap(to, seq, ms, dropped))?;
             self.unsynced.store(true, Ordering::SeqCst);
-            thread.dropped = 0;
+            self.dropped.fetch_sub(dropped, Ordering::Relaxed);
+            self.figures.lock().dropped_pulls += dropped;
         }
         Ok(())
     }
@@ -634,8 +670,8 @@ pub(crate) fn is_covered(next: SegmentName, low_water: Seq) -> bool {
 struct Keeper {
     lines: LineWriter,
     backlog: VecDeque<Vec<u8>>,
-    /// Dropped pulls that no gap line tells of yet.
-    dropped: u64,
+    /// Bytes of the backlog.
+    waiting: usize,
     retry: Option<Duration>,
     unsynced_since: Option<Instant>,
     retained: Option<Instant>,

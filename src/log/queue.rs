@@ -6,8 +6,8 @@ use super::seq::Seq;
 use crate::feature::{Moment, Profile, TaskFeatures};
 use crate::policy::PolicyName;
 
-/// So many pulls wait at most: 50 MB with ids of 36 characters and profiles.
-pub const MOST_QUEUED: usize = 1 << 18;
+/// So many pulls wait at most, some 6 MB; the next ones are written by those who make them.
+const MOST_QUEUED: usize = 1 << 15;
 
 /// Pulls and their texts, in order.
 #[derive(Debug, Default)]
@@ -16,8 +16,6 @@ pub struct PullQueue {
     profiles: Vec<Profile>,
     /// User ids, tip ids and the rest. Copied, because a shared count of references would go from core to core with every pull.
     text: Vec<u8>,
-    /// Pulls that found the queue full.
-    dropped: u64,
 }
 
 #[derive(Debug)]
@@ -42,12 +40,11 @@ struct QueuedPull {
 }
 
 impl PullQueue {
-    /// Adds a pull, or counts it where there is no room.
+    /// Adds a pull; false when there is no room.
     #[inline]
-    pub fn push(&mut self, seq: Seq, ms: u64, line: &PullLine<'_>) {
+    pub fn push(&mut self, seq: Seq, ms: u64, line: &PullLine<'_>) -> bool {
         if self.pulls.len() >= MOST_QUEUED {
-            self.dropped += 1;
-            return;
+            return false;
         }
         let mut keep = |text: &str| {
             // Ids are at most 1,536 bytes; other texts are cut to what the length can say.
@@ -80,19 +77,15 @@ impl PullQueue {
             first: line.first,
             has_profile: profile.is_some(),
         });
+        true
     }
 
     pub const fn is_empty(&self) -> bool {
-        self.pulls.is_empty() && self.dropped == 0
+        self.pulls.is_empty()
     }
 
-    /// How many were dropped since it was last asked.
-    pub const fn take_dropped(&mut self) -> u64 {
-        std::mem::replace(&mut self.dropped, 0)
-    }
-
-    /// Makes lines of the pulls, in blocks of at least `block` bytes (the last one may be smaller), and keeps the memory.
-    pub fn encode(&mut self, lines: &mut LineWriter, block: usize, mut each: impl FnMut(Vec<u8>)) {
+    /// Makes lines of the pulls, in blocks of about `block` bytes.
+    pub fn encode(&self, lines: &mut LineWriter, block: usize, mut each: impl FnMut(&[u8])) {
         let text = String::from_utf8_lossy(&self.text);
         let mut at = 0;
         let mut take = |length: u16| {
@@ -125,21 +118,27 @@ impl PullQueue {
             };
             lines.pull(&mut bytes, pull.seq, pull.ms, &line);
             if bytes.len() >= block {
-                each(std::mem::replace(&mut bytes, Vec::with_capacity(block + 1024)));
+                each(&bytes);
+                bytes.clear();
             }
         }
         if !bytes.is_empty() {
-            each(bytes);
+            each(&bytes);
         }
     }
 
-    /// Forgets the pulls, and gives memory back that a burst left behind.
+    /// Forgets the pulls; the memory stays, as far as a steady load needs it.
     pub fn clear(&mut self) {
-        const KEEP: usize = 1 << 15;
         self.pulls.clear();
         self.profiles.clear();
         self.text.clear();
-        self.pulls.shrink_to(KEEP);
-        self.text.shrink_to(KEEP * 40);
+        self.shrink(MOST_QUEUED);
+    }
+
+    /// Gives memory back, down to that for so many pulls.
+    pub fn shrink(&mut self, pulls: usize) {
+        self.pulls.shrink_to(pulls);
+        self.profiles.shrink_to(pulls);
+        self.text.shrink_to(pulls * 64);
     }
 }

@@ -15,19 +15,41 @@ const TEMPORARY: &str = ".state.tmp";
 
 /// What a store wants to know again when it next sees the same user and policy: in which of its places the record is, and which
 /// version of it was read or written last.
+///
+/// One word, because each user in memory has three: the identity, and in the lowest bits whether the name is the distinct one and
+/// whether somebody else wrote the record.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Stamp {
-    distinct: bool,
-    /// Somebody else wrote it.
-    pub(super) foreign: bool,
-    identity: FileIdentity,
-}
+pub struct Stamp(u64);
+
+const DISTINCT: u64 = 1;
+const FOREIGN: u64 = 2;
 
 impl Stamp {
+    const fn new(is_distinct: bool, is_foreign: bool, identity: FileIdentity) -> Self {
+        Self(identity << 2 | if is_foreign { FOREIGN } else { 0 } | if is_distinct { DISTINCT } else { 0 })
+    }
+
     /// Whether there was a record.
     #[must_use]
     pub const fn is_stored(self) -> bool {
-        self.identity != 0
+        self.identity() != 0
+    }
+
+    const fn identity(self) -> FileIdentity {
+        self.0 >> 2
+    }
+
+    const fn is_distinct(self) -> bool {
+        self.0 & DISTINCT != 0
+    }
+
+    pub(super) const fn is_foreign(self) -> bool {
+        self.0 & FOREIGN != 0
+    }
+
+    /// The record is in the log now.
+    pub(super) const fn adopt(&mut self) {
+        self.0 &= !FOREIGN;
     }
 }
 
@@ -96,7 +118,7 @@ impl StateFiles {
 
     fn name(user_id: &str, policy: PolicyName, stamp: Stamp) -> String {
         match plain_name(user_id, policy) {
-            Some(plain) if !stamp.distinct => plain,
+            Some(plain) if !stamp.is_distinct() => plain,
             _ => distinct_name(user_id, policy),
         }
     }
@@ -170,10 +192,10 @@ impl StateStore for StateFiles {
         let distinct = distinct_name(user_id, policy);
         if let Some((bytes, identity)) = self.directory.read(Room::State, &distinct)? {
             let file = self.parsed(&distinct, &bytes)?;
-            let stamp = Stamp { distinct: true, foreign: file.foreign, identity };
+            let stamp = Stamp::new(true, file.foreign, identity);
             return Ok((Some(self.checked(policy, &distinct, file)?), stamp));
         }
-        let Some(plain) = plain_name(user_id, policy) else { return Ok((None, Stamp { distinct: true, ..Stamp::default() })) };
+        let Some(plain) = plain_name(user_id, policy) else { return Ok((None, Stamp::new(true, false, 0))) };
         let Some((bytes, identity)) = self.directory.read(Room::State, &plain)? else { return Ok((None, Stamp::default())) };
         let file = self.parsed(&plain, &bytes)?;
         let d = file.record.b.len();
@@ -181,9 +203,9 @@ impl StateStore for StateFiles {
             return Err(self.corrupt(&plain, &format!("b has {d} entries, which no policy has")));
         }
         if !self.owns(user_id, policy, &plain, &file) {
-            return Ok((None, Stamp { distinct: true, ..Stamp::default() }));
+            return Ok((None, Stamp::new(true, false, 0)));
         }
-        let stamp = Stamp { distinct: false, foreign: file.foreign, identity };
+        let stamp = Stamp::new(false, file.foreign, identity);
         Ok((Some(self.checked(policy, &plain, file)?), stamp))
     }
 
@@ -192,11 +214,11 @@ impl StateStore for StateFiles {
         let identity = self.directory.write_new(Room::State, TEMPORARY, &serialise(user_id, policy, record))?;
         let placed = (|| {
             let there = self.directory.identity(Room::State, &name)?;
-            if there != stamp.identity && there != 0 {
+            if there != stamp.identity() && there != 0 {
                 match self.look(user_id, policy, &name)? {
                     Standing::Nothing => {}
                     Standing::OfAnother => {
-                        stamp.distinct = true;
+                        *stamp = Stamp::new(true, false, 0);
                         name = Self::name(user_id, policy, *stamp);
                     }
                     Standing::InTheWay => {
@@ -211,7 +233,7 @@ impl StateStore for StateFiles {
             let _ = self.directory.remove(Room::State, TEMPORARY);
         }
         placed?;
-        (stamp.identity, stamp.foreign) = (identity, false);
+        *stamp = Stamp::new(stamp.is_distinct(), false, identity);
         self.claims.lock().remove(&name);
         Ok(())
     }
@@ -219,13 +241,13 @@ impl StateStore for StateFiles {
     fn set_aside(&self, user_id: &str, policy: PolicyName, stamp: &mut Stamp) -> Result<()> {
         let distinct = distinct_name(user_id, policy);
         let is_distinct = self.directory.identity(Room::State, &distinct)? != 0;
-        *stamp = Stamp { distinct: is_distinct, ..Stamp::default() };
+        *stamp = Stamp::new(is_distinct, false, 0);
         let name = Self::name(user_id, policy, *stamp);
         let standing = if is_distinct { Standing::InTheWay } else { self.look(user_id, policy, &name)? };
         match standing {
             Standing::Nothing => Ok(()),
             Standing::OfAnother => {
-                stamp.distinct = true;
+                *stamp = Stamp::new(true, false, 0);
                 Ok(())
             }
             Standing::InTheWay => self.directory.set_aside(&name).map(drop),

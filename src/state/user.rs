@@ -9,7 +9,6 @@ use crate::feature::{self, Moment, Profile, TaskFeatures};
 use crate::log::Seq;
 use crate::policy::{MAX_SUM, PolicyName, Ridge};
 use parking_lot::Mutex;
-use std::sync::Arc;
 
 /// A reaction to learn from.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -165,8 +164,10 @@ pub struct UserState {
     egreedy: Slot<7, 28>,
     egreedy2: Slot<12, 78>,
     stamps: [Stamp; 3],
-    /// The last line of the interaction log that is in each policy's state.
-    applied: [Seq; 3],
+    /// The last line of the interaction log that is in each policy's state: epochs and numbers, which as pairs would take a word more
+    /// each.
+    applied_epochs: [u32; 3],
+    applied_numbers: [u64; 3],
     /// One bit a policy: changed since its record was last saved.
     dirty: u8,
     /// One bit a policy: what is stored cannot be read, and was given up by a reset.
@@ -207,7 +208,9 @@ impl UserState {
         let (egreedy, s1) = Slot::load(load(PolicyName::EGreedyV1))?;
         let (egreedy2, s2) = Slot::load(load(PolicyName::EGreedyV2))?;
         let history = History::of_rows(rows, u32::try_from(pulls).unwrap_or(0), history_size);
-        Ok(Self { linucb, egreedy, egreedy2, stamps: [s0, s1, s2], applied, history, read: true, ..Self::unread() })
+        let (applied_epochs, applied_numbers) = (applied.map(|seq| seq.epoch), applied.map(|seq| seq.n));
+        let stamps = [s0, s1, s2];
+        Ok(Self { linucb, egreedy, egreedy2, stamps, applied_epochs, applied_numbers, history, read: true, ..Self::unread() })
     }
 
     /// A user of whom the store was not asked yet.
@@ -217,7 +220,8 @@ impl UserState {
             egreedy: Slot::Absent,
             egreedy2: Slot::Absent,
             stamps: [Stamp::default(); 3],
-            applied: [Seq::default(); 3],
+            applied_epochs: [0; 3],
+            applied_numbers: [0; 3],
             dirty: 0,
             given_up: 0,
             queued: false,
@@ -332,8 +336,14 @@ impl UserState {
     pub fn touch(&mut self, policy: PolicyName, seq: Option<Seq>) {
         self.dirty |= 1 << policy as u8;
         if let Some(seq) = seq {
-            self.applied[policy as usize] = seq;
+            self.set_applied(policy, seq);
         }
+    }
+
+    #[inline]
+    const fn set_applied(&mut self, policy: PolicyName, seq: Seq) {
+        self.applied_epochs[policy as usize] = seq.epoch;
+        self.applied_numbers[policy as usize] = seq.n;
     }
 
     /// Learns from a reaction, once `write_ahead` has put it where it will be found again.
@@ -370,18 +380,18 @@ impl UserState {
     #[inline]
     #[must_use]
     pub const fn is_foreign(&self, policy: PolicyName) -> bool {
-        self.stamps[policy as usize].foreign
+        self.stamps[policy as usize].is_foreign()
     }
 
     /// The log has it now.
     pub const fn adopt(&mut self, policy: PolicyName) {
-        self.stamps[policy as usize].foreign = false;
+        self.stamps[policy as usize].adopt();
     }
 
     /// A policy's record, without its history; `None` where there is nothing.
     #[must_use]
     pub fn record(&self, policy: PolicyName) -> Option<Record> {
-        let seq = self.applied[policy as usize];
+        let seq = self.applied(policy);
         match policy {
             PolicyName::LinUcbV1 => self.linucb.to_record(seq),
             PolicyName::EGreedyV1 => self.egreedy.to_record(seq),
@@ -392,7 +402,7 @@ impl UserState {
     /// The last line of the log that is in a policy's state.
     #[must_use]
     pub const fn applied(&self, policy: PolicyName) -> Seq {
-        self.applied[policy as usize]
+        Seq { epoch: self.applied_epochs[policy as usize], n: self.applied_numbers[policy as usize] }
     }
 
     /// Whether a file stood behind a policy's state when it was last read or written.
@@ -443,7 +453,7 @@ impl UserState {
             PolicyName::EGreedyV1 => std::mem::swap(&mut self.egreedy, &mut other.egreedy),
             PolicyName::EGreedyV2 => std::mem::swap(&mut self.egreedy2, &mut other.egreedy2),
         }
-        self.touch(policy, Some(other.applied[policy as usize]));
+        self.touch(policy, Some(other.applied(policy)));
     }
 
     /// Forgets everything, as if the user had never been seen. What is known of the files stays: they are still there.
@@ -469,8 +479,8 @@ impl UserState {
             PolicyName::EGreedyV1 => self.egreedy = Slot::Absent,
             PolicyName::EGreedyV2 => self.egreedy2 = Slot::Absent,
         }
-        self.stamps[policy as usize].foreign = false;
-        self.applied[policy as usize] = Seq::default();
+        self.stamps[policy as usize].adopt();
+        self.set_applied(policy, Seq::default());
         self.dirty &= !(1 << policy as u8);
     }
 
@@ -500,7 +510,7 @@ impl UserState {
     /// under at least one policy.
     pub(super) fn apply(&mut self, change: &Change, rows: &mut Vec<HistoryRow>, from_nothing: bool) -> bool {
         let Change { seq, seconds, ref what } = *change;
-        let is_new = |state: &Self, policy: PolicyName| seq > state.applied[policy as usize];
+        let is_new = |state: &Self, policy: PolicyName| seq > state.applied(policy);
         match what {
             What::Pull { pull, tip_id, ordinal, .. } => {
                 let policy = pull.policy;
@@ -616,7 +626,7 @@ impl Unsaved {
 #[derive(Debug)]
 pub struct User {
     /// The id.
-    pub id: Arc<str>,
+    pub id: Box<str>,
     /// Everything else.
     pub state: Mutex<UserState>,
 }

@@ -1,0 +1,203 @@
+// @ts-check
+// replay(): the state files that follow from a log alone.
+
+import assert from 'node:assert/strict'
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, test } from 'node:test'
+
+import { replay } from '@oo/bandits'
+import { segmentsIn } from './support/log-lines.mjs'
+import { assertRejects } from './support/refusal.mjs'
+import { POLICIES, rewardOnce, standingOf } from './support/standing.mjs'
+import { contentsOf, emptyDirectory, namesIn, openEngine, stateIn } from './support/state-dir.mjs'
+
+const INVALID = 'ERR_INVALID_ARGUMENT'
+const USERS = ['u', 'a-b', 'a_b', 'Zoë ✓', 'x'.repeat(300)]
+
+/** @param {import('@oo/bandits').Bandits} bandits */
+function live(bandits) {
+  for (let i = 0; i < 50; i++) {
+    for (const userId of USERS) {
+      const policy = POLICIES[i % 3]
+      bandits.score({ userId, candidates: [{ id: 'a' }, { id: `✓${i}`, features: { taskAgeDays: i / 3, priority: 1 + (i % 4), isOverdue: i % 2 === 0 } }], policy, context: { hourOfDay: i % 24, dayOfWeek: i % 7 } })
+      rewardOnce(bandits, userId, { policy, reward: Math.sin(i), features: { hourOfDay: i % 24, taskAgeDays: i * 1.7, priority: 1 + (i % 4) }, dayOfWeek: i % 7, profileFeatures: i % 2 ? { preferredHour: i / 7, tipVolume30d: i } : null })
+    }
+  }
+}
+
+/**
+ * A directory with what several starts have left in it.
+ * @param {import('./support/state-dir.mjs').TestContext} t
+ * @param {{ starts?: number, historySize?: number }} [settings]
+ */
+async function lived(t, { starts = 3, historySize } = {}) {
+  const stateDir = emptyDirectory(t)
+  for (let i = 0; i < starts; i++) {
+    const bandits = openEngine(t, { stateDir, ...(historySize === undefined ? {} : { historySize }) })
+    live(bandits)
+    if (i === 1) bandits.reset('u')
+    await bandits.close()
+  }
+  return { stateDir, logDir: join(stateDir, 'log') }
+}
+
+describe('arguments', () => {
+  test('are checked before anything is made', async (t) => {
+    const parent = emptyDirectory(t)
+    const [logDir, stateDir] = [join(parent, 'log'), join(parent, 'new')]
+    mkdirSync(logDir)
+    for (const value of /** @type {any[]} */ ([undefined, null, '', 'a\0b', 'a\ud800b', 5, NaN, true, {}, [], 5n, Symbol('s'), () => 'x', new URL('file:///tmp')])) {
+      await assertRejects(() => replay(value, stateDir), INVALID, 'logDir', typeof value)
+      await assertRejects(() => replay(logDir, value), INVALID, 'stateDir', typeof value)
+    }
+    for (const value of /** @type {any[]} */ ([null, 5, 'text', true, [], () => 1, Symbol('s')])) await assertRejects(() => replay(logDir, stateDir, value), INVALID, 'options', typeof value)
+    for (const historySize of /** @type {any[]} */ ([-1, 0.5, NaN, Infinity, 1001, '7', null, true, {}, [], 5n, Symbol('s')])) {
+      await assertRejects(() => replay(logDir, stateDir, { historySize }), INVALID, 'options.historySize', typeof historySize)
+    }
+    assert.deepEqual(readdirSync(parent), ['log'])
+  })
+
+  test('an option that there is not', async (t) => {
+    const [logDir, parent] = [emptyDirectory(t), emptyDirectory(t)]
+    await assertRejects(() => replay(logDir, join(parent, 'new'), /** @type {any} */ ({ history: 5 })), INVALID, 'options')
+    assert.deepEqual(readdirSync(parent), [])
+  })
+
+  test('a state directory that is not empty is left as it is', async (t) => {
+    const { stateDir, logDir } = await lived(t, { starts: 1 })
+    const before = contentsOf(stateDir)
+    await assertRejects(() => replay(logDir, stateDir), INVALID, 'stateDir')
+    const other = emptyDirectory(t)
+    writeFileSync(join(other, 'file'), 'mine')
+    await assertRejects(() => replay(logDir, other), INVALID, 'stateDir')
+    assert.deepEqual([contentsOf(stateDir), contentsOf(other)], [before, [['file', 'file', 'mine']]])
+  })
+
+  test('a state directory that an engine has', async (t) => {
+    const { logDir } = await lived(t, { starts: 1 })
+    const other = emptyDirectory(t)
+    openEngine(t, { stateDir: other, log: 'off' })
+    await assert.rejects(replay(logDir, other), (/** @type {any} */ error) => ['ERR_STATE_LOCKED', INVALID].includes(error.code))
+  })
+
+  test('a log that is not there, or no directory', async (t) => {
+    const parent = emptyDirectory(t)
+    writeFileSync(join(parent, 'file'), '')
+    for (const name of ['missing', 'file']) {
+      await assertRejects(() => replay(join(parent, name), join(parent, 'new')), 'ERR_STATE_IO')
+      assert.deepEqual(readdirSync(parent), ['file'], 'a log was made, or a state directory')
+    }
+  })
+})
+
+for (const historySize of [undefined, 0, 7, 1000]) {
+  test(`gives the same files again, with a history of ${historySize ?? 'ordinary'} length`, async (t) => {
+    const { stateDir, logDir } = await lived(t, { historySize })
+    const copy = join(emptyDirectory(t), 'made', 'anew')
+    const before = segmentsIn(stateDir).map((name) => readFileSync(join(logDir, name)))
+    assert.deepEqual(await replay(logDir, copy, historySize === undefined ? undefined : { historySize }), { complete: true, reasons: [], users: 5, records: 3 * 5 * 100 + 1 })
+    assert.deepEqual(segmentsIn(stateDir).map((name) => readFileSync(join(logDir, name))), before, 'the log was changed')
+    assert.deepEqual(namesIn(copy), namesIn(stateDir))
+    // Who came first has the plain name, there as here; all else is the same to the last byte, checksums included.
+    assert.deepEqual(contentsOf(copy), contentsOf(stateDir))
+    assert.equal(existsSync(join(copy, 'log')), false)
+    const [original, replayed] = [openEngine(t, { stateDir, historySize }), openEngine(t, { stateDir: copy, historySize })]
+    assert.deepEqual(standingOf(replayed, USERS), standingOf(original, USERS))
+  })
+}
+
+test('of an engine that is at work', async (t) => {
+  const stateDir = emptyDirectory(t)
+  const bandits = openEngine(t, { stateDir })
+  live(bandits)
+  await bandits.checkpoint()
+  const copy = emptyDirectory(t)
+  const { complete, users } = await replay(join(stateDir, 'log'), copy)
+  assert.deepEqual([complete, users], [true, 5])
+  assert.deepEqual(contentsOf(copy), contentsOf(stateDir))
+})
+
+test('of an empty log', async (t) => {
+  const report = await replay(emptyDirectory(t), emptyDirectory(t))
+  assert.deepEqual([report.complete, report.users, report.records], [false, 0, 0])
+  assert.equal(report.reasons.length, 1)
+})
+
+describe('a log that does not have everything says so', () => {
+  /**
+   * @param {import('./support/state-dir.mjs').TestContext} t
+   * @param {string} logDir
+   */
+  const judged = async (t, logDir) => {
+    const copy = emptyDirectory(t)
+    const { complete, reasons } = await replay(logDir, copy)
+    assert.equal(complete, false, 'said to be complete')
+    assert.ok(reasons.length > 0 && reasons.every((reason) => reason.length > 0))
+    return copy
+  }
+
+  test('its beginning was removed', async (t) => {
+    const { stateDir, logDir } = await lived(t)
+    rmSync(join(logDir, String(segmentsIn(stateDir)[0])))
+    await judged(t, logDir)
+  })
+
+  test('a segment from its midst was removed', async (t) => {
+    const { stateDir, logDir } = await lived(t)
+    rmSync(join(logDir, String(segmentsIn(stateDir)[1])))
+    await judged(t, logDir)
+  })
+
+  test('a line cannot be read', async (t) => {
+    const { stateDir, logDir } = await lived(t)
+    const path = join(logDir, String(segmentsIn(stateDir)[1]))
+    writeFileSync(path, readFileSync(path, 'utf8').replace('"kind":"reward"', '"kind":"rewarD"'))
+    await judged(t, logDir)
+  })
+
+  test('for a time nothing was appended', async (t) => {
+    const stateDir = emptyDirectory(t)
+    for (const log of /** @type {const} */ (['on', 'off', 'on'])) {
+      const bandits = openEngine(t, { stateDir, log })
+      rewardOnce(bandits, 'u')
+      await bandits.close()
+    }
+    await judged(t, join(stateDir, 'log'))
+  })
+
+  test('users were known before it began', async (t) => {
+    const stateDir = emptyDirectory(t)
+    for (const log of /** @type {const} */ (['off', 'on'])) {
+      const bandits = openEngine(t, { stateDir, log })
+      rewardOnce(bandits, 'u')
+      await bandits.close()
+    }
+    await judged(t, join(stateDir, 'log'))
+  })
+})
+
+test('lines that are there twice count once', async (t) => {
+  const { stateDir, logDir } = await lived(t, { starts: 1 })
+  const [name] = segmentsIn(stateDir)
+  const text = readFileSync(join(logDir, String(name)), 'utf8')
+  writeFileSync(join(logDir, String(name)), text + text)
+  // And a whole segment under another name.
+  copyFileSync(join(logDir, String(name)), join(logDir, '0000000001-0000000000009999.jsonl'))
+  const copy = emptyDirectory(t)
+  assert.equal((await replay(logDir, copy)).complete, true)
+  assert.deepEqual(contentsOf(copy), contentsOf(stateDir))
+})
+
+test('a state that somebody else wrote is taken over from the log', async (t) => {
+  const stateDir = emptyDirectory(t)
+  const A = Array.from({ length: 5 }, (_row, i) => Array.from({ length: 5 }, (_entry, j) => (i === j ? 3 : 0.25)))
+  writeFileSync(join(stateDir, 'u.json'), JSON.stringify({ A, b: [1, 2, 3, 4, 5], meta: { pulls: 7, reward_count: 3, cumulative_reward: 1.5, cohort: { x: [1] } } }))
+  const bandits = openEngine(t, { stateDir, activePolicy: 'linucb-v1' })
+  rewardOnce(bandits, 'u')
+  await bandits.close()
+  const copy = emptyDirectory(t)
+  const { complete } = await replay(join(stateDir, 'log'), copy)
+  assert.equal(complete, true)
+  assert.deepEqual(stateIn(copy, 'u.json'), stateIn(stateDir, 'u.json'))
+})
