@@ -21,12 +21,12 @@ describe('descriptors and threads', { skip: SKIP }, () => {
     const { code, stdout, stderr } = run(`${COUNTERS}
       const engine = Bandits.open({ stateDir })
       reward(engine)
-      await until(() => threads() === 1) // a thread names itself
+      await until(() => threads() === 2) // of state and log; a thread names itself
       console.log(descriptors() > 0, threads())
       await engine.close()
       await until(() => threads() === 0)
       console.log(descriptors(), threads(), engine.closed)`, { stateDir: emptyDirectory(t) })
-    assert.deepEqual([code, stdout], [0, 'true 1\n0 0 true\n'], stderr)
+    assert.deepEqual([code, stdout], [0, 'true 2\n0 0 true\n'], stderr)
   })
 
   test('50 times open and close, with garbage collection, leave none', (t) => {
@@ -45,7 +45,7 @@ describe('descriptors and threads', { skip: SKIP }, () => {
   test('refused opens leave none', (t) => {
     const { code, stdout, stderr } = run(`${COUNTERS}
       const engine = Bandits.open({ stateDir })
-      await until(() => threads() === 1)
+      await until(() => threads() === 2)
       const before = [descriptors(), threads()]
       for (let i = 0; i < 50; i++) {
         for (const options of [{ stateDir, historySize: 1 }, { stateDir, seed: -1 }]) {

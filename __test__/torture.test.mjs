@@ -59,7 +59,7 @@ describe('processes that die', () => {
 describe('disks that lie and die', () => {
   torture('power cuts', () => powerCuts({ cuts: 3, seed }))
   torture('power cuts while people are erased', () => eraseUnderPowerCut({ cycles: 2, seed }))
-  torture('the last segment cut at every byte', () => cutEverywhere({ lines: 40, everyByteOf: 6, seed }))
+  torture('the last segment cut at every byte', () => cutEverywhere({ lines: 40, everyByteOf: 4, seed }))
   torture('bits flipped anywhere', () => flipBits({ flips: 300, seed }))
   torture('the n-th system call fails', () => failingCalls({ seed, step: 23 }))
 })
@@ -85,7 +85,7 @@ describe('what runs out', () => {
 })
 
 describe('many at once', () => {
-  torture('eight threads share an engine and a small hot set', () => sharedEngine({ rewards: 2000, seed }))
+  torture('eight threads share an engine and a small hot set', () => sharedEngine({ rewards: 1000, seed }))
   torture('thousands of users through a small hot set', () => manyUsers({ users: 5000, hot: 200 }))
 })
 

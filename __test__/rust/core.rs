@@ -12,9 +12,12 @@
 )]
 
 mod engine;
+mod erasure;
 mod estimator;
 mod files;
 mod history;
+mod interleavings;
+mod memory_disk;
 mod policies;
 mod shared;
 mod state_file_fuzz;

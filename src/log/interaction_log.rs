@@ -25,7 +25,7 @@ const SYNC_EVERY: Duration = Duration::from_secs(1);
 /// Or when it has grown so large: long before appending would be refused.
 const SYNC_PAST: usize = 4 << 20;
 /// Pulls are written in blocks of about so many bytes, because a reward waits while a block is written.
-const BLOCK: usize = 16 << 10;
+const BLOCK: usize = 64 << 10;
 /// Blocks that could not be written wait, as far as that many bytes; then their pulls are dropped.
 const MOST_BACKLOG: usize = 16 << 20;
 /// A segment of this age is followed by another one, so that retention by age can remove it.

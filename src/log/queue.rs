@@ -6,8 +6,8 @@ use super::seq::Seq;
 use crate::feature::{Moment, Profile, TaskFeatures};
 use crate::policy::PolicyName;
 
-/// So many pulls wait at most, some 6 MB; the next ones are written by those who make them.
-const MOST_QUEUED: usize = 1 << 15;
+/// So many pulls wait at most, some 25 MB; the next ones are written by those who make them.
+const MOST_QUEUED: usize = 1 << 17;
 
 /// Pulls and their texts, in order.
 #[derive(Debug, Default)]
@@ -132,7 +132,7 @@ impl PullQueue {
         self.pulls.clear();
         self.profiles.clear();
         self.text.clear();
-        self.shrink(MOST_QUEUED);
+        self.shrink(1 << 14);
     }
 
     /// Gives memory back, down to that for so many pulls.

@@ -21,9 +21,9 @@ impl Unsynced {
         &self.chunks
     }
 
-    /// Adds what `encode` appends, and shows it. `spare` is where empty chunks come from.
-    pub fn append(&mut self, spare: &mut Vec<Vec<u8>>, encode: impl FnOnce(&mut Vec<u8>)) -> &[u8] {
-        if self.chunks.last().is_none_or(|chunk| chunk.len() > CHUNK - CHUNK / 8) {
+    /// Adds what `encode` appends, about `room` bytes, and shows it. `spare` is where empty chunks come from.
+    pub fn append(&mut self, spare: &mut Vec<Vec<u8>>, room: usize, encode: impl FnOnce(&mut Vec<u8>)) -> &[u8] {
+        if self.chunks.last().is_none_or(|chunk| chunk.len() + room > CHUNK) {
             self.chunks.push(spare.pop().unwrap_or_else(|| Vec::with_capacity(CHUNK)));
         }
         let last = self.chunks.len() - 1;

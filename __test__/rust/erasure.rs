@@ -1,0 +1,81 @@
+//! Erasing on a disk that fails, or whose power goes: what is done is done, and what was begun is finished.
+
+use crate::memory_disk::{Call, EIO, Fault, Image, MemoryDisk, open_on};
+use crate::support::{ManualClock, reward, score, some_tasks, wait};
+use oo_bandits::disk::Room;
+use oo_bandits::policy::PolicyName::EGreedyV1;
+use oo_bandits::rng::Chance;
+use oo_bandits::settings::Settings;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+const PERSON: &str = "person-x";
+
+fn open(image: Image) -> (MemoryDisk, crate::memory_disk::Running) {
+    let disk = MemoryDisk::with(image);
+    let settings = Settings { seed: Some(1), ..Settings::at("/memory") };
+    let engine = open_on(&disk, settings, &ManualClock::at(1_700_000_000)).unwrap();
+    (disk, engine)
+}
+
+#[test]
+fn an_erasure_that_is_done_has_left_nothing_whatever_failed_meanwhile() {
+    let mut left_behind = Vec::new();
+    for (call, at_once) in [(Call::SyncFile, 1), (Call::SyncFile, 2), (Call::Write, 1), (Call::Write, 2), (Call::Create, 1), (Call::SyncRoom, 1)] {
+        for nth in 0..8 {
+            let (disk, engine) = open(Image::default());
+            reward(&engine, PERSON, EGreedyV1, 1.0).unwrap();
+            reward(&engine, "other", EGreedyV1, 1.0).unwrap();
+            score(&engine, PERSON, EGreedyV1, &some_tasks(3, &Chance::seeded(1)), "tip").unwrap();
+            let seen = AtomicU64::new(0);
+            disk.plan(move |step| {
+                let counts = step.call == call && step.room == Room::Log;
+                let fails = counts && (nth..nth + at_once).contains(&seen.fetch_add(1, Ordering::SeqCst));
+                if fails { Fault::Error(EIO) } else { Fault::None }
+            });
+            let done = wait(|done| engine.erase(PERSON, done));
+            // The log's thread tries again what it could not write.
+            std::thread::sleep(std::time::Duration::from_millis(5));
+            let _ = wait(|done| engine.flush(done));
+            let left = disk.image().files_with(PERSON);
+            if done.is_ok() && !left.is_empty() {
+                left_behind.push(format!("{at_once} × {call:?} from the {nth}th on: {left:?}"));
+            }
+        }
+    }
+    assert!(left_behind.is_empty(), "{}", left_behind.join("\n"));
+}
+
+/// After any change of the erasure: either it has not begun, or the next start finishes it; and nobody is said to have lost a file.
+#[test]
+fn an_erasure_that_was_cut_short_is_finished_at_the_next_start() {
+    let (disk, engine) = open(Image::default());
+    reward(&engine, PERSON, EGreedyV1, 1.0).unwrap();
+    wait(|done| engine.checkpoint(done)).unwrap();
+    reward(&engine, PERSON, EGreedyV1, 1.0).unwrap();
+    reward(&engine, "other", EGreedyV1, 1.0).unwrap();
+    wait(|done| engine.flush(done)).unwrap();
+    let before = disk.changes();
+    wait(|done| engine.erase(PERSON, done)).unwrap();
+    let after = disk.changes();
+    drop(engine);
+    let mut half = Vec::new();
+    for (at, moment) in disk.moments().into_iter().enumerate().take(after + 1).skip(before) {
+        for seed in 0..8 {
+            let (what, image) = if seed == 0 { ("kill", moment.kill()) } else { ("power cut", moment.cut(seed)) };
+            let (disk, engine) = open(image);
+            let ambiguous = engine.recovery().ambiguous_users.len();
+            // What was left to erase is erased in the background, in the order of the jobs.
+            wait(|done| engine.checkpoint(done)).unwrap();
+            wait(|done| engine.flush(done)).unwrap();
+            let rewards = engine.stats(PERSON, EGreedyV1).unwrap().reward_count;
+            let left = disk.image().files_with(PERSON);
+            let is_whole = rewards == 2 && at < after;
+            let is_gone = rewards == 0 && left.is_empty();
+            if !(is_whole || is_gone) || ambiguous > 0 {
+                half.push(format!("{what} after {} of {}: {rewards} rewards, {ambiguous} ambiguous, {left:?}", at - before, after - before));
+            }
+        }
+    }
+    half.dedup();
+    assert!(half.is_empty(), "{}", half.join("\n"));
+}
