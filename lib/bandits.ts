@@ -27,25 +27,20 @@ import {
   answer,
   type BatchTexts,
   boundary,
-  carriedOut,
   cross,
   crossScore,
   DONE,
-  failedRequest,
   FIRST,
   isBusy,
-  LOOK_UP_AGAIN,
   nested,
   packBatch,
   packed,
   packedIds,
-  type PackedRequest,
   packReward,
   packScore,
   setBatch,
   setUser,
   shrink,
-  unsetBatch,
 } from './frame'
 import { addon } from './native'
 import { environment, optionsJson } from './options'
@@ -127,8 +122,8 @@ export class Bandits implements Contract {
     this.#boundNumbering()
     const { userId, meta, set, end, computedAt, promptVersions } = packed
     const tipIds = set === undefined ? packedIds() : set.ids
-    do setUser(FIRST, this.#number(userId), meta)
-    while (!this.#done(crossScore(this.#scoreFrame, end, computedAt, promptVersions, tipIds), userId))
+    setUser(FIRST, this.#number(userId), meta)
+    this.#done(crossScore(this.#scoreFrame, end, computedAt, promptVersions, tipIds))
     const result = answer(FIRST, meta, tipIds)
     shrink()
     return result
@@ -144,23 +139,14 @@ export class Bandits implements Contract {
     const batch = packBatch(requests, n, this.#active, texts)
     this.#check()
     const { end } = packed
-    const number = ({ at, userId, meta }: PackedRequest): void => setUser(at, this.#number(userId), meta)
     this.#boundNumbering()
-    batch.forEach(number)
+    for (const { at, userId, meta } of batch) setUser(at, this.#number(userId), meta)
+    setBatch(batch.length)
     try {
-      // Once, unless another thread erases one of the users meanwhile: then the rest follows from that user on.
-      for (let next = 0; next < batch.length; ) {
-        setBatch(batch.length - next, batch[next].at, next)
-        const outcome = cross(this.#scoreFrame, end, texts.computedAt, texts.promptVersions, texts.tipIds)
-        if (outcome === DONE) break
-        const refused = batch[next + failedRequest()]
-        this.#done(outcome, refused.userId)
-        number(refused)
-        next += carriedOut()
-      }
+      if (batch.length > 0) this.#done(cross(this.#scoreFrame, end, texts.computedAt, texts.promptVersions, texts.tipIds))
       return batch.map(({ at, meta }, i) => answer(at, meta, texts.tipIds[i]))
     } finally {
-      unsetBatch()
+      setBatch(0)
       shrink()
     }
   }
@@ -177,8 +163,8 @@ export class Bandits implements Contract {
     this.#check()
     this.#boundNumbering()
     const { userId, tipId, meta, end, computedAt } = packed
-    do setUser(FIRST, this.#number(userId), meta)
-    while (!this.#done(cross(this.#rewardFrame, end, computedAt, undefined, tipId), userId))
+    setUser(FIRST, this.#number(userId), meta)
+    this.#done(cross(this.#rewardFrame, end, computedAt, undefined, tipId))
     return { ok: true }
   }
 
@@ -301,14 +287,9 @@ export class Bandits implements Contract {
     this.#lastUser = NOBODY
   }
 
-  /** True when a call was carried out, false when its user is to be numbered anew; else throws what the call failed of. */
-  #done(outcome: number, userId: string): boolean {
-    if (outcome === DONE) return true
-    if (outcome !== LOOK_UP_AGAIN) native(() => this.#channel.throwError())
-    // The user left native memory since it was numbered.
-    this.#numbers.delete(userId)
-    this.#lastUser = NOBODY
-    return false
+  /** Throws what a call failed of, if it failed. */
+  #done(outcome: number): void {
+    if (outcome !== DONE) native(() => this.#channel.throwError())
   }
 }
 

@@ -10,7 +10,7 @@ import { type CandidateSet, isCandidateSet, promptVersionsOf, setNumber } from '
 import { addon } from './native'
 import type { Candidate, Context, ProfileFeatures, RewardRequest, ScoreRequest, ScoreResult } from '../index'
 
-const CONTROL_WORDS = 4
+const CONTROL_WORDS = 1
 const REQUEST_WORDS = 12
 /** Lanes are padded to a multiple of so many candidates. */
 const CHUNK = 8
@@ -19,11 +19,7 @@ const FEW = 16
 
 // Whole numbers are 32 bits wide, two to a word. Control halves.
 const BATCH = 0
-const START = 1
-const NUMBER = 2
-const STATUS = 3
-const FAILED = 4
-const CARRIED_OUT = 5
+const STATUS = 1
 
 // Halves of a request.
 const USER = 0
@@ -58,7 +54,6 @@ const LARGEST_BATCH_CANDIDATES = 1_000_000
 const KEEP_WORDS = 40_000
 
 export const DONE = 0
-export const LOOK_UP_AGAIN = 1
 
 const boundary = new addon.Boundary()
 const expected = [CONTROL_WORDS, REQUEST_WORDS, CHUNK]
@@ -465,26 +460,9 @@ export function packedIds(): readonly string[] {
   return ids
 }
 
-/** The next calls are about a batch: `count` requests, of which the first starts at word `start` and is number `number`. */
-export function setBatch(count: number, start: number, number: number): void {
+/** The next calls are about a batch of so many requests; 0: about one and no batch. */
+export function setBatch(count: number): void {
   halves[BATCH] = count
-  halves[START] = start
-  halves[NUMBER] = number
-}
-
-/** The next calls are about one request again. */
-export function unsetBatch(): void {
-  halves[BATCH] = 0
-}
-
-/** Which request of the call was refused, counted from the first one. */
-export function failedRequest(): number {
-  return halves[FAILED]
-}
-
-/** How many requests of the call were carried out all the same. */
-export function carriedOut(): number {
-  return halves[CARRIED_OUT]
 }
 
 /** What was chosen for the request at word `at`, whose candidates are called `tipIds`. */

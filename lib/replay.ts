@@ -2,7 +2,7 @@
 
 import type { ReplayReport, replay as Contract } from '../index'
 import { isObject } from './check'
-import { fromNative, refuse } from './error'
+import { BanditError, fromNative, refuse, shown } from './error'
 import { addon } from './native'
 
 /** As `historySize` of `Bandits.open()`. */
@@ -13,6 +13,8 @@ export const replay: typeof Contract = async (logDir, stateDir, options = {}) =>
   path(logDir, 'logDir')
   path(stateDir, 'stateDir')
   if (!isObject(options)) refuse('options', 'an object', options)
+  const unknown = Object.keys(options).find((key) => key !== 'historySize')
+  if (unknown !== undefined) throw new BanditError('ERR_INVALID_ARGUMENT', `options: no option ${shown(unknown)}; known: historySize`)
   const { historySize = DEFAULT_HISTORY } = options
   if (typeof historySize !== 'number' || !Number.isInteger(historySize) || historySize < 0 || historySize > LARGEST_HISTORY) {
     refuse('options.historySize', `a whole number from 0 to ${LARGEST_HISTORY}`, historySize)

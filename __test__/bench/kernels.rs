@@ -5,6 +5,7 @@
 
 use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
 use oo_bandits::feature::{Moment, Profile, TaskFeatures, shared, vector};
+use oo_bandits::log::Seq;
 use oo_bandits::policy::{CHUNK, Lanes, NormalisedLanes, PolicyName, Ridge, Scratch, choose_egreedy, choose_linucb};
 use oo_bandits::rng::Chance;
 use oo_bandits::state::{Counters, History, Pull, Record, parse, serialise};
@@ -129,7 +130,15 @@ fn history(c: &mut Criterion) {
 fn state_file(c: &mut Criterion) {
     let ridge = learned::<12, 78>();
     let counters = Counters { pulls: 4321, explore_count: 432, reward_count: 300, cumulative_reward: -7.5, last_updated: Some(1) };
-    let record = Record { a: ridge.a().to_vec(), b: ridge.b().to_vec(), counters, extra: None };
+    let record = Record {
+        a: ridge.a().to_vec(),
+        b: ridge.b().to_vec(),
+        counters,
+        seq: Seq::default(),
+        unlogged: false,
+        history: Vec::new(),
+        extra: None,
+    };
     let bytes = serialise("user-1", PolicyName::EGreedyV2, &record);
     c.bench_function("state file/serialise d=12", |b| b.iter(|| serialise("user-1", PolicyName::EGreedyV2, black_box(&record))));
     c.bench_function("state file/parse d=12", |b| b.iter_batched(|| bytes.clone(), |bytes| parse(&bytes), BatchSize::SmallInput));

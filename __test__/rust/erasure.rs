@@ -20,7 +20,9 @@ fn open(image: Image) -> (MemoryDisk, crate::memory_disk::Running) {
 #[test]
 fn an_erasure_that_is_done_has_left_nothing_whatever_failed_meanwhile() {
     let mut left_behind = Vec::new();
-    for (call, at_once) in [(Call::SyncFile, 1), (Call::SyncFile, 2), (Call::Write, 1), (Call::Write, 2), (Call::Create, 1), (Call::SyncRoom, 1)] {
+    for (call, at_once) in
+        [(Call::SyncFile, 1), (Call::SyncFile, 2), (Call::Write, 1), (Call::Write, 2), (Call::Create, 1), (Call::SyncRoom, 1)]
+    {
         for nth in 0..8 {
             let (disk, engine) = open(Image::default());
             reward(&engine, PERSON, EGreedyV1, 1.0).unwrap();
@@ -72,7 +74,11 @@ fn an_erasure_that_was_cut_short_is_finished_at_the_next_start() {
             let is_whole = rewards == 2 && at < after;
             let is_gone = rewards == 0 && left.is_empty();
             if !(is_whole || is_gone) || ambiguous > 0 {
-                half.push(format!("{what} after {} of {}: {rewards} rewards, {ambiguous} ambiguous, {left:?}", at - before, after - before));
+                half.push(format!(
+                    "{what} after {} of {}: {rewards} rewards, {ambiguous} ambiguous, {left:?}",
+                    at - before,
+                    after - before
+                ));
             }
         }
     }

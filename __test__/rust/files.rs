@@ -2,12 +2,12 @@
 
 use crate::support::{reward, wait};
 use oo_bandits::clock::SystemClock;
+use oo_bandits::disk::OpenedDirectory;
 use oo_bandits::engine::Engine;
 use oo_bandits::feature::TaskFeatures;
+use oo_bandits::log::Seq;
 use oo_bandits::policy::PolicyName::{self, EGreedyV1, EGreedyV2, LinUcbV1};
 use oo_bandits::settings::Settings;
-use oo_bandits::disk::OpenedDirectory;
-use oo_bandits::log::Seq;
 use oo_bandits::state::{
     Counters, DirectoryLock, Record, Stamp, StateFiles, StateStore, distinct_name, parse, plain_name, serialise,
 };
@@ -85,7 +85,15 @@ impl Place {
 fn record(policy: PolicyName, pulls: u64) -> Record {
     let d = policy.dimension();
     let a = (0..d).flat_map(|i| (0..=i).map(move |j| if i == j { 1.0 + pulls as f64 } else { 0.0 })).collect();
-    Record { a, b: vec![0.5; d], counters: Counters { pulls, ..Counters::default() }, seq: Seq::default(), history: Vec::new(), extra: None }
+    Record {
+        a,
+        b: vec![0.5; d],
+        counters: Counters { pulls, ..Counters::default() },
+        seq: Seq::default(),
+        unlogged: false,
+        history: Vec::new(),
+        extra: None,
+    }
 }
 
 fn flush(engine: &Engine) -> Result<()> {

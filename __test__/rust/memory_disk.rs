@@ -1,12 +1,12 @@
 //! A disk in memory that remembers every change in order, so that it can say what a power cut or a `kill -9` after any of them
 //! leaves behind; and that fails where it is told to.
 
+use oo_bandits::Result;
 use oo_bandits::clock::Clock;
 use oo_bandits::disk::{Directory, Disk, FileStat, OpenFile, Room};
 use oo_bandits::engine::{Engine, open};
 use oo_bandits::rng::Chance;
 use oo_bandits::settings::Settings;
-use oo_bandits::Result;
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -231,9 +231,8 @@ impl Model {
         let mut image = Image::default();
         for room in ROOMS {
             let files = self.names[room as usize].as_ref();
-            image.rooms[room as usize] = files.map(|names| {
-                names.values().map(|(name, file)| (name.clone(), Arc::new(self.files[file].bytes.clone()))).collect()
-            });
+            image.rooms[room as usize] = files
+                .map(|names| names.values().map(|(name, file)| (name.clone(), Arc::new(self.files[file].bytes.clone()))).collect());
         }
         image
     }
@@ -623,7 +622,11 @@ impl Drop for Running {
                     std::panic::resume_unwind(Box::new("the end"));
                 }
             });
-            if erase { engine.erase("the end", end) } else { engine.flush(end) }
+            if erase {
+                engine.erase("the end", end)
+            } else {
+                engine.flush(end)
+            }
             let _ = ended.recv_timeout(std::time::Duration::from_secs(5));
         }
         self.disk.heal();

@@ -1,10 +1,10 @@
 //! One engine per directory and process: joining, closing, opening again.
 
 use crate::support::{PATIENCE, reward, wait};
+use oo_bandits::disk::OpenedDirectory;
 use oo_bandits::engine::{Handle, open_shared};
 use oo_bandits::policy::PolicyName::{EGreedyV1, LinUcbV1};
 use oo_bandits::settings::{Settings, Source};
-use oo_bandits::disk::OpenedDirectory;
 use oo_bandits::state::DirectoryLock;
 use oo_bandits::{ErrorKind, Result};
 use std::os::unix::fs::symlink;

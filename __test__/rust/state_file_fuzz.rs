@@ -66,6 +66,7 @@ fn records() -> impl Strategy<Value = Record> {
             b: b[..d].to_vec(),
             counters: Counters { pulls, explore_count, reward_count, cumulative_reward, last_updated },
             seq: Seq::default(),
+            unlogged: false,
             history: Vec::new(),
             extra: extra.map(|map| map.into_iter().collect::<Extra>()),
         }

@@ -49,7 +49,7 @@ impl OpenedDirectory {
     /// # Errors
     /// `ERR_STATE_IO`, naming the path.
     pub fn open_log(path: &Path) -> Result<Self> {
-        let opened = RealDisk::open(path, true).and_then(|(disk, identity)| Ok((disk.as_its_own_log()?, identity)));
+        let opened = RealDisk::open(path, true).and_then(|(disk, identity)| Ok((disk.into_its_own_log()?, identity)));
         let (disk, identity) = opened.map_err(|e| Error::io(format_args!("open log directory {}", path.display()), e))?;
         Ok(Self { path: path.to_owned(), disk, key: identity.key })
     }
@@ -118,7 +118,11 @@ impl Directory {
             Ok(Some((bytes, stat))) if stat.is_regular && bytes.len() as u64 <= LARGEST_FILE => Ok(Some((bytes, stat.identity))),
             Ok(Some(_)) => Err(self.no_state_file(room, name)),
             // A link, a socket.
-            Err(e) if [rustix::io::Errno::LOOP, rustix::io::Errno::NXIO].map(|e| Some(e.raw_os_error())).contains(&e.raw_os_error()) => {
+            Err(e)
+                if [rustix::io::Errno::LOOP, rustix::io::Errno::NXIO]
+                    .map(|e| Some(e.raw_os_error()))
+                    .contains(&e.raw_os_error()) =>
+            {
                 Err(self.no_state_file(room, name))
             }
             Err(e) => Err(self.failed("read", room, name, e)),

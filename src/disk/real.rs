@@ -48,7 +48,7 @@ impl RealDisk {
     }
 
     /// The same directory, with its segments in it and not in a room of their own.
-    pub(crate) fn as_its_own_log(self) -> io::Result<Self> {
+    pub(crate) fn into_its_own_log(self) -> io::Result<Self> {
         let state = self.room(Room::State)?;
         Ok(Self { rooms: Mutex::new(Some(Rooms { log: Some(Arc::clone(&state)), state, set_aside: None })) })
     }
@@ -57,6 +57,16 @@ impl RealDisk {
     pub(crate) fn open_lock(&self, name: &str) -> io::Result<File> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         Ok(rustix::fs::openat(self.room(Room::State)?, name, flags, Mode::from_raw_mode(0o600)).map(File::from)?)
+    }
+
+    fn forget(&self, room: Room) {
+        if let Some(rooms) = self.rooms.lock().as_mut() {
+            match room {
+                Room::State => {}
+                Room::Log => rooms.log = None,
+                Room::SetAside => rooms.set_aside = None,
+            }
+        }
     }
 
     /// A room's descriptor, opened at first use: a room that is replaced later, by a link say, is not looked at.
@@ -124,7 +134,12 @@ impl Disk for RealDisk {
 
     fn make(&self, room: Room) -> io::Result<()> {
         match rustix::fs::mkdirat(self.room(Room::State)?, room.name(), Mode::from_raw_mode(0o700)) {
-            Ok(()) | Err(Errno::EXIST) => Ok(()),
+            Ok(()) => {
+                // There was none, whatever was opened under its name before.
+                self.forget(room);
+                Ok(())
+            }
+            Err(Errno::EXIST) => Ok(()),
             Err(e) => Err(e.into()),
         }
     }

@@ -14,7 +14,7 @@ pub use shared::{Handle, open_shared};
 use crate::clock::Clock;
 use crate::error::{Done, Result, again};
 use crate::feature;
-use crate::log::{InteractionLog, Inputs, PullLine, RewardLine, Seq, StateLine};
+use crate::log::{Inputs, InteractionLog, PullLine, RewardLine, Seq, StateLine};
 use crate::policy::{Candidates, Choice, PolicyName, Scratch, choose_egreedy, choose_linucb};
 use crate::rng::Chance;
 use crate::settings::Settings;
@@ -83,7 +83,16 @@ impl Engine {
     /// # Errors
     /// `ERR_STATE_IO`.
     pub fn user(&self, user_id: &str) -> Result<Arc<User>> {
-        self.users.get(user_id)
+        let user = self.users.get(user_id);
+        self.write_mended();
+        user
+    }
+
+    /// Users whose files were damaged are written as they are now.
+    fn write_mended(&self) {
+        for user in self.users.take_mended() {
+            self.writer.enqueue(&user);
+        }
     }
 
     /// Chooses a candidate, counts the pull and adds it to the history and the log. `texts` says, once, what the candidate at a place
@@ -104,7 +113,7 @@ impl Engine {
         if state.is_retired() {
             return Err(Refused::Retired);
         }
-        let first = state.is_absent(call.policy);
+        let (was_absent, first) = (state.is_absent(call.policy), state.is_unknown(call.policy));
         let choice = match call.normalised {
             None => self.choose(&mut state, call, &call.lanes, scratch),
             Some(normalised) => self.choose(&mut state, call, normalised, scratch),
@@ -113,7 +122,11 @@ impl Engine {
         let (exploring, score) = (choice.exploring, choice.score);
         let pull = Pull { seconds: seconds(ms), policy, exploring, score, moment, task };
         // Whatever can fail comes before the first change.
-        let texts = texts(choice.index)?;
+        let texts = texts(choice.index).inspect_err(|_| {
+            if was_absent {
+                state.forget_new(policy);
+            }
+        })?;
         if state.is_transient() {
             self.drop_pull(&mut state);
             return Ok(choice);
@@ -126,7 +139,10 @@ impl Engine {
             && state.is_foreign(policy)
         {
             // Where that fails it is done with the next change.
-            let _ = adopt(log, &mut state, user, policy, ms);
+            let _ = adopt(log, &mut state, &user.id, policy, ms);
+        }
+        if was_absent {
+            state.claim(policy, &user.id, &*self.store);
         }
         let ordinal = state.history.pulls();
         state.count(&pull);
@@ -226,12 +242,12 @@ impl Engine {
         }
         let RewardCall { ref reaction, tip_id, computed_at } = *call;
         let crate::state::Reaction { policy, moment, profile, task, reward } = *reaction;
-        let first = state.is_absent(policy);
+        let (was_absent, first) = (state.is_absent(policy), state.is_unknown(policy));
         let log = self.log_on();
         if let Some(log) = log
             && state.is_foreign(policy)
         {
-            adopt(log, &mut state, user, policy, ms)?;
+            adopt(log, &mut state, &user.id, policy, ms)?;
         }
         let mut seq = None;
         let learned = state.learn(reaction, seconds(ms), || {
@@ -241,12 +257,18 @@ impl Engine {
             seq = Some(number);
             log.reward(number, ms, &RewardLine { user_id: &user.id, tip_id, inputs, reward, first })
         });
-        if learned.is_err() && first {
+        if learned.is_err() && was_absent {
             // Nothing may have changed, and a state was made to learn with.
             state.forget_new(policy);
         }
         learned?;
+        if was_absent {
+            state.claim(policy, &user.id, &*self.store);
+        }
         state.touch(policy, seq);
+        if seq.is_some() {
+            state.announce(policy);
+        }
         Ok(())
     }
 
@@ -255,7 +277,9 @@ impl Engine {
     /// # Errors
     /// `ERR_STATE_CORRUPT`, `ERR_STATE_IO`.
     pub fn stats(&self, user_id: &str, policy: PolicyName) -> Result<PolicyStats> {
-        let (counters, theta) = self.users.look(user_id, |state| state.standing(policy))?;
+        let looked = self.users.look(user_id, |state| state.standing(policy));
+        self.write_mended();
+        let (counters, theta) = looked?;
         Ok(PolicyStats::new(user_id, policy, &counters, theta))
     }
 
@@ -264,7 +288,9 @@ impl Engine {
     /// # Errors
     /// `ERR_STATE_IO`.
     pub fn features(&self, user_id: &str) -> Result<FeatureHistory> {
-        let rows = self.users.look(user_id, |state| Ok(state.history.list()))?;
+        let rows = self.users.look(user_id, |state| Ok(state.history.list()));
+        self.write_mended();
+        let rows = rows?;
         Ok(FeatureHistory::new(user_id, rows))
     }
 
@@ -294,7 +320,9 @@ impl Engine {
         let mut done = Some(done);
         let begun = self.with_user(user_id, |user, state| {
             // Even where nothing is appended otherwise: the log may have lines of the user's from before.
-            let seq = self.log.as_deref().map(|log| log.begin_erasing(ms, &user.id)).transpose()?;
+            self.writer.hold_mark();
+            let line = self.log.as_deref().map(|log| log.begin_erasing(ms, &user.id)).transpose();
+            let seq = line.inspect_err(|_| self.writer.release_mark())?;
             state.forget();
             if let Some(done) = done.take() {
                 self.writer.erase(user, seq, done);
@@ -309,7 +337,7 @@ impl Engine {
     /// Runs `change` on a user under its lock.
     fn with_user(&self, user_id: &str, mut change: impl FnMut(&Arc<User>, &mut UserState) -> Result<()>) -> Result<()> {
         loop {
-            let user = self.users.get(user_id)?;
+            let user = self.user(user_id)?;
             let mut state = user.state.lock();
             if state.is_retired() {
                 continue;
@@ -351,18 +379,21 @@ impl Engine {
         Health::new(self)
     }
 
-    /// Writes what is left and ends the threads.
-    fn stop(&self, done: Done) {
-        let log = self.log.clone();
-        self.writer.stop(Box::new(move |written| match log {
-            Some(log) => log.stop(Box::new(move |synced| done(again(&written).and(synced)))),
-            None => done(written),
+    /// Writes what is left, ends the threads, and lets go of what the store holds open; afterwards every call fails.
+    pub fn close(&self, done: Done) {
+        let (log, store) = (self.log.clone(), Arc::clone(&self.store));
+        let release: Done = Box::new(move |outcome| {
+            store.close();
+            done(outcome);
+        });
+        let Some(log) = log else { return self.writer.stop(release) };
+        // Pulls first, so that the last mark has them behind it and the next start nothing to read.
+        let writer = self.writer.clone();
+        log.clone().flush(Box::new(move |_| {
+            writer.stop(Box::new(move |written| {
+                log.stop(Box::new(move |synced| release(again(&written).and(synced))));
+            }));
         }));
-    }
-
-    /// After [`Engine::stop`]: lets go of what the store holds open, whoever still holds the engine.
-    fn release(&self) {
-        self.store.close();
     }
 }
 
@@ -374,14 +405,14 @@ const fn seconds(ms: u64) -> u32 {
 
 /// Writes to the log what somebody else's state was before our first change to it.
 #[cold]
-fn adopt(log: &InteractionLog, state: &mut UserState, user: &User, policy: PolicyName, ms: u64) -> Result<()> {
+pub(super) fn adopt(log: &InteractionLog, state: &mut UserState, user_id: &str, policy: PolicyName, ms: u64) -> Result<()> {
     let text = state.record(policy).and_then(|mut record| {
         record.history = state.history.list();
         record.history.retain(|row| row.pull.policy == policy);
-        serialise_state(&user.id, policy, &record)
+        serialise_state(user_id, policy, &record)
     });
     if let Some(text) = text {
-        let line = StateLine { user_id: &user.id, policy, state: &text };
+        let line = StateLine { user_id, policy, state: &text };
         log.state(log.next_seq(), ms, &line)?;
     }
     state.adopt(policy);

@@ -1,7 +1,7 @@
 //! How an engine begins on a directory: lock held, the log's tail read, its next epoch begun, users brought up to date; and the
 //! same without an engine, for a replay.
 
-use super::{Engine, Keeping};
+use super::{Engine, Keeping, adopt};
 use crate::clock::Clock;
 use crate::disk::{Directory, OpenedDirectory, Room};
 use crate::error::{Error, Result};
@@ -9,7 +9,8 @@ use crate::log::{InteractionLog, LogSettings, Seq};
 use crate::policy::PolicyName;
 use crate::settings::Settings;
 use crate::state::{
-    DirectoryLock, Journal, Progress, Rebuilt, Recovered, ReplayReport, StateFiles, gather_tail, rebuild, replay as replay_log, survey,
+    DirectoryLock, Journal, Progress, Rebuilt, Recovered, ReplayReport, StateFiles, gather_tail, rebuild, replay as replay_log,
+    survey,
 };
 use std::path::Path;
 use std::sync::Arc;
@@ -20,7 +21,6 @@ const MS_PER_DAY: u64 = 24 * 3600 * 1000;
 struct OpenLog {
     directory: Arc<Directory>,
     log: Arc<InteractionLog>,
-    history_size: u32,
 }
 
 impl Journal for OpenLog {
@@ -30,7 +30,7 @@ impl Journal for OpenLog {
 
     fn rebuild(&self, user_id: &str, policy: PolicyName) -> Result<Option<Rebuilt>> {
         self.log.settle();
-        rebuild(&self.directory, user_id, policy, self.history_size)
+        rebuild(&self.directory, user_id, policy)
     }
 }
 
@@ -52,17 +52,31 @@ pub fn open(settings: Settings, directory: Arc<Directory>, clock: Arc<dyn Clock>
         retention_bytes: settings.log_retention_bytes,
     };
     let epoch = standing.next_epoch();
-    let log = InteractionLog::begin(Arc::clone(&directory), Arc::clone(&clock), log_settings, epoch, standing.low_water)?;
+    let log = InteractionLog::begin(Arc::clone(&directory), Arc::clone(&clock), log_settings, epoch, &standing)?;
     let history_size = settings.history_size;
-    let journal = Box::new(OpenLog { directory, log: Arc::clone(&log), history_size });
+    let journal = Box::new(OpenLog { directory: Arc::clone(&directory), log: Arc::clone(&log) });
     let keeping = Keeping { store, log: Some(Arc::clone(&log)), journal: Some(journal) };
-    let mut engine = Engine::with(settings, keeping, clock)?;
+    let engine = Engine::with(settings, keeping, clock);
+    let mut engine = engine.inspect_err(|_| log.stop(Box::new(|_| {})))?;
+    // Until everybody is queued, a round of the writer's says nothing about what the files have.
+    engine.writer.hold_mark();
     let load = |user_id: &str| engine.users.load(user_id);
     let take_in = |recovered| {
         engine.take_in(recovered);
         Ok(())
     };
-    let report = gathered.apply(history_size, false, &mut progress, load, take_in)?;
+    let report = match gathered.apply(history_size, false, &mut progress, load, take_in) {
+        Ok(report) => report,
+        Err(e) => {
+            // Nothing of this attempt may write any more: the next one begins from what is on disk.
+            directory.close();
+            let (sender, receiver) = std::sync::mpsc::channel();
+            engine.close(Box::new(move |outcome| drop(sender.send(outcome))));
+            let _ = receiver.recv();
+            return Err(e);
+        }
+    };
+    engine.writer.release_mark();
     engine.recovery = report;
     engine.recovery.epoch = epoch;
     engine.recovery.duration_ms = u64::try_from(progress.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -73,6 +87,15 @@ impl Engine {
     /// Takes a user into memory whom the log has changed; it is written soon.
     fn take_in(&self, recovered: Recovered) {
         let Recovered { user_id, mut state, erasing } = recovered;
+        for policy in PolicyName::ALL {
+            if let Some(log) = self.log_on()
+                && state.is_foreign(policy)
+                && state.is_dirty(policy)
+            {
+                // Where that fails it is done with the next change.
+                let _ = adopt(log, &mut state, &user_id, policy, self.clock.now_ms());
+            }
+        }
         let changed = !state.is_clean();
         if !changed && erasing.is_none() {
             return;
@@ -83,6 +106,7 @@ impl Engine {
             self.writer.enqueue(&user);
         }
         if let Some(up_to) = erasing {
+            self.writer.hold_mark();
             // Nobody waits for it any more; if it fails, the next start tries again.
             self.writer.erase(&user, Some(up_to), Box::new(|_| {}));
         }

@@ -1,10 +1,10 @@
 //! What the engine tells about itself and its users, in the shape of the public contract.
 
+use super::Engine;
 use crate::clock::format_seconds;
 use crate::feature::LABELS;
-use crate::policy::PolicyName;
-use super::Engine;
 use crate::log::LogReport;
+use crate::policy::PolicyName;
 use crate::settings::Source;
 use crate::state::{Counters, DamagedFile, HistoryRow, RecoveryReport};
 use serde::Serialize;
@@ -232,7 +232,8 @@ impl Health {
         }
         if !damaged_files.is_empty() {
             ok = false;
-            warnings.push(format!("{} state files were damaged and put together from the log: see damagedFiles", damaged_files.len()));
+            warnings
+                .push(format!("{} state files were damaged and put together from the log: see damagedFiles", damaged_files.len()));
         }
         Self {
             ok,

@@ -134,9 +134,8 @@ impl Handle {
         if entry.handles > 0 {
             return self.engine.checkpoint(over);
         }
-        let (key, engine) = (self.key, Arc::clone(&self.engine));
-        self.engine.stop(Box::new(move |result| {
-            engine.release();
+        let key = self.key;
+        self.engine.close(Box::new(move |result| {
             let mut open = OPEN.lock();
             // The lock file goes while the map is locked: who opens next must find both or neither.
             drop(open.as_mut().and_then(|open| open.remove(&key)));

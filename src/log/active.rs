@@ -45,6 +45,8 @@ pub struct Active {
 /// What one sync has to do.
 pub struct SyncTask {
     files: Vec<Arc<dyn OpenFile>>,
+    /// The segment that is being written.
+    name: Option<SegmentName>,
     new_name: bool,
     low_water: Seq,
 }
@@ -58,8 +60,9 @@ pub trait Numbering {
 }
 
 impl Active {
-    pub fn new(low_water: Seq) -> Self {
-        Self { low_water, durable_low_water: low_water, ..Self::default() }
+    /// Nothing open yet; `last` is the segment that was written last by whomever.
+    pub fn new(low_water: Seq, last: Option<SegmentName>) -> Self {
+        Self { low_water, durable_low_water: low_water, name: last, ..Self::default() }
     }
 
     /// Writes one line; it is in the system's hands afterwards.
@@ -139,7 +142,7 @@ impl Active {
         let (seq, ms) = (numbering.next(), numbering.now_ms());
         let name = SegmentName(seq);
         let mut header = Vec::new();
-        self.lines.segment(&mut header, seq, ms, self.low_water);
+        self.lines.segment(&mut header, seq, ms, self.low_water, self.name.map(|name| name.0));
         let file: Arc<dyn OpenFile> = directory.create(Room::Log, &name.to_string())?.into();
         let again: &[Vec<u8>] = if self.rewrite { self.unsynced.chunks() } else { &[] };
         for bytes in std::iter::once(&header).chain(again) {
@@ -161,7 +164,12 @@ impl Active {
         self.file.is_some() && (self.size > SEGMENT_BYTES || now_ms.saturating_sub(self.started_ms) > oldest_ms)
     }
 
-    pub fn unsynced_bytes(&self) -> usize {
+    /// Bytes that the next sync will cover.
+    pub const fn waiting_bytes(&self) -> usize {
+        self.unsynced.bytes()
+    }
+
+    pub const fn unsynced_bytes(&self) -> usize {
         self.unsynced.bytes() + self.syncing.bytes()
     }
 
@@ -172,7 +180,8 @@ impl Active {
         }
         self.syncing = std::mem::take(&mut self.unsynced);
         let files = self.earlier.iter().chain(&self.file).map(Arc::clone).collect();
-        Ok(SyncTask { files, new_name: std::mem::take(&mut self.new_name), low_water: self.low_water })
+        let name = self.file.as_ref().and(self.name);
+        Ok(SyncTask { files, name, new_name: std::mem::take(&mut self.new_name), low_water: self.low_water })
     }
 
     /// Takes note of how it went.
@@ -219,10 +228,16 @@ impl SyncTask {
     /// Syncs; without the lock, so that lines go on being written.
     pub fn run(&self, directory: &Directory) -> Result<()> {
         for file in &self.files {
-            file.sync().map_err(|e| {
-                Error::io(format_args!("sync {}/{}", directory.path().display(), Room::Log.name()), e)
-            })?;
+            file.sync().map_err(|e| Error::io(format_args!("sync {}/{}", directory.path().display(), Room::Log.name()), e))?;
         }
-        if self.new_name { directory.sync(Room::Log).and_then(|()| directory.sync(Room::State)) } else { Ok(()) }
+        if self.new_name {
+            directory.sync(Room::Log)?;
+            directory.sync(Room::State)?;
+        }
+        // Somebody may have removed it, or the directory: what is written to it then is in no file that can be found again.
+        let Some(name) = self.name.map(|name| name.to_string()) else { return Ok(()) };
+        let stands = directory.size_and_time(Room::Log, &name)?.is_some();
+        let gone = || Error::io(format_args!("sync {}/log/{name}", directory.path().display()), io::ErrorKind::NotFound);
+        if stands { Ok(()) } else { Err(gone()) }
     }
 }

@@ -44,12 +44,28 @@ pub enum Event<'a> {
         reward: f64,
         first: bool,
     },
-    Reset { user_id: Cow<'a, str> },
-    State { user_id: Cow<'a, str>, policy: PolicyName, state: &'a str },
-    Erase { user_id: Cow<'a, str> },
-    Mark { low_water: Seq },
-    Segment { low_water: Seq },
-    Gap { dropped_pulls: u64 },
+    Reset {
+        user_id: Cow<'a, str>,
+    },
+    State {
+        user_id: Cow<'a, str>,
+        policy: PolicyName,
+        state: &'a str,
+    },
+    Erase {
+        user_id: Cow<'a, str>,
+    },
+    Mark {
+        low_water: Seq,
+    },
+    Segment {
+        low_water: Seq,
+        previous: Option<Seq>,
+    },
+    Off,
+    Gap {
+        dropped_pulls: u64,
+    },
 }
 
 /// Why an intact line cannot be used.
@@ -100,6 +116,8 @@ struct Raw<'a> {
     state: Option<&'a RawValue>,
     #[serde(default)]
     low_water: Option<Seq>,
+    #[serde(default)]
+    previous: Option<Seq>,
     #[serde(default)]
     dropped_pulls: u64,
 }
@@ -192,7 +210,8 @@ pub fn read_line(line: &[u8]) -> Result<Recorded<'_>, LineError> {
         }
         "erase" => Event::Erase { user_id: user_id? },
         "mark" => Event::Mark { low_water: low_water()? },
-        "segment" => Event::Segment { low_water: low_water()? },
+        "segment" => Event::Segment { low_water: low_water()?, previous: raw.previous },
+        "off" => Event::Off,
         "gap" => Event::Gap { dropped_pulls: raw.dropped_pulls },
         other => return Err(LineError::Malformed(format!("kind {}", crate::error::shown(other)))),
     };

@@ -31,7 +31,7 @@ const MOST_BACKLOG: usize = 16 << 20;
 /// A segment of this age is followed by another one, so that retention by age can remove it.
 const OLDEST_SEGMENT_MS: u64 = 24 * 3600 * 1000;
 /// How often old segments are looked for when none was begun.
-const RETENTION_EVERY: Duration = Duration::from_secs(3600);
+const RETENTION_EVERY: Duration = Duration::from_hours(1);
 /// Memory for so many pulls is kept while nothing happens.
 const IDLE_PULLS: usize = 1 << 10;
 const FIRST_RETRY: Duration = Duration::from_millis(100);
@@ -46,6 +46,26 @@ pub struct LogSettings {
     pub retention_ms: u64,
     /// So many bytes are kept at most, as far as they are not needed.
     pub retention_bytes: u64,
+}
+
+/// Where the log of a directory stands before an engine begins.
+#[derive(Debug)]
+pub struct LogStanding {
+    /// Its segments, oldest first.
+    pub segments: Vec<SegmentName>,
+    /// All up to this is in the state files.
+    pub low_water: Seq,
+    /// The last line is a mark that covers everything: nothing has to be read.
+    pub is_clean: bool,
+}
+
+impl LogStanding {
+    /// The epoch that comes next.
+    #[must_use]
+    pub fn next_epoch(&self) -> u32 {
+        let newest = self.segments.last().map_or(0, |name| name.0.epoch);
+        newest.max(self.low_water.epoch).saturating_add(1)
+    }
 }
 
 /// How the log is doing, for `health()`.
@@ -87,6 +107,14 @@ struct Queue {
     ended: bool,
 }
 
+/// What the thread that syncs has to do. It is another one than that which writes pulls: a sync may take longer than they may wait.
+#[derive(Default)]
+struct SyncQueue {
+    wanted: bool,
+    waiting: Vec<Done>,
+    ended: bool,
+}
+
 #[derive(Default)]
 struct Figures {
     segments: u64,
@@ -94,7 +122,8 @@ struct Figures {
     dropped_pulls: u64,
     errors: u64,
     last_error: Option<String>,
-    failing: bool,
+    writing_fails: bool,
+    syncing_fails: bool,
 }
 
 /// See the module.
@@ -109,9 +138,11 @@ pub struct InteractionLog {
     wake: Condvar,
     /// Something was appended that no sync has covered.
     unsynced: AtomicBool,
-    /// So much of it that it is to be synced at once.
+    /// So much of it that a sync was asked for, which has not yet begun.
     large: AtomicBool,
     syncing: Mutex<()>,
+    syncs: Mutex<SyncQueue>,
+    sync_wake: Condvar,
     /// Pulls that no line tells of, and no gap line either.
     dropped: AtomicU64,
     figures: Mutex<Figures>,
@@ -138,7 +169,7 @@ impl InteractionLog {
         clock: Arc<dyn Clock>,
         settings: LogSettings,
         epoch: u32,
-        low_water: Seq,
+        before: &LogStanding,
     ) -> Result<Arc<Self>> {
         let log = Arc::new(Self {
             directory,
@@ -146,23 +177,30 @@ impl InteractionLog {
             settings,
             epoch: AtomicU32::new(epoch),
             next: AtomicU64::new(0),
-            active: Mutex::new(Active::new(low_water)),
+            active: Mutex::new(Active::new(before.low_water, before.segments.last().copied())),
             queue: Mutex::default(),
             wake: Condvar::new(),
             unsynced: AtomicBool::new(false),
             large: AtomicBool::new(false),
             syncing: Mutex::new(()),
+            syncs: Mutex::default(),
+            sync_wake: Condvar::new(),
             dropped: AtomicU64::new(0),
             figures: Mutex::default(),
         });
         log.active.lock().open_segment(&log.directory, &*log)?;
+        if !settings.enabled {
+            let (seq, ms) = (log.next(), log.now_ms());
+            log.append(|lines, to| lines.off(to, seq, ms))?;
+        }
         log.sync()?;
         log.count_segments();
-        let of_thread = Arc::clone(&log);
-        std::thread::Builder::new()
-            .name("bandits-log".to_owned())
-            .spawn(move || of_thread.run())
-            .map_err(|e| Error::io("start the log's thread", e))?;
+        let (writes, syncs) = (Arc::clone(&log), Arc::clone(&log));
+        let start = |name: &str, run: Box<dyn FnOnce() + Send>| {
+            std::thread::Builder::new().name(name.to_owned()).spawn(run).map_err(|e| Error::io("start the log's threads", e))
+        };
+        start("bandits-log", Box::new(move || writes.run()))?;
+        start("bandits-sync", Box::new(move || syncs.run_syncs())).inspect_err(|_| log.stop(Box::new(|_| {})))?;
         Ok(log)
     }
 
@@ -192,13 +230,17 @@ impl InteractionLog {
     /// # Errors
     /// `ERR_STATE_IO`.
     pub fn raise_above(&self, seq: Seq) -> Result<()> {
-        if seq.epoch < self.epoch.load(Ordering::Acquire) {
+        let is_below = || {
+            let epoch = self.epoch.load(Ordering::Acquire);
+            seq.epoch < epoch || (seq.epoch == epoch && seq.n < self.next.load(Ordering::Acquire))
+        };
+        if is_below() {
             return Ok(());
         }
         let mut active = self.active.lock();
-        if seq.epoch >= self.epoch.load(Ordering::Acquire) {
-            self.epoch.store(seq.epoch.saturating_add(1), Ordering::Release);
-            active.open_segment(&self.directory, self)?;
+        if !is_below() {
+            let before = self.epoch.swap(seq.epoch.saturating_add(1), Ordering::AcqRel);
+            active.open_segment(&self.directory, self).inspect_err(|_| self.epoch.store(before, Ordering::Release))?;
         }
         drop(active);
         self.sync()
@@ -222,7 +264,7 @@ impl InteractionLog {
     /// Writes a pull that found the queue full: whoever makes pulls faster than one thread can write them writes them, too.
     #[cold]
     fn pull_now(&self, seq: Seq, ms: u64, line: &PullLine<'_>) {
-        if self.figures.lock().failing || self.append(|lines, to| lines.pull(to, seq, ms, line)).is_err() {
+        if self.figures.lock().writing_fails || self.append(|lines, to| lines.pull(to, seq, ms, line)).is_err() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -275,7 +317,9 @@ impl InteractionLog {
     /// As [`InteractionLog::reward`]; nothing is lost then but time at the next start.
     pub fn mark(&self, low_water: Seq) -> Result<()> {
         let mut active = self.active.lock();
-        if low_water <= active.low_water() {
+        // The last mark covered everything but itself.
+        let is_same = low_water.epoch == active.low_water().epoch && low_water.n == active.low_water().n + 1;
+        if low_water <= active.low_water() || is_same {
             return Ok(());
         }
         let marked = active.mark(&self.directory, self, low_water);
@@ -287,18 +331,24 @@ impl InteractionLog {
     fn append(&self, encode: impl FnOnce(&mut LineWriter, &mut Vec<u8>)) -> Result<()> {
         let mut active = self.active.lock();
         let appended = active.append(&self.directory, self, encode);
-        let is_large = active.unsynced_bytes() > SYNC_PAST;
+        let bytes = active.waiting_bytes();
         drop(active);
-        if is_large && !self.large.swap(true, Ordering::SeqCst) {
-            self.wake_up();
-        }
+        self.sync_large(bytes);
         self.appended(appended)
+    }
+
+    #[inline]
+    fn sync_large(&self, bytes: usize) {
+        if bytes > SYNC_PAST && !self.large.swap(true, Ordering::SeqCst) {
+            self.want_sync(None);
+        }
     }
 
     #[inline]
     fn appended(&self, outcome: Result<()>) -> Result<()> {
         if let Err(e) = &outcome {
             self.note_failure(e);
+            self.figures.lock().writing_fails = true;
         } else if !self.unsynced.swap(true, Ordering::SeqCst) {
             self.wake_up();
         }
@@ -310,7 +360,6 @@ impl InteractionLog {
         let mut figures = self.figures.lock();
         figures.errors += 1;
         figures.last_error = Some(e.message().to_owned());
-        figures.failing = true;
     }
 
     #[cold]
@@ -363,7 +412,7 @@ impl InteractionLog {
             dropped_pulls: figures.dropped_pulls + self.dropped.load(Ordering::Relaxed),
             errors: figures.errors,
             last_error: figures.last_error.clone(),
-            failing: figures.failing,
+            failing: figures.writing_fails || figures.syncing_fails,
         }
     }
 
@@ -394,13 +443,16 @@ impl InteractionLog {
         let mut pulls = PullQueue::default();
         loop {
             let jobs = self.next_round(&thread, &mut pulls);
-            let round = catch_unwind(AssertUnwindSafe(|| self.round(&mut thread, &mut pulls, !jobs.is_empty())));
+            let round = catch_unwind(AssertUnwindSafe(|| self.round(&mut thread, &mut pulls)));
             let outcome = round.unwrap_or_else(|_| Err(panicked()));
             pulls.clear();
             let mut stop = Vec::new();
             for (job, done) in jobs {
                 match job {
+                    Job::Flush if outcome.is_ok() => self.want_sync(Some(done)),
                     Job::Flush => done(again(&outcome)),
+                    // Lines that could not be written yet may be the user's.
+                    Job::Remove(..) if outcome.is_err() => done(again(&outcome)),
                     Job::Remove(user_id, up_to) => {
                         let removed = catch_unwind(AssertUnwindSafe(|| self.remove_user(&user_id, up_to)));
                         done(removed.unwrap_or_else(|_| Err(panicked())));
@@ -414,6 +466,9 @@ impl InteractionLog {
                     queue.ended = true;
                     std::mem::take(&mut queue.jobs)
                 };
+                let outcome = again(&outcome).and(self.sync());
+                self.syncs.lock().ended = true;
+                self.sync_wake.notify_one();
                 self.active.lock().close();
                 for (_, done) in late {
                     done(Err(Error::closed()));
@@ -437,8 +492,6 @@ impl InteractionLog {
                 thread.retry.unwrap_or(FIRST_RETRY)
             } else if !queue.pulls.is_empty() || self.dropped.load(Ordering::Relaxed) > 0 {
                 COALESCE
-            } else if self.large.load(Ordering::SeqCst) {
-                break;
             } else if self.unsynced.load(Ordering::SeqCst) {
                 SYNC_EVERY.saturating_sub(thread.unsynced_since.map_or(Duration::ZERO, |since| since.elapsed()))
             } else {
@@ -449,7 +502,7 @@ impl InteractionLog {
                 RETENTION_EVERY
             };
             // Pulls do not wait for a sync that is due later, nor for anything else but each other: they wake the thread. So does
-            // whoever sets `unsynced` or `large`, and takes the lock then.
+            // whoever sets `unsynced`, and takes the lock then.
             queue.asleep = wait > COALESCE;
             let timed_out = self.wake.wait_for(&mut queue, wait).timed_out();
             queue.asleep = false;
@@ -463,7 +516,7 @@ impl InteractionLog {
     }
 
     /// Writes the pulls, syncs where that is due or asked for, and looks after the segments.
-    fn round(&self, thread: &mut Keeper, pulls: &mut PullQueue, asked: bool) -> Result<()> {
+    fn round(&self, thread: &mut Keeper, pulls: &mut PullQueue) -> Result<()> {
         let mut outcome = self.write_backlog(thread);
         let Keeper { lines, backlog, waiting, .. } = thread;
         pulls.encode(lines, BLOCK, |block| {
@@ -483,27 +536,68 @@ impl InteractionLog {
         if outcome.is_ok() {
             outcome = self.write_gap();
         }
-        if outcome.is_ok() && self.unsynced.load(Ordering::SeqCst) {
+        if self.unsynced.load(Ordering::SeqCst) {
             let since = *thread.unsynced_since.get_or_insert_with(Instant::now);
-            if asked || since.elapsed() >= SYNC_EVERY || self.active.lock().unsynced_bytes() > SYNC_PAST {
-                outcome = self.sync();
-                if outcome.is_ok() {
-                    thread.unsynced_since = None;
-                }
+            if since.elapsed() >= SYNC_EVERY {
+                self.want_sync(None);
+                thread.unsynced_since = None;
             }
         }
         match &outcome {
             Ok(()) => {
                 thread.retry = None;
-                self.figures.lock().failing = false;
+                self.figures.lock().writing_fails = false;
                 self.look_after_segments(thread);
             }
             Err(e) => {
                 self.note_failure(e);
+                self.figures.lock().writing_fails = true;
                 thread.retry = Some(thread.retry.map_or(FIRST_RETRY, |last| (last * 2).min(LAST_RETRY)));
             }
         }
         outcome
+    }
+
+    /// Asks for a sync; `done` is told how it went.
+    fn want_sync(&self, done: Option<Done>) {
+        let mut syncs = self.syncs.lock();
+        syncs.wanted = true;
+        syncs.waiting.extend(done);
+        self.sync_wake.notify_one();
+    }
+
+    /// The thread that syncs: one sync for all who wait when it begins.
+    fn run_syncs(&self) {
+        let mut retry: Option<Duration> = None;
+        loop {
+            let (waiting, ended) = {
+                let mut syncs = self.syncs.lock();
+                while !syncs.wanted && !syncs.ended {
+                    match retry {
+                        None => self.sync_wake.wait(&mut syncs),
+                        Some(retry) => syncs.wanted |= self.sync_wake.wait_for(&mut syncs, retry).timed_out(),
+                    }
+                }
+                syncs.wanted = false;
+                (std::mem::take(&mut syncs.waiting), syncs.ended)
+            };
+            if ended && waiting.is_empty() {
+                return;
+            }
+            let synced = catch_unwind(AssertUnwindSafe(|| self.sync())).unwrap_or_else(|_| Err(panicked()));
+            retry = match (&synced, retry) {
+                (Ok(()), _) => None,
+                (Err(_), None) => Some(FIRST_RETRY),
+                (Err(_), Some(last)) => Some((last * 2).min(LAST_RETRY)),
+            };
+            if let Err(e) = &synced {
+                self.note_failure(e);
+            }
+            self.figures.lock().syncing_fails = synced.is_err();
+            for done in waiting {
+                done(again(&synced));
+            }
+        }
     }
 
     fn write_backlog(&self, thread: &mut Keeper) -> Result<()> {
@@ -516,8 +610,12 @@ impl InteractionLog {
     }
 
     fn write_block(&self, block: &[u8]) -> Result<()> {
-        self.active.lock().append_block(&self.directory, self, block)?;
+        let mut active = self.active.lock();
+        active.append_block(&self.directory, self, block)?;
+        let bytes = active.waiting_bytes();
+        drop(active);
         self.unsynced.store(true, Ordering::SeqCst);
+        self.sync_large(bytes);
         Ok(())
     }
 
@@ -536,7 +634,7 @@ impl InteractionLog {
 
     /// Makes everything appended so far survive power loss. After a failure the lines are written anew, once; what fails again is
     /// tried again later.
-    fn sync(&self) -> Result<()> {
+    pub(crate) fn sync(&self) -> Result<()> {
         let _one_at_a_time = self.syncing.lock();
         let attempt = || {
             self.unsynced.store(false, Ordering::SeqCst);
@@ -610,9 +708,9 @@ impl InteractionLog {
     /// Rewrites the segments that hold something of a user, without it.
     fn remove_user(&self, user_id: &str, up_to: Seq) -> Result<()> {
         const TEMPORARY: &str = "rewrite.tmp";
-        // What is in memory goes to the segments first, and a new one is begun: those before it do not change any more.
-        self.active.lock().open_segment(&self.directory, self)?;
+        // What is in memory goes to the segments first, and then a new one is begun: those before it do not change any more.
         self.sync()?;
+        self.active.lock().open_segment(&self.directory, self)?;
         let key = format!("\"userId\":{}", serde_json::to_string(user_id).unwrap_or_default());
         let is_theirs = |line: &[u8]| match read_line(line) {
             Ok(recorded) => {
@@ -623,7 +721,7 @@ impl InteractionLog {
                         | Event::Reset { user_id: id }
                         | Event::State { user_id: id, .. }
                         | Event::Erase { user_id: id } => id == user_id,
-                        Event::Mark { .. } | Event::Segment { .. } | Event::Gap { .. } => false,
+                        Event::Mark { .. } | Event::Segment { .. } | Event::Gap { .. } | Event::Off => false,
                     }
             }
             Err(_) => true,
@@ -652,8 +750,10 @@ impl InteractionLog {
             }
             self.directory.write_new(Room::Log, TEMPORARY, &kept)?;
             self.directory.rename(Room::Log, TEMPORARY, &name)?;
+            // One after the other: the line that says that there is something to remove goes last.
+            self.directory.sync(Room::Log)?;
         }
-        self.directory.sync(Room::Log)?;
+        self.sync()?;
         self.count_segments();
         Ok(())
     }

@@ -154,10 +154,16 @@ impl LineWriter {
         self.line(to, seq, ms, "gap", |to| put(to, r#","droppedPulls":"#, &dropped_pulls));
     }
 
-    /// Appends the first line of a segment to `to`.
-    pub fn segment(&mut self, to: &mut Vec<u8>, seq: Seq, ms: u64, low_water: Seq) {
+    /// Appends to `to` that nothing is appended in this epoch.
+    pub fn off(&mut self, to: &mut Vec<u8>, seq: Seq, ms: u64) {
+        self.line(to, seq, ms, "off", |_| {});
+    }
+
+    /// Appends the first line of a segment to `to`; `previous` is the number of the segment before it.
+    pub fn segment(&mut self, to: &mut Vec<u8>, seq: Seq, ms: u64, low_water: Seq, previous: Option<Seq>) {
         self.line(to, seq, ms, "segment", |to| {
             put(to, r#","lowWater":"#, &low_water);
+            put(to, r#","previous":"#, &previous);
             put(to, r#","engine":"#, env!("CARGO_PKG_VERSION"));
         });
     }

@@ -119,7 +119,7 @@ pub fn last_low_water(segment: &[u8]) -> Option<Seq> {
         let line = &segment[start..stop];
         if is_intact(line)
             && let Ok(recorded) = read_line(line)
-            && let Event::Mark { low_water } | Event::Segment { low_water } = recorded.event
+            && let Event::Mark { low_water } | Event::Segment { low_water, .. } = recorded.event
         {
             return Some(low_water);
         }
@@ -135,7 +135,7 @@ mod tests {
     fn segment(lines: u64) -> Vec<u8> {
         let mut bytes = Vec::new();
         let mut writer = LineWriter::default();
-        writer.segment(&mut bytes, Seq { epoch: 3, n: 0 }, 1_700_000_000_000, Seq { epoch: 2, n: 9 });
+        writer.segment(&mut bytes, Seq { epoch: 3, n: 0 }, 1_700_000_000_000, Seq { epoch: 2, n: 9 }, None);
         for n in 1..lines {
             writer.reset(&mut bytes, Seq { epoch: 3, n }, 1_700_000_000_000 + n, &format!("user {n} \"{{\\\"v\\\":"));
         }

@@ -1,7 +1,7 @@
 //! One thread's way to one engine: its numbered users, and the two calls that must be fast.
 
 use super::error::from_panic;
-use super::frame::{Batch, CONTROL_WORDS, Frame, Request, Status, answer};
+use super::frame::{CONTROL_WORDS, Frame, Request, Status, answer, batch};
 use crate::engine::{Engine, Refused, RewardCall, ScoreCall, Texts};
 use crate::error::{Error, ErrorKind, Result};
 use crate::policy::{Candidates, Scratch};
@@ -70,19 +70,10 @@ impl Channel {
     #[inline]
     pub fn score(&self, texts: &impl CallTexts) {
         self.call(|block| {
-            let Some(batch) = Batch::read(block) else {
-                let request = Request::at(block, CONTROL_WORDS).map_err(Refused::from);
-                return request.and_then(|request| self.score_one(&request, None, texts)).map_err(Stopped::at_first);
-            };
-            // A batch is carried out whole or not at all, so every user is looked at before the first one is changed. (One that
-            // another thread erases in between is looked up again, and the batch goes on from there.)
-            each_request(block, batch, |_, request| self.probe(request)).map_err(|(failed, refused)| Stopped {
-                failed,
-                carried_out: 0,
-                refused,
-            })?;
-            each_request(block, batch, |number, request| self.score_one(request, Some(number), texts))
-                .map_err(|(failed, refused)| Stopped { failed, carried_out: failed, refused })
+            let Some(count) = batch(block) else { return self.score_one(&Request::at(block, CONTROL_WORDS)?, None, texts) };
+            // A batch is carried out whole or not at all, so every user is looked at before the first one is changed.
+            each_request(block, count, |_, request| self.on_user(request, |user| self.engine.probe(user, request.policy()?)))?;
+            each_request(block, count, |number, request| self.score_one(request, Some(number), texts))
         });
     }
 
@@ -90,48 +81,50 @@ impl Channel {
     #[inline]
     pub fn reward(&self, texts: &impl CallTexts) {
         self.call(|block| {
-            let rewarded = Request::at(block, CONTROL_WORDS).map_err(Refused::from).and_then(|request| {
-                let users = self.users.borrow();
-                let user = users.get(request.user()).ok_or(Refused::Retired)?;
-                let buffer = &mut *self.tip_id.borrow_mut();
-                let computed_at = if request.has_computed_at() { texts.computed_at(None)? } else { None };
-                let tip_id = texts.tip_id(None, 0, buffer)?;
-                let call = RewardCall { reaction: request.reaction()?, tip_id, computed_at: computed_at.as_deref() };
-                self.engine.reward(user, &call)
-            });
-            rewarded.map_err(Stopped::at_first)
+            let request = Request::at(block, CONTROL_WORDS)?;
+            let buffer = &mut *self.tip_id.borrow_mut();
+            let computed_at = if request.has_computed_at() { texts.computed_at(None)? } else { None };
+            let tip_id = texts.tip_id(None, 0, buffer)?;
+            let call = RewardCall { reaction: request.reaction()?, tip_id, computed_at: computed_at.as_deref() };
+            self.on_user(&request, |user| self.engine.reward(user, &call))
         });
     }
 
     /// Runs `call` and writes how it went; a panic is a failure like any other.
     #[inline]
-    fn call(&self, call: impl FnOnce(&[Cell<f64>]) -> Result<(), Stopped>) {
+    fn call(&self, call: impl FnOnce(&[Cell<f64>]) -> Result<()>) {
         self.frame.with(|block| {
-            let outcome = catch_unwind(AssertUnwindSafe(|| call(block)))
-                .unwrap_or_else(|payload| Err(Stopped::at_first(Refused::Failed(from_panic(&*payload)))));
-            match outcome {
-                Ok(()) => answer(block, Status::Done, 0, 0),
-                Err(Stopped { failed, carried_out, refused: Refused::Retired }) => {
-                    answer(block, Status::LookUpAgain, failed, carried_out);
-                }
-                Err(Stopped { failed, carried_out, refused: Refused::Failed(error) }) => {
-                    self.error.replace(Some(error));
-                    answer(block, Status::Failed, failed, carried_out);
-                }
+            let outcome = catch_unwind(AssertUnwindSafe(|| call(block))).unwrap_or_else(|payload| Err(from_panic(&*payload)));
+            answer(block, if outcome.is_ok() { Status::Done } else { Status::Failed });
+            if let Err(error) = outcome {
+                self.error.replace(Some(error));
             }
         });
     }
 
-    fn probe(&self, request: &Request<'_>) -> Result<(), Refused> {
-        let users = self.users.borrow();
-        let user = users.get(request.user()).ok_or(Refused::Retired)?;
-        self.engine.probe(user, request.policy()?)
+    /// Runs `call` on the user of a request; on the same user's new state where the one that is numbered has left memory.
+    #[inline]
+    fn on_user(&self, request: &Request<'_>, mut call: impl FnMut(&Arc<User>) -> Result<(), Refused>) -> Result<()> {
+        loop {
+            let user_id = {
+                let users = self.users.borrow();
+                let user =
+                    users.get(request.user()).ok_or_else(|| Error::new(ErrorKind::Internal, "no such user on this channel"))?;
+                match call(user) {
+                    Ok(()) => return Ok(()),
+                    Err(Refused::Failed(error)) => return Err(error),
+                    Err(Refused::Retired) => user.id.clone(),
+                }
+            };
+            let again = self.engine.user(&user_id)?;
+            if let Some(user) = self.users.borrow_mut().get_mut(request.user()) {
+                *user = again;
+            }
+        }
     }
 
     #[inline]
-    fn score_one(&self, request: &Request<'_>, i: Option<usize>, texts: &impl CallTexts) -> Result<(), Refused> {
-        let users = self.users.borrow();
-        let user = users.get(request.user()).ok_or(Refused::Retired)?;
+    fn score_one(&self, request: &Request<'_>, i: Option<usize>, texts: &impl CallTexts) -> Result<()> {
         let scratch = &mut *self.scratch.borrow_mut();
         let (policy, moment, profile) = (request.policy()?, request.moment(), request.profile());
         let set = if request.set() == 0 { None } else { Some(self.frame.set(request.set())?) };
@@ -142,17 +135,20 @@ impl Channel {
         let call = ScoreCall { policy, moment, profile, lanes, normalised };
         let buffer = &mut *self.tip_id.borrow_mut();
         let (mut computed_at, mut prompt_version) = (None, None);
-        let choice = self.engine.score(user, &call, scratch, |index| {
-            if request.has_computed_at() {
-                computed_at = texts.computed_at(i)?;
-            }
-            if request.has_prompt_versions() {
-                prompt_version = texts.prompt_version(i, index)?;
-            }
-            let tip_id = texts.tip_id(i, index, buffer)?;
-            Ok(Texts { tip_id, prompt_version: prompt_version.as_deref(), computed_at: computed_at.as_deref() })
+        self.on_user(request, |user| {
+            let choice = self.engine.score(user, &call, scratch, |index| {
+                if request.has_computed_at() {
+                    computed_at = texts.computed_at(i)?;
+                }
+                if request.has_prompt_versions() {
+                    prompt_version = texts.prompt_version(i, index)?;
+                }
+                let tip_id = texts.tip_id(i, index, buffer)?;
+                Ok(Texts { tip_id, prompt_version: prompt_version.as_deref(), computed_at: computed_at.as_deref() })
+            })?;
+            request.answer(&choice);
+            Ok(())
         })?;
-        request.answer(&choice);
         if lanes.len() > KEEP_CANDIDATES {
             scratch.shrink(KEEP_CANDIDATES);
         }
@@ -160,33 +156,14 @@ impl Channel {
     }
 }
 
-/// Where a call stopped.
-struct Stopped {
-    failed: u32,
-    carried_out: u32,
-    refused: Refused,
-}
-
-impl Stopped {
-    fn at_first(refused: Refused) -> Self {
-        Self { failed: 0, carried_out: 0, refused }
-    }
-}
-
-/// Runs `each` on the requests of a batch; stops at the first refusal and says which request that was.
+/// Runs `each` on the requests of a batch, until one fails.
 #[inline]
-fn each_request(
-    block: &[Cell<f64>],
-    batch: Batch,
-    each: impl Fn(usize, &Request<'_>) -> Result<(), Refused>,
-) -> Result<(), (u32, Refused)> {
-    let mut at = batch.start;
-    for i in 0..batch.count {
-        let done = Request::at(block, at).map_err(Refused::from).and_then(|request| {
-            at += request.length();
-            each(batch.number + i as usize, &request)
-        });
-        done.map_err(|refused| (i, refused))?;
+fn each_request(block: &[Cell<f64>], count: u32, each: impl Fn(usize, &Request<'_>) -> Result<()>) -> Result<()> {
+    let mut at = CONTROL_WORDS;
+    for i in 0..count as usize {
+        let request = Request::at(block, at)?;
+        at += request.length();
+        each(i, &request)?;
     }
     Ok(())
 }

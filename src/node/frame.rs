@@ -13,7 +13,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 /// Words before the first request.
-pub const CONTROL_WORDS: usize = 4;
+pub const CONTROL_WORDS: usize = 1;
 /// Words of a request before its lanes.
 pub const REQUEST_WORDS: usize = 12;
 /// How large a frame is before a call needs a larger one: 1,000 candidates.
@@ -28,20 +28,14 @@ pub const LAYOUT: [u32; 3] = [CONTROL_WORDS as u32, REQUEST_WORDS as u32, CHUNK 
 pub enum Status {
     /// Carried out.
     Done = 0,
-    /// The user of the refused request must be looked up again.
-    LookUpAgain = 1,
     /// [`super::channel::Channel::take_error`] says what happened.
-    Failed = 2,
+    Failed = 1,
 }
 
 // Whole numbers are 32 bits wide, two to a word. Control halves: how many requests a batch has (0: it is one request and no batch),
-// at which word its first request starts and which of the batch that is; then the outcome.
+// and how the call went.
 const BATCH: usize = 0;
-const START: usize = 1;
-const NUMBER: usize = 2;
-const STATUS: usize = 3;
-const FAILED: usize = 4;
-const CARRIED_OUT: usize = 5;
+const STATUS: usize = 1;
 
 // Halves of a request.
 const USER: usize = 0;
@@ -161,30 +155,17 @@ fn set_halves(cell: &Cell<f64>, low: u32, high: u32) {
 #[cfg(target_endian = "big")]
 compile_error!("JavaScript's 32-bit view of the frame has the low half of a word first");
 
-/// The control words of a call about a batch.
-#[derive(Debug, Clone, Copy)]
-pub struct Batch {
-    pub count: u32,
-    pub start: usize,
-    /// Which of the batch the first request is.
-    pub number: usize,
-}
-
-impl Batch {
-    /// `None` when the call is about one request.
-    #[inline]
-    pub fn read(block: &[Cell<f64>]) -> Option<Self> {
-        let count = half(block, BATCH);
-        (count > 0).then(|| Self { count, start: half(block, START) as usize, number: half(block, NUMBER) as usize })
-    }
-}
-
-/// Writes how the call went: which request was refused, and how many were carried out before it.
+/// How many requests the call is about; `None` when it is about one and no batch.
 #[inline]
-pub fn answer(block: &[Cell<f64>], status: Status, failed: u32, carried_out: u32) {
-    const { assert!(NUMBER == 2 && STATUS == 3 && FAILED == 4 && CARRIED_OUT == 5) }
-    set_halves(&block[1], half(block, NUMBER), status as u32);
-    set_halves(&block[2], failed, carried_out);
+pub fn batch(block: &[Cell<f64>]) -> Option<u32> {
+    Some(half(block, BATCH)).filter(|&count| count > 0)
+}
+
+/// Writes how the call went.
+#[inline]
+pub fn answer(block: &[Cell<f64>], status: Status) {
+    const { assert!(BATCH == 0 && STATUS == 1) }
+    set_halves(&block[0], half(block, BATCH), status as u32);
 }
 
 /// One request in the frame.

@@ -29,6 +29,14 @@ pub struct Parsed {
     pub foreign: bool,
 }
 
+impl Parsed {
+    /// Whether the log does not have what is in it.
+    #[must_use]
+    pub fn is_unlogged(&self) -> bool {
+        self.foreign || self.record.unlogged
+    }
+}
+
 /// What stands between a file's content and its checksum; the file ends behind it.
 const CHECKSUM_KEY: &[u8] = b",\"checksum\":\"";
 
@@ -36,6 +44,15 @@ const CHECKSUM_KEY: &[u8] = b",\"checksum\":\"";
 /// space behind each colon. Two are looked for, because a damaged file may have lost one.
 fn is_ours(bytes: &[u8]) -> bool {
     [CHECKSUM_KEY, b",\"seq\":["].iter().any(|key| memmem::find(bytes, key).is_some())
+}
+
+/// Whether bytes that cannot be read begin and end as a file of this package does, and hold its keys: it never leaves a part of one.
+#[must_use]
+pub fn seems_whole(bytes: &[u8]) -> bool {
+    // All but one or two bytes of either end, because damage may be there.
+    let begins = bytes.iter().zip(b"{\"A\":[[").filter(|(a, b)| a == b).count() >= 6;
+    let ends = bytes.iter().rev().zip(b"\"}}".iter().rev()).filter(|(a, b)| a == b).count() >= 2;
+    begins && ends && is_ours(bytes)
 }
 
 fn check_checksum(bytes: &[u8]) -> Result<(), String> {
@@ -101,12 +118,13 @@ fn parse_content(bytes: &[u8], foreign: bool) -> Result<Parsed, String> {
     let (user_id, policy) = (known(&mut meta, "user_id", "a string")?, known(&mut meta, "policy", "a string")?);
     // A person's or the old service's file may hold any of ours, too; what cannot be read of them is no reason to refuse the sums.
     let seq = known(&mut meta, "seq", "a pair of numbers").ok().flatten().unwrap_or_default();
+    let unlogged = known(&mut meta, "unlogged", "true or false").ok().flatten().unwrap_or(false);
     let rows: Vec<Row> = known(&mut meta, "history", "a list of rows").ok().flatten().unwrap_or_default();
     let history = rows.into_iter().filter_map(|row| row.read(b_policy(d)?)).collect();
     meta.remove("checksum");
     let extra: Extra = meta.into_iter().map(|(key, value)| (key, value.get().to_owned())).collect();
     let extra = (!extra.is_empty()).then_some(extra);
-    Ok(Parsed { record: Record { a, b, counters, seq, history, extra }, user_id, policy, foreign })
+    Ok(Parsed { record: Record { a, b, counters, seq, unlogged, history, extra }, user_id, policy, foreign })
 }
 
 /// The policy whose state has this dimension.
@@ -249,6 +267,9 @@ impl Serialize for Meta<'_> {
         meta.serialize_entry("user_id", self.user_id)?;
         meta.serialize_entry("policy", self.policy.as_str())?;
         meta.serialize_entry("seq", &self.record.seq)?;
+        if self.record.unlogged {
+            meta.serialize_entry("unlogged", &true)?;
+        }
         meta.serialize_entry("history", &HistoryRows(&self.record.history))?;
         for (key, value) in self.record.extra.iter().flat_map(|extra| extra.iter()) {
             meta.serialize_entry(key, &RawValue::from_string(value.clone()).map_err(S::Error::custom)?)?;
@@ -267,6 +288,7 @@ mod tests {
             b: vec![0.1, -3.0, f64::MIN_POSITIVE],
             counters: Counters { pulls: 7, explore_count: 2, reward_count: 3, cumulative_reward: -0.5, last_updated: Some(1) },
             seq: Seq { epoch: 3, n: 1 << 60 },
+            unlogged: true,
             history: Vec::new(),
             extra: Some([("cohort".to_owned(), r#"{"x": [1, 123456789012345678901234567890]}"#.to_owned())].into()),
         }
@@ -318,7 +340,15 @@ mod tests {
             },
             tip_id: "t".to_owned(),
         };
-        let record = Record { a: vec![1.0, 0.5, 2.0], b: vec![0.0, 1.0], counters: Counters::default(), seq: Seq { epoch: 1, n: 2 }, history: vec![row], extra: None };
+        let record = Record {
+            a: vec![1.0, 0.5, 2.0],
+            b: vec![0.0, 1.0],
+            counters: Counters::default(),
+            seq: Seq { epoch: 1, n: 2 },
+            unlogged: false,
+            history: vec![row],
+            extra: None,
+        };
         assert_eq!(
             String::from_utf8(serialise("u", PolicyName::LinUcbV1, &record)).unwrap(),
             r#"{"A":[[1.0,0.5],[0.5,2.0]],"b":[0.0,1.0],"meta":{"pulls":0,"cumulative_reward":0.0,"reward_count":0,"user_id":"u","policy":"linucb-v1","seq":[1,2],"history":[[4,"1970-01-01T00:00:01Z","t",0.5,false,23,6,false,0.0,1]],"checksum":"63ec2efe"}}"#

@@ -40,6 +40,8 @@ pub struct History {
     entries: u32,
     /// How many pulls there were in all: the next one's ordinal.
     pulls: u32,
+    /// The entries' ordinals, where some are missing between them; else they end at `pulls`.
+    ordinals: Option<Box<VecDeque<u32>>>,
 }
 
 /// Bytes of an entry before its age.
@@ -52,12 +54,16 @@ const STEP: usize = 64;
 impl History {
     /// Adds a pull of a tip with this id (UTF-8), and forgets the oldest ones past `limit`.
     pub fn push(&mut self, pull: &Pull, tip_id: &[u8], limit: u32) {
+        let ordinal = self.pulls;
         self.pulls = self.pulls.wrapping_add(1);
         if limit == 0 {
             return;
         }
         while self.entries >= limit {
             self.drop_oldest();
+        }
+        if let Some(ordinals) = &mut self.ordinals {
+            ordinals.push_back(ordinal);
         }
         let mut flags = pull.policy as u8 | (u8::from(pull.exploring) << 2) | (u8::from(pull.task.is_overdue) << 3);
         flags |= ((pull.task.priority - 1) & 3) << 4;
@@ -101,23 +107,33 @@ impl History {
             self.bytes.drain(..length.min(self.bytes.len()));
         }
         self.entries = self.entries.saturating_sub(1);
+        if let Some(ordinals) = &mut self.ordinals {
+            ordinals.pop_front();
+            let first = self.pulls.wrapping_sub(self.entries);
+            if ordinals.front().is_none_or(|&ordinal| ordinal >= first) {
+                self.ordinals = None;
+            }
+        }
     }
 
     /// Forgets everything.
     pub fn clear(&mut self) {
-        *self = Self::default();
+        // Ordinals go on, so that what comes after never sorts before what was.
+        *self = Self { pulls: self.pulls, ..Self::default() };
     }
 
     /// The pulls with the ids of their tips, oldest first.
     #[must_use]
     pub fn list(&self) -> Vec<HistoryRow> {
         let mut bytes = self.bytes.iter().copied();
-        let mut ordinal = self.pulls.wrapping_sub(self.entries);
+        let first = self.pulls.wrapping_sub(self.entries);
+        let mut place = 0;
         let row = || {
             let (pull, tip_id) = decode(&mut bytes)?;
-            let row = HistoryRow { ordinal, pull, tip_id };
-            ordinal = ordinal.wrapping_add(1);
-            Some(row)
+            let known = self.ordinals.as_ref().and_then(|ordinals| ordinals.get(place as usize));
+            let ordinal = known.copied().unwrap_or(first.wrapping_add(place));
+            place += 1;
+            Some(HistoryRow { ordinal, pull, tip_id })
         };
         std::iter::from_fn(row).collect()
     }
@@ -129,11 +145,14 @@ impl History {
         rows.dedup_by_key(|row| (row.ordinal, row.pull.policy));
         let mut history = Self::default();
         let behind = rows.len().saturating_sub(limit as usize);
-        for row in &rows[behind..] {
-            // Rows that a crash has lost leave no hole: what is behind them moves up.
+        let rows = &rows[behind..];
+        for row in rows {
             history.push(&row.pull, row.tip_id.as_bytes(), limit);
         }
         history.pulls = rows.last().map_or(pulls, |row| row.ordinal.wrapping_add(1));
+        if rows.first().is_some_and(|row| row.ordinal.wrapping_add(history.entries) != history.pulls) {
+            history.ordinals = Some(Box::new(rows.iter().map(|row| row.ordinal).collect()));
+        }
         history
     }
 

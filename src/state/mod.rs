@@ -23,8 +23,8 @@ pub use history::{History, HistoryRow, Pull};
 pub use lock::DirectoryLock;
 pub use record::{Counters, Extra, Record};
 pub use recovery::{
-    Change, Damage, Gathered, Progress, Rebuilt, Recovered, RecoveryReport, ReplayReport, Standing, What, gather_all, gather_tail,
-    rebuild, replay, survey,
+    Change, Damage, Gathered, Progress, Rebuilt, Recovered, RecoveryReport, ReplayReport, What, gather_all, gather_tail, rebuild,
+    replay, survey,
 };
 pub use store::{Stamp, StateFiles, StateStore, StoreReport};
 pub use user::{PolicyState, Reaction, User, UserState};

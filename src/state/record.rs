@@ -29,6 +29,8 @@ pub struct Record {
     pub counters: Counters,
     /// The last line of the interaction log that is in it; before everything where the log knows nothing of it.
     pub seq: Seq,
+    /// The log does not have all of it: nothing was appended for a time.
+    pub unlogged: bool,
     /// The policy's part of the user's history.
     pub history: Vec<HistoryRow>,
     /// What somebody else wrote into the file's `meta`, key and JSON text; kept to the letter.

@@ -3,13 +3,15 @@
 //!
 //! All three read segments, sort a user's changes by their numbers, and apply those that are not in the user's state yet.
 
-use super::history::{History, HistoryRow, Pull};
+use super::history::{HistoryRow, Pull};
 use super::record::Record;
-use super::store::StateStore;
+use super::store::{Stamp, StateStore};
 use super::user::{Reaction, UserState};
 use crate::disk::{Directory, Room};
 use crate::error::{Error, ErrorKind, Result};
-use crate::log::{Event, InteractionLog, LineError, Piece, SegmentName, Seq, is_covered, last_low_water, pieces, read_line};
+use crate::log::{
+    Event, InteractionLog, LineError, LogStanding, Piece, SegmentName, Seq, is_covered, last_low_water, pieces, read_line,
+};
 use crate::policy::PolicyName;
 use memchr::memmem;
 use serde::Serialize;
@@ -45,6 +47,18 @@ impl Change {
             What::Pull { pull, first, .. } => Some((pull.policy, *first)),
             What::Reward { reaction, first } => Some((reaction.policy, *first)),
             What::Reset | What::State { .. } | What::Erase => None,
+        }
+    }
+}
+
+impl Change {
+    /// The one policy that it concerns.
+    const fn policy(&self) -> Option<PolicyName> {
+        match &self.what {
+            What::Pull { pull, .. } => Some(pull.policy),
+            What::Reward { reaction, .. } => Some(reaction.policy),
+            What::State { policy, .. } => Some(*policy),
+            What::Reset | What::Erase => None,
         }
     }
 }
@@ -120,6 +134,12 @@ pub struct Gathered {
     pub report: RecoveryReport,
     /// Pulls that no line tells of.
     pub gaps: u64,
+    /// Where epochs began in which nothing was appended.
+    pub silent: Vec<Seq>,
+    /// The segment that was read last.
+    previous: Option<SegmentName>,
+    /// Segments that another one names as the one before it, and that are not there.
+    pub missing: Vec<SegmentName>,
 }
 
 impl Gathered {
@@ -132,15 +152,18 @@ impl Gathered {
         for piece in pieces(&bytes) {
             match piece {
                 Piece::Line(_, line) => {
-                    if key.as_ref().is_some_and(|key| memmem::find(line, key.as_bytes()).is_none()) {
+                    let is_about_log = || memmem::find(line, b"\"userId\":").is_none();
+                    if key.as_ref().is_some_and(|key| memmem::find(line, key.as_bytes()).is_none() && !is_about_log()) {
                         continue;
                     }
                     match read_line(line) {
+                        Ok(recorded) if matches!(recorded.event, Event::Segment { .. } | Event::Off) => self.note(name, &recorded),
                         Ok(recorded) if recorded.seq > low_water => self.take(recorded, only),
                         Ok(_) => {}
                         Err(LineError::LaterVersion(v)) => {
                             let path = directory.path().display();
-                            let message = format!("{path}/log/{segment} was written by a later release (schema {v}): install that one");
+                            let message =
+                                format!("{path}/log/{segment} was written by a later release (schema {v}): install that one");
                             return Err(Error::new(ErrorKind::StateCorrupt, message));
                         }
                         Err(LineError::Malformed(_)) => self.damaged(&segment, &bytes, line),
@@ -156,7 +179,25 @@ impl Gathered {
                 }
             }
         }
+        self.previous = Some(name);
         Ok(())
+    }
+
+    /// Takes note of what a line says about the log itself.
+    fn note(&mut self, name: SegmentName, recorded: &crate::log::Recorded<'_>) {
+        match recorded.event {
+            Event::Off => self.silent.push(recorded.seq),
+            // A segment that was copied behind another one still says which one it is.
+            Event::Segment { previous: Some(previous), .. } if recorded.seq == name.0 => {
+                let previous = SegmentName(previous);
+                if self.previous.is_some_and(|read| read < previous) {
+                    self.report.damaged_lines += 1;
+                    self.list(&previous.to_string(), 0, 0);
+                    self.missing.push(previous);
+                }
+            }
+            _ => {}
+        }
     }
 
     fn damaged(&mut self, segment: &str, bytes: &[u8], line: &[u8]) {
@@ -192,7 +233,7 @@ impl Gathered {
                 self.gaps += dropped_pulls;
                 return;
             }
-            Event::Mark { .. } | Event::Segment { .. } => return,
+            Event::Mark { .. } | Event::Segment { .. } | Event::Off => return,
         };
         if only.is_some_and(|only| only != user_id) {
             return;
@@ -206,31 +247,19 @@ impl Gathered {
     }
 }
 
-/// Where the log of a directory stands.
-#[derive(Debug)]
-pub struct Standing {
-    /// Its segments, oldest first.
-    pub segments: Vec<SegmentName>,
-    /// All up to this is in the state files.
-    pub low_water: Seq,
-    /// The last line is a mark that covers everything: nothing has to be read.
-    pub is_clean: bool,
-}
-
-impl Standing {
-    /// The epoch that comes next.
-    #[must_use]
-    pub fn next_epoch(&self) -> u32 {
-        let newest = self.segments.last().map_or(0, |name| name.0.epoch);
-        newest.max(self.low_water.epoch).saturating_add(1)
-    }
+/// Whether some policy's first line says that the policy knew the user before.
+fn begins_in_the_midst(changes: &[Change]) -> bool {
+    PolicyName::ALL.into_iter().any(|policy| {
+        let first = changes.iter().filter(|change| change.policy() == Some(policy)).min_by_key(|change| change.seq);
+        first.and_then(Change::first_of).is_some_and(|(_, first)| !first)
+    })
 }
 
 /// Looks at the end of the log.
 ///
 /// # Errors
 /// `ERR_STATE_IO`.
-pub fn survey(directory: &Directory) -> Result<Standing> {
+pub fn survey(directory: &Directory) -> Result<LogStanding> {
     const END: u64 = 64 << 10;
     let segments = InteractionLog::segments(directory)?;
     for name in segments.iter().rev() {
@@ -244,10 +273,10 @@ pub fn survey(directory: &Directory) -> Result<Standing> {
             found = last_low_water(&directory.read_from(Room::Log, &file, 0)?);
         }
         if let Some(low_water) = found {
-            return Ok(Standing { segments, low_water, is_clean });
+            return Ok(LogStanding { segments, low_water, is_clean });
         }
     }
-    Ok(Standing { segments, low_water: Seq::default(), is_clean: false })
+    Ok(LogStanding { segments, low_water: Seq::default(), is_clean: false })
 }
 
 fn ends_in_covering_mark(end: &[u8]) -> bool {
@@ -267,7 +296,7 @@ fn ends_in_covering_mark(end: &[u8]) -> bool {
 ///
 /// # Errors
 /// `ERR_STATE_IO`; `ERR_STATE_CORRUPT` when a later release wrote the log.
-pub fn gather_tail(directory: &Directory, standing: &Standing, progress: &mut Progress) -> Result<Gathered> {
+pub fn gather_tail(directory: &Directory, standing: &LogStanding, progress: &mut Progress) -> Result<Gathered> {
     let mut gathered = Gathered::default();
     if standing.is_clean {
         return Ok(gathered);
@@ -321,6 +350,19 @@ impl Gathered {
         self.users.is_empty()
     }
 
+    /// Every user and policy in the order in which they first changed: in that order files got their names.
+    fn claims(&self) -> Vec<(String, PolicyName)> {
+        let mut firsts = Vec::new();
+        for (user_id, changes) in &self.users {
+            for policy in PolicyName::ALL {
+                let of_policy = changes.iter().filter(|change| change.policy() == Some(policy));
+                firsts.extend(of_policy.map(|change| change.seq).min().map(|seq| (seq, user_id.to_string(), policy)));
+            }
+        }
+        firsts.sort_by_key(|(seq, ..)| *seq);
+        firsts.into_iter().map(|(_, user_id, policy)| (user_id, policy)).collect()
+    }
+
     /// Brings each user's state up to date and hands it on; `from_nothing` when there are no files that know more. Users come in the
     /// order of their first lines.
     ///
@@ -367,7 +409,14 @@ struct Outcome {
 /// Applies changes, sorted, to a state.
 fn apply_changes(state: &mut UserState, changes: &[Change], history_size: u32, from_nothing: bool) -> Outcome {
     let mut rows: Vec<HistoryRow> = state.history.list();
-    let pulls = state.history.pulls();
+    let outcome = apply_to(state, &mut rows, changes, from_nothing);
+    if outcome.applied > 0 {
+        state.set_history(rows, history_size);
+    }
+    outcome
+}
+
+fn apply_to(state: &mut UserState, rows: &mut Vec<HistoryRow>, changes: &[Change], from_nothing: bool) -> Outcome {
     let mut outcome = Outcome { applied: 0, duplicates: 0, erasing: None };
     let mut last = None;
     for change in changes {
@@ -378,16 +427,17 @@ fn apply_changes(state: &mut UserState, changes: &[Change], history_size: u32, f
         if change.what == What::Erase {
             outcome.erasing = Some(change.seq);
         }
-        outcome.applied += u64::from(state.apply(change, &mut rows, from_nothing));
-    }
-    if outcome.applied > 0 {
-        state.history = History::of_rows(rows, pulls, history_size);
+        outcome.applied += u64::from(state.apply(change, rows, from_nothing));
     }
     outcome
 }
 
 /// Whether a file is gone that was there: a policy's first line here says that the policy knew the user already.
 fn is_ambiguous(state: &UserState, changes: &[Change]) -> bool {
+    // An erasure removes files.
+    if changes.iter().any(|change| change.what == What::Erase) {
+        return false;
+    }
     PolicyName::ALL.into_iter().any(|policy| {
         let first = changes.iter().find_map(|change| change.first_of().filter(|(p, _)| *p == policy));
         !state.is_stored(policy) && state.is_absent(policy) && first.is_some_and(|(_, first)| !first)
@@ -399,6 +449,8 @@ fn is_ambiguous(state: &UserState, changes: &[Change]) -> bool {
 pub struct Rebuilt {
     /// The state; only the policy that was asked for is meant.
     pub state: UserState,
+    /// Its part of the history.
+    pub rows: Vec<HistoryRow>,
     /// The log has everything since the policy first knew the user, or since a reset.
     pub complete: bool,
 }
@@ -407,7 +459,7 @@ pub struct Rebuilt {
 ///
 /// # Errors
 /// As [`gather_tail`].
-pub fn rebuild(directory: &Directory, user_id: &str, policy: PolicyName, history_size: u32) -> Result<Option<Rebuilt>> {
+pub fn rebuild(directory: &Directory, user_id: &str, policy: PolicyName) -> Result<Option<Rebuilt>> {
     let mut gathered = Gathered::default();
     for name in InteractionLog::segments(directory)? {
         gathered.read(directory, name, Seq::default(), Some(user_id))?;
@@ -421,15 +473,16 @@ pub fn rebuild(directory: &Directory, user_id: &str, policy: PolicyName, history
         What::Reset | What::Erase => true,
     };
     changes.retain(concerns);
-    let complete = changes.first().is_some_and(|change| match change.first_of() {
-        Some((_, first)) => first,
-        None => true,
-    });
-    // A line that cannot be read may have been one of these.
-    let complete = complete && gathered.report.damaged_lines == 0;
-    let mut state = UserState::unread();
-    apply_changes(&mut state, &changes, history_size, true);
-    Ok((!state.is_absent(policy)).then_some(Rebuilt { state, complete }))
+    // What everything after follows from: somebody else's state, a reset, or the line that says that it is the first.
+    let base = changes.iter().rev().find(|change| change.first_of().is_none()).or(changes.first());
+    let begins = base.is_some_and(|change| change.first_of().is_none_or(|(_, first)| first));
+    // A line that cannot be read, or a time in which nothing was appended, may have changed the user, too.
+    let since_base = base.map(|change| change.seq);
+    let missed = gathered.silent.iter().any(|silent| Some(*silent) > since_base);
+    let complete = begins && !missed && gathered.report.damaged_lines == 0;
+    let (mut state, mut rows) = (UserState::unread(), Vec::new());
+    apply_to(&mut state, &mut rows, &changes, true);
+    Ok((!state.is_absent(policy)).then_some(Rebuilt { state, rows, complete }))
 }
 
 /// How a replay went.
@@ -461,8 +514,25 @@ pub fn replay(from: &Directory, store: &dyn StateStore, history_size: u32) -> Re
     if gathered.gaps > 0 {
         reasons.push(format!("{} pulls were dropped when they happened", gathered.gaps));
     }
-    if gathered.report.damaged_lines > 0 {
-        reasons.push(format!("{} places cannot be read", gathered.report.damaged_lines));
+    if !gathered.silent.is_empty() {
+        reasons.push(format!("in {} epochs nothing was appended", gathered.silent.len()));
+    }
+    if let Some(missing) = gathered.missing.first() {
+        reasons.push(format!("{} segments are missing, the first of them {missing}", gathered.missing.len()));
+    }
+    let damaged = gathered.report.damaged_lines - gathered.missing.len() as u64;
+    if damaged > 0 {
+        reasons.push(format!("{damaged} places cannot be read"));
+    }
+    let unknown = gathered.users.values().filter(|changes| begins_in_the_midst(changes)).count();
+    if unknown > 0 {
+        reasons.push(format!("{unknown} users were known before their first lines"));
+    }
+    let claims = gathered.claims();
+    let mut places: HashMap<(String, PolicyName), Stamp> = HashMap::new();
+    for (user_id, policy) in claims {
+        let stamp = store.claim(&user_id, policy, Stamp::default());
+        places.insert((user_id, policy), stamp);
     }
     let mut users = 0;
     let blank = |_: &str| Ok(UserState::unread());
@@ -472,7 +542,7 @@ pub fn replay(from: &Directory, store: &dyn StateStore, history_size: u32) -> Re
             let Some(mut record) = recovered.state.record(policy) else { continue };
             record.history = recovered.state.history.list();
             record.history.retain(|row| row.pull.policy == policy);
-            let (_, mut stamp) = store.load(&recovered.user_id, policy)?;
+            let mut stamp = places.get(&(recovered.user_id.to_string(), policy)).copied().unwrap_or_default();
             store.save(&recovered.user_id, policy, &record, &mut stamp)?;
             written = 1;
         }

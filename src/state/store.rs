@@ -1,6 +1,6 @@
 //! Where records are kept: the trait, and the directory of state files behind it.
 
-use super::file::{Parsed, apparent_owner, parse, serialise};
+use super::file::{Parsed, apparent_owner, parse, seems_whole, serialise};
 use super::file_name::{distinct_name, plain_name};
 use super::record::Record;
 use crate::disk::{Directory, FileIdentity, Room};
@@ -17,7 +17,7 @@ const TEMPORARY: &str = ".state.tmp";
 /// version of it was read or written last.
 ///
 /// One word, because each user in memory has three: the identity, and in the lowest bits whether the name is the distinct one and
-/// whether somebody else wrote the record.
+/// whether the log does not have what is in the record.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Stamp(u64);
 
@@ -51,6 +51,11 @@ impl Stamp {
     pub(super) const fn adopt(&mut self) {
         self.0 &= !FOREIGN;
     }
+
+    /// What is in the record from now on is not in the log.
+    pub(super) const fn leave_log(&mut self) {
+        self.0 |= FOREIGN;
+    }
 }
 
 /// What a store did on its own authority, for `health()`.
@@ -67,6 +72,16 @@ pub trait StateStore: std::fmt::Debug + Send + Sync {
     /// # Errors
     /// `ERR_STATE_CORRUPT` when it cannot be read as one; `ERR_STATE_IO`.
     fn load(&self, user_id: &str, policy: PolicyName) -> Result<(Option<Record>, Stamp)>;
+
+    /// Where the record of a user and policy that has none will be: its place is taken from now on, in the order in which users ask.
+    fn claim(&self, _user_id: &str, _policy: PolicyName, stamp: Stamp) -> Stamp {
+        stamp
+    }
+
+    /// Whether a record that cannot be read seems to be this package's own, damaged since, and not what somebody else has left.
+    fn seems_own(&self, _user_id: &str, _policy: PolicyName) -> bool {
+        true
+    }
 
     /// Replaces the record, atomically; it survives power loss after the next [`StateStore::sync`]. `stamp` is what the last
     /// load or save left, and is brought up to date.
@@ -156,13 +171,11 @@ impl StateFiles {
     /// Whether a file names an owner other than this user and policy. A damaged one still shows to whom it seems to belong: it is
     /// left to them, and whoever it really belongs to gets another name, not somebody else's place.
     fn is_of_another(&self, user_id: &str, policy: PolicyName, name: &str, bytes: &[u8]) -> bool {
-        match parse(bytes) {
-            Ok(file) => file.user_id.is_some() && !self.owns(user_id, policy, name, &file),
-            Err(_) => {
-                let (owner, stamped) = apparent_owner(bytes);
-                owner.is_some_and(|owner| owner != user_id) || stamped.is_some_and(|stamped| stamped != policy.as_str())
-            }
+        if let Ok(file) = parse(bytes) {
+            return file.user_id.is_some() && !self.owns(user_id, policy, name, &file);
         }
+        let (owner, stamped) = apparent_owner(bytes);
+        owner.is_some_and(|owner| owner != user_id) || stamped.is_some_and(|stamped| stamped != policy.as_str())
     }
 
     /// Looks at what stands under a name now.
@@ -188,11 +201,24 @@ enum Standing {
 }
 
 impl StateStore for StateFiles {
+    fn claim(&self, user_id: &str, policy: PolicyName, stamp: Stamp) -> Stamp {
+        let Some(plain) = plain_name(user_id, policy).filter(|_| !stamp.is_distinct() && !stamp.is_stored()) else { return stamp };
+        let mut claims = self.claims.lock();
+        let is_ours = claims.entry(plain).or_insert_with(|| user_id.to_owned()) == user_id;
+        if is_ours { stamp } else { Stamp::new(true, stamp.is_foreign(), 0) }
+    }
+
+    fn seems_own(&self, user_id: &str, policy: PolicyName) -> bool {
+        let names = [Some(distinct_name(user_id, policy)), plain_name(user_id, policy)];
+        let found = names.into_iter().flatten().find_map(|name| self.directory.read(Room::State, &name).ok().flatten());
+        found.is_some_and(|(bytes, _)| seems_whole(&bytes))
+    }
+
     fn load(&self, user_id: &str, policy: PolicyName) -> Result<(Option<Record>, Stamp)> {
         let distinct = distinct_name(user_id, policy);
         if let Some((bytes, identity)) = self.directory.read(Room::State, &distinct)? {
             let file = self.parsed(&distinct, &bytes)?;
-            let stamp = Stamp::new(true, file.foreign, identity);
+            let stamp = Stamp::new(true, file.is_unlogged(), identity);
             return Ok((Some(self.checked(policy, &distinct, file)?), stamp));
         }
         let Some(plain) = plain_name(user_id, policy) else { return Ok((None, Stamp::new(true, false, 0))) };
@@ -205,7 +231,7 @@ impl StateStore for StateFiles {
         if !self.owns(user_id, policy, &plain, &file) {
             return Ok((None, Stamp::new(true, false, 0)));
         }
-        let stamp = Stamp::new(false, file.foreign, identity);
+        let stamp = Stamp::new(false, file.is_unlogged(), identity);
         Ok((Some(self.checked(policy, &plain, file)?), stamp))
     }
 
@@ -218,7 +244,7 @@ impl StateStore for StateFiles {
                 match self.look(user_id, policy, &name)? {
                     Standing::Nothing => {}
                     Standing::OfAnother => {
-                        *stamp = Stamp::new(true, false, 0);
+                        *stamp = Stamp::new(true, stamp.is_foreign(), 0);
                         name = Self::name(user_id, policy, *stamp);
                     }
                     Standing::InTheWay => {
@@ -233,7 +259,7 @@ impl StateStore for StateFiles {
             let _ = self.directory.remove(Room::State, TEMPORARY);
         }
         placed?;
-        *stamp = Stamp::new(stamp.is_distinct(), false, identity);
+        *stamp = Stamp::new(stamp.is_distinct(), stamp.is_foreign(), identity);
         self.claims.lock().remove(&name);
         Ok(())
     }

@@ -43,7 +43,7 @@ impl<const D: usize, const P: usize> PolicyState<D, P> {
 
     fn to_record(&self, seq: Seq) -> Record {
         let (a, b) = (self.ridge.a().to_vec(), self.ridge.b().to_vec());
-        Record { a, b, counters: self.counters, seq, history: Vec::new(), extra: self.extra.clone() }
+        Record { a, b, counters: self.counters, seq, unlogged: false, history: Vec::new(), extra: self.extra.clone() }
     }
 
     /// The sum of rewards with one more; refused where it, or b, would leave the range of doubles.
@@ -58,7 +58,12 @@ impl<const D: usize, const P: usize> PolicyState<D, P> {
     }
 
     /// Learns from a reaction, once `write_ahead` has put it where it will be found again.
-    fn learn<E: From<Error>>(&mut self, reaction: &Reaction, seconds: u32, write_ahead: impl FnOnce() -> Result<(), E>) -> Result<(), E> {
+    fn learn<E: From<Error>>(
+        &mut self,
+        reaction: &Reaction,
+        seconds: u32,
+        write_ahead: impl FnOnce() -> Result<(), E>,
+    ) -> Result<(), E> {
         let profile = reaction.profile.unwrap_or_default();
         let x = feature::vector(reaction.moment, &profile, &reaction.task);
         let sum = self.sum_with(&x, reaction.reward)?;
@@ -158,6 +163,7 @@ impl<const D: usize, const P: usize> Slot<D, P> {
 }
 
 /// What a user's lock protects.
+#[allow(clippy::struct_excessive_bools)] // independent of each other, and one byte each: users are many
 #[derive(Debug)]
 pub struct UserState {
     linucb: Slot<5, 15>,
@@ -172,8 +178,12 @@ pub struct UserState {
     dirty: u8,
     /// One bit a policy: what is stored cannot be read, and was given up by a reset.
     given_up: u8,
+    /// One bit a policy: a reward's line tells that it knows the user.
+    announced: u8,
     /// The user is (or is about to be) in the writer's queue.
     pub(super) queued: bool,
+    /// The writer is at work on the user: what it took is in no file for sure yet.
+    pub(super) saving: bool,
     /// The store was asked for the user.
     pub(super) read: bool,
     /// The user left the map of users: whoever still holds it looks it up again.
@@ -187,30 +197,35 @@ pub struct UserState {
 }
 
 impl UserState {
-    /// Reads what is stored of a user.
+    /// Reads what is stored of a user; the history comes as rows, for [`UserState::set_history`].
     ///
     /// # Errors
     /// `ERR_STATE_IO`. A record that cannot be read is remembered as such.
-    pub fn load(user_id: &str, store: &dyn StateStore, history_size: u32) -> Result<Self> {
+    pub(super) fn load(user_id: &str, store: &dyn StateStore) -> Result<(Self, Vec<HistoryRow>)> {
         let mut rows = Vec::new();
         let mut applied = [Seq::default(); 3];
-        let mut pulls = 0u64;
         let mut load = |policy: PolicyName| {
             let mut loaded = store.load(user_id, policy);
             if let Ok((Some(record), _)) = &mut loaded {
                 rows.append(&mut record.history);
                 applied[policy as usize] = record.seq;
-                pulls = pulls.saturating_add(record.counters.pulls);
             }
             loaded
         };
         let (linucb, s0) = Slot::load(load(PolicyName::LinUcbV1))?;
         let (egreedy, s1) = Slot::load(load(PolicyName::EGreedyV1))?;
         let (egreedy2, s2) = Slot::load(load(PolicyName::EGreedyV2))?;
-        let history = History::of_rows(rows, u32::try_from(pulls).unwrap_or(0), history_size);
         let (applied_epochs, applied_numbers) = (applied.map(|seq| seq.epoch), applied.map(|seq| seq.n));
         let stamps = [s0, s1, s2];
-        Ok(Self { linucb, egreedy, egreedy2, stamps, applied_epochs, applied_numbers, history, read: true, ..Self::unread() })
+        let state = Self { linucb, egreedy, egreedy2, stamps, applied_epochs, applied_numbers, read: true, ..Self::unread() };
+        Ok((state, rows))
+    }
+
+    /// Puts the history together from rows in any order.
+    pub(super) fn set_history(&mut self, rows: Vec<HistoryRow>, history_size: u32) {
+        let pulls = |counters: Option<&mut Counters>| counters.map_or(0, |counters| counters.pulls);
+        let sum = pulls(self.linucb.counters()) + pulls(self.egreedy.counters()) + pulls(self.egreedy2.counters());
+        self.history = History::of_rows(rows, u32::try_from(sum).unwrap_or(0), history_size);
     }
 
     /// A user of whom the store was not asked yet.
@@ -224,7 +239,9 @@ impl UserState {
             applied_numbers: [0; 3],
             dirty: 0,
             given_up: 0,
+            announced: 0,
             queued: false,
+            saving: false,
             read: false,
             retired: false,
             used: true,
@@ -335,8 +352,9 @@ impl UserState {
     #[inline]
     pub fn touch(&mut self, policy: PolicyName, seq: Option<Seq>) {
         self.dirty |= 1 << policy as u8;
-        if let Some(seq) = seq {
-            self.set_applied(policy, seq);
+        match seq {
+            Some(seq) => self.set_applied(policy, seq),
+            None => self.stamps[policy as usize].leave_log(),
         }
     }
 
@@ -365,6 +383,24 @@ impl UserState {
         }
     }
 
+    /// Whether no file and no reward's line tells that a policy knows the user. (A pull's line may: it can be lost.)
+    #[inline]
+    #[must_use]
+    pub const fn is_unknown(&self, policy: PolicyName) -> bool {
+        !self.stamps[policy as usize].is_stored() && self.announced & (1 << policy as u8) == 0
+    }
+
+    /// Takes a place for a policy's record, at the first change.
+    pub fn claim(&mut self, policy: PolicyName, user_id: &str, store: &dyn StateStore) {
+        self.stamps[policy as usize] = store.claim(user_id, policy, self.stamps[policy as usize]);
+    }
+
+    /// A reward's line tells so now.
+    #[inline]
+    pub const fn announce(&mut self, policy: PolicyName) {
+        self.announced |= 1 << policy as u8;
+    }
+
     /// Whether a policy knows nothing of the user.
     #[inline]
     #[must_use]
@@ -376,11 +412,17 @@ impl UserState {
         }
     }
 
-    /// Whether somebody else wrote a policy's state, and the log does not have it.
+    /// Whether the log does not have a policy's state, because somebody else wrote it or nothing was appended.
     #[inline]
     #[must_use]
     pub const fn is_foreign(&self, policy: PolicyName) -> bool {
         self.stamps[policy as usize].is_foreign()
+    }
+
+    /// Whether a policy's state changed since it was last taken to be saved.
+    #[must_use]
+    pub const fn is_dirty(&self, policy: PolicyName) -> bool {
+        self.dirty & (1 << policy as u8) != 0
     }
 
     /// The log has it now.
@@ -482,6 +524,7 @@ impl UserState {
         self.stamps[policy as usize].adopt();
         self.set_applied(policy, Seq::default());
         self.dirty &= !(1 << policy as u8);
+        self.announced &= !(1 << policy as u8);
     }
 
     /// Why a policy's state cannot be used.
@@ -581,7 +624,8 @@ impl UserState {
         }
         self.dirty &= !bit;
         let (stamp, history) = (self.stamps[policy as usize], self.history.clone());
-        Some(Unsaved { policy, record: self.record(policy)?, history, stamp, set_aside_first: self.given_up & bit != 0 })
+        let record = Record { unlogged: stamp.is_foreign(), ..self.record(policy)? };
+        Some(Unsaved { policy, record, history, stamp, set_aside_first: self.given_up & bit != 0 })
     }
 
     /// Notes how saving went.
@@ -596,10 +640,10 @@ impl UserState {
         }
     }
 
-    /// Whether nothing waits to be saved.
+    /// Whether everything is saved, for good.
     #[must_use]
     pub const fn is_clean(&self) -> bool {
-        self.dirty == 0 && !self.queued
+        self.dirty == 0 && !self.queued && !self.saving
     }
 }
 

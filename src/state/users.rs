@@ -98,6 +98,9 @@ pub struct Users {
     /// Signalled when users were written, for those who wait for room.
     room: (Mutex<u64>, Condvar),
     failing: AtomicBool,
+    /// Users that were put together again when they were loaded: they are to be written.
+    mended: Mutex<Vec<Arc<User>>>,
+    has_mended: AtomicBool,
     evicted: AtomicU64,
     damaged: Mutex<Vec<DamagedFile>>,
 }
@@ -115,6 +118,8 @@ impl Users {
             clock: Mutex::default(),
             room: (Mutex::new(0), Condvar::new()),
             failing: AtomicBool::new(false),
+            mended: Mutex::default(),
+            has_mended: AtomicBool::new(false),
             evicted: AtomicU64::new(0),
             damaged: Mutex::default(),
         }
@@ -173,7 +178,13 @@ impl Users {
             }
             if !state.read {
                 match self.load(user_id) {
-                    Ok(loaded) => *state = loaded,
+                    Ok(loaded) => {
+                        *state = loaded;
+                        if !state.is_clean() && state.queue() {
+                            self.mended.lock().push(Arc::clone(&user));
+                            self.has_mended.store(true, Ordering::Release);
+                        }
+                    }
                     Err(e) => {
                         state.retired = true;
                         self.hot.remove(user_id);
@@ -206,25 +217,29 @@ impl Users {
     /// # Errors
     /// `ERR_STATE_IO`.
     pub(crate) fn load(&self, user_id: &str) -> Result<UserState> {
-        let mut state = UserState::load(user_id, &*self.store, self.history_size)?;
-        let Some(journal) = &self.journal else { return Ok(state) };
-        for policy in PolicyName::ALL {
-            journal.seen(state.applied(policy))?;
-        }
-        for policy in PolicyName::ALL {
-            let Some(problem) = state.damaged(policy).map(str::to_owned) else { continue };
-            let Some(mut rebuilt) = journal.rebuild(user_id, policy)? else { continue };
-            let mut rows = state.history.list();
-            rows.append(&mut rebuilt.state.history.list());
-            state.history = super::History::of_rows(rows, 0, self.history_size);
-            state.replace_damaged(policy, &mut rebuilt.state);
-            let mut damaged = self.damaged.lock();
-            if damaged.len() < MOST_LISTED {
-                let rebuilt = if rebuilt.complete { Completeness::Complete } else { Completeness::Partial };
-                damaged.push(DamagedFile { problem, user_id: user_id.to_owned(), policy, rebuilt });
+        let (mut state, mut rows) = UserState::load(user_id, &*self.store)?;
+        if let Some(journal) = &self.journal {
+            for policy in PolicyName::ALL {
+                journal.seen(state.applied(policy))?;
+                let Some(problem) = state.damaged(policy).map(str::to_owned) else { continue };
+                let Some(mut rebuilt) = journal.rebuild(user_id, policy)? else { continue };
+                rows.append(&mut rebuilt.rows);
+                state.replace_damaged(policy, &mut rebuilt.state);
+                let mut damaged = self.damaged.lock();
+                if damaged.len() < MOST_LISTED {
+                    let whole = rebuilt.complete && self.store.seems_own(user_id, policy);
+                    let rebuilt = if whole { Completeness::Complete } else { Completeness::Partial };
+                    damaged.push(DamagedFile { problem, user_id: user_id.to_owned(), policy, rebuilt });
+                }
             }
         }
+        state.set_history(rows, self.history_size);
         Ok(state)
+    }
+
+    /// Users that were changed by loading them, queued by their own account: whoever asks hands them to the writer.
+    pub(crate) fn take_mended(&self) -> Vec<Arc<User>> {
+        if self.has_mended.swap(false, Ordering::AcqRel) { std::mem::take(&mut *self.mended.lock()) } else { Vec::new() }
     }
 
     /// Looks at a user without keeping one in memory that was not there, unless its files are damaged.
@@ -238,7 +253,8 @@ impl Users {
                 return look(&state);
             }
         }
-        let state = UserState::load(user_id, &*self.store, self.history_size)?;
+        let (mut state, rows) = UserState::load(user_id, &*self.store)?;
+        state.set_history(rows, self.history_size);
         if self.journal.is_some() && PolicyName::ALL.iter().any(|policy| state.damaged(*policy).is_some()) {
             return look(&self.get(user_id)?.state.lock());
         }
@@ -297,6 +313,14 @@ impl Users {
         state.forget();
         state.retired = true;
         self.hot.remove(&*user.id);
+    }
+
+    /// Lets a user go of whom nothing is known any more.
+    pub(super) fn retire_blank(&self, user: &User) {
+        let mut state = user.state.lock();
+        if !state.retired && state.is_clean() && state.is_blank() {
+            self.retire(user, &mut state);
+        }
     }
 
     /// Tells those who wait for room that users were written, or that none can be.

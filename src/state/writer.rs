@@ -68,6 +68,7 @@ struct Shared {
 }
 
 /// A handle on the thread.
+#[derive(Clone)]
 pub struct Writer {
     shared: Arc<Shared>,
 }
@@ -103,10 +104,19 @@ impl Writer {
         self.submit(Job::Flush, done);
     }
 
-    /// Removes what was stored of a user that memory has forgotten, and what the log has of it up to a number. What has happened
-    /// to the user since then stays.
-    pub fn erase(&self, user: &Arc<User>, up_to: Option<Seq>, done: Done) {
+    /// Before the line of an erasure is appended: the mark must not pass it until the erasure is complete.
+    pub fn hold_mark(&self) {
         self.shared.erasing.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// The line was not appended.
+    pub fn release_mark(&self) {
+        self.shared.erasing.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// Removes what was stored of a user that memory has forgotten, and what the log has of it up to a number. What has happened
+    /// to the user since then stays. The caller holds the mark.
+    pub fn erase(&self, user: &Arc<User>, up_to: Option<Seq>, done: Done) {
         self.submit(Job::Erase(Arc::clone(user), up_to), done);
     }
 
@@ -148,19 +158,21 @@ impl Shared {
                 (Err(_), Some(last)) => Some((last * 2).min(LAST_RETRY)),
             };
             if saved.is_ok() {
-                thread.covered = up_to;
-                thread.unmarked |= changed;
+                thread.covered = up_to.or(thread.covered);
+                thread.unmarked |= changed || jobs.iter().any(|(job, _)| matches!(job, Job::Stop));
             }
+            self.mark(&mut thread, !jobs.is_empty());
             let mut stop = Vec::new();
-            let asked = !jobs.is_empty();
+            for (user, up_to) in std::mem::take(&mut thread.unfinished) {
+                self.erase(&mut thread, user, up_to, Box::new(|_| {}));
+            }
             for (job, done) in jobs {
                 match job {
                     Job::Flush => done(again(&saved)),
-                    Job::Erase(user, up_to) => self.erase(&user, up_to, done),
+                    Job::Erase(user, up_to) => self.erase(&mut thread, user, up_to, done),
                     Job::Stop => stop.push(done),
                 }
             }
-            self.mark(&mut thread, asked);
             if !stop.is_empty() {
                 let late = {
                     let mut queue = self.queue.lock();
@@ -183,13 +195,15 @@ impl Shared {
         let mut queue = self.queue.lock();
         while queue.users.is_empty() && queue.jobs.is_empty() {
             queue.asleep = true;
-            if thread.unmarked {
-                let timed_out = self.wake.wait_for(&mut queue, thread.until_mark()).timed_out();
-                if timed_out {
-                    break;
-                }
-            } else {
+            let wait = match (thread.unmarked, thread.unfinished.is_empty()) {
+                (true, _) => thread.until_mark(),
+                (false, false) => LAST_RETRY,
+                (false, true) => Duration::MAX,
+            };
+            if wait == Duration::MAX {
                 self.wake.wait(&mut queue);
+            } else if self.wake.wait_for(&mut queue, wait).timed_out() {
+                break;
             }
         }
         queue.asleep = false;
@@ -198,7 +212,8 @@ impl Shared {
             self.wake.wait_for(&mut queue, thread.retry.unwrap_or(COALESCE));
         }
         // Read while the queue is locked: every line up to it is of a user that was queued before.
-        let up_to = self.log.as_ref().map(|log| log.last_seq());
+        let is_held = self.erasing.load(Ordering::Acquire) > 0;
+        let up_to = self.log.as_ref().filter(|_| !is_held).map(|log| log.last_seq());
         let users = std::mem::take(&mut queue.users);
         queue.report.dirty_users = users.len();
         Round { users, jobs: std::mem::take(&mut queue.jobs), up_to }
@@ -241,6 +256,10 @@ impl Shared {
             self.queue.lock().report.errors += 1;
             result = result.and(Err(e));
         }
+        // Not before: until its file is there for good, or it is queued again, a user must not leave memory.
+        for (user, _) in &saved {
+            user.state.lock().saving = false;
+        }
         let mut queue = self.queue.lock();
         queue.report.failing = result.is_err();
         if let Err(e) = &result {
@@ -257,7 +276,10 @@ impl Shared {
 
     /// Saves what changed of one user; says of which policies (one bit each) and whether all went well.
     fn save(&self, user: &User) -> (u8, Result<()>) {
-        user.state.lock().queued = false;
+        {
+            let mut state = user.state.lock();
+            (state.queued, state.saving) = (false, true);
+        }
         let mut policies = 0;
         for policy in PolicyName::ALL {
             // The lock is held for copying a few hundred numbers, not for formatting or writing them.
@@ -281,25 +303,36 @@ impl Shared {
     }
 
     /// This thread is the only one that writes, so nothing is written behind its back. What has happened to the user since memory
-    /// forgot it may have been written under the names that are removed here: it is written again.
-    fn erase(&self, user: &Arc<User>, up_to: Option<Seq>, done: Done) {
+    /// forgot it may have been written under the names that are removed here: it is written again. What cannot be removed now is
+    /// tried again, here or by the next start, which finds the line that says so: the mark does not pass it.
+    fn erase(&self, thread: &mut Keeper, user: Arc<User>, up_to: Option<Seq>, done: Done) {
         let erased = catch_unwind(AssertUnwindSafe(|| {
+            // The line first: a power cut must not leave half a person and nobody to finish.
+            self.log.as_ref().map_or(Ok(()), |log| log.sync())?;
             PolicyName::ALL.into_iter().try_for_each(|policy| self.store.erase(&user.id, policy))?;
             self.store.sync()
         }));
-        let erased = erased.unwrap_or_else(|_| Err(panicked()));
+        if let Err(e) = erased.unwrap_or_else(|_| Err(panicked())) {
+            thread.unfinished.push((user, up_to));
+            return done(Err(e));
+        }
         let since = user.state.lock().forget_stored();
-        if since != 0 {
-            self.requeue(user, since);
+        if since == 0 {
+            self.users.retire_blank(&user);
+        } else {
+            self.requeue(&user, since);
         }
         let erasing = Arc::clone(&self.erasing);
         let finish: Done = Box::new(move |outcome| {
-            erasing.fetch_sub(1, Ordering::AcqRel);
+            // Otherwise the next start finishes it.
+            if outcome.is_ok() {
+                erasing.fetch_sub(1, Ordering::AcqRel);
+            }
             done(outcome);
         });
-        match (&self.log, up_to, &erased) {
-            (Some(log), Some(up_to), Ok(())) => log.remove(&user.id, up_to, finish),
-            _ => finish(erased),
+        match (&self.log, up_to) {
+            (Some(log), Some(up_to)) => log.remove(&user.id, up_to, finish),
+            _ => finish(Ok(())),
         }
     }
 }
@@ -319,6 +352,8 @@ struct Keeper {
     covered: Option<Seq>,
     /// The log's mark is behind that.
     unmarked: bool,
+    /// Erasures that failed.
+    unfinished: Vec<(Arc<User>, Option<Seq>)>,
     marked: Option<Instant>,
 }
 
