@@ -17,14 +17,21 @@ export type BanditErrorCode =
   | 'ERR_UNKNOWN_PROMPT_VERSION'
   /** Another process holds the state directory; the message names its pid. Retryable: it may let go. */
   | 'ERR_STATE_LOCKED'
-  /** A state file cannot be read as one; the message names it. It is left as it is. `reset(userId)` sets it aside. */
+  /**
+   * A state file cannot be read as one, and the interaction log has nothing to put it together from; the message names it. It is
+   * left as it is. `reset(userId)` sets it aside. From `open()` and `replay()`: a later release wrote the log.
+   */
   | 'ERR_STATE_CORRUPT'
   /**
-   * The state directory could not be read or written. A call that throws it was not applied. `flush()` and `checkpoint()` reject
-   * with it while the changes are kept and tried again; `close()` rejects with it when they could not be written and are gone.
+   * The state directory could not be read or written. `reward()`, `reset()` and whatever sees a user for the first time were not
+   * applied. `flush()` and `checkpoint()` reject with it while everything is kept and tried again. `erase()` is to be called again.
+   * After `close()` what the interaction log has is recovered at the next open.
    */
   | 'ERR_STATE_IO'
-  /** Too much is waiting to be written. Retryable, later. */
+  /**
+   * Too much is waiting to be written: over 64 MiB of the interaction log that no sync has covered, or as many users as
+   * `maxHotUsers` allows. The call (`reward()`, `reset()`, `erase()`) was not applied. Retryable, later.
+   */
   | 'ERR_BACKPRESSURE'
   /** The LLM proxy could not be reached. Retryable. */
   | 'ERR_LLM_UNREACHABLE'
@@ -54,7 +61,7 @@ export class BanditError extends Error {
 /** Options of {@link Bandits.open}. Each overrides its environment variable, which overrides the default. */
 export interface BanditsOptions {
   /**
-   * Directory of the state files; created (0700) when it does not exist.
+   * Directory of the state files and the interaction log; created (0700) when it does not exist. One process a directory.
    * @default the environment's `STATE_DIR`, else `/tmp/oo-bandit-state` (with a warning: a `/tmp` may be emptied)
    */
   stateDir?: string
@@ -74,14 +81,15 @@ export interface BanditsOptions {
    */
   historySize?: number
   /**
-   * About how many users are in memory at most, from 1. Those not asked for lately leave once they are written, and come back at
-   * their next call.
+   * About how many users are in memory at most, from 1: up to a quarter more while they wait to be written. Those not asked for
+   * lately leave once they are written, and come back from their files at their next call.
    * @default 50000
    */
   maxHotUsers?: number
   /**
    * `'off'` appends nothing to the interaction log: what happened since the state files were last written (10 ms and more) is lost
-   * with the process, and `flush()` writes state files. Meant for measurements and throw-away engines.
+   * with the process, and `flush()` writes state files. What an earlier engine has logged is recovered all the same. Meant for
+   * measurements and throw-away engines.
    * @default 'on'
    */
   log?: 'on' | 'off'
@@ -181,7 +189,7 @@ export interface ScoreResult {
 export interface RewardRequest {
   /** 1 to 512 UTF-16 units. */
   userId: string
-  /** The tip that was shown; logged. */
+  /** The tip that was shown, 1 to 512 UTF-16 units; logged. */
   tipId: string
   /** +1 done, +0.5 helpful, 0 snooze, −0.5 not helpful, −1 dismissed; any finite number is accepted. */
   reward: number
@@ -270,7 +278,7 @@ export interface BusEvent {
 
 /** What opening a directory found in the interaction log, and what was done about it. */
 export interface RecoveryReport {
-  /** The epoch that began: how often an engine was opened on this directory. */
+  /** The epoch that began. It rises with every engine that opens the directory. */
   epoch: number
   durationMs: number
   /** Segments read. 0 after a clean close. */
@@ -287,20 +295,20 @@ export interface RecoveryReport {
   users: number
   /**
    * Users (the first 100) who had a state file that is gone, as after a reset by the Python service: what the log has since the
-   * file was last known to be complete was applied to a new state.
+   * last low-water mark was applied to a new state.
    */
   ambiguousUsers: string[]
-  /** Segments whose last line is not whole: it was being written when the process died, and nobody was told that it was. */
+  /** Segments whose last line is not whole: it was being written when the process died, and nobody was told that it was written. */
   tornLines: number
-  /** Places in segments that cannot be read. What they told is lost unless a state file has it. */
+  /** Places in segments that cannot be read, and segments that are missing. What they told is lost unless a state file has it. */
   damagedLines: number
-  /** Where these are, the first 100, torn ones among them. */
+  /** Where these are, the first 100, torn ones among them; 0 bytes of a segment that is missing. */
   damage: { segment: string; offset: number; bytes: number }[]
 }
 
 /** What {@link replay} found. */
 export interface ReplayReport {
-  /** The log has everything from its first line on: the state files equal the originals. */
+  /** The log has everything from its first line on: the state files equal the originals of all users that the log knows. */
   complete: boolean
   /** Why not. */
   reasons: string[]
@@ -350,15 +358,18 @@ export interface Health {
     bytes: number
     /** All up to this `[epoch, n]` is in the state files, synced. */
     lowWater: [number, number]
-    /** Bytes that no sync has covered: what power loss would cost now. */
+    /** Bytes of lines that no sync has covered: what power loss would cost now, with the pulls of the last 10 ms. */
     unsyncedBytes: number
-    /** Pulls that are in no line, because nothing could be written for too long or memory was full. They are counted in `stats()` unless memory was. */
+    /**
+     * Pulls that are in no line, because nothing could be written for too long or memory was full. They are counted in `stats()`
+     * unless memory was.
+     */
     droppedPulls: number
     /** Appends and syncs that failed since open. */
     errors: number
     /** The last failure, or null. Kept after recovery. */
     lastError: string | null
-    /** True while the last attempt failed: `reward()` and `reset()` are refused. */
+    /** True while the last attempt failed. `reward()` and `reset()` try each time, and throw where it fails again. */
     failing: boolean
   }
   /** What opening the directory found in the log. */
@@ -369,7 +380,7 @@ export interface Health {
     problem: string
     userId: string
     policy: PolicyName
-    /** `complete`: nothing is missing. `partial`: what the log still has of the user. */
+    /** `complete`: nothing is missing. `partial`: what the log has of the user; something may be missing. */
     rebuilt: 'complete' | 'partial'
   }[]
   /** NATS consumers; not part of this release. */
@@ -392,8 +403,8 @@ export class CandidateSet {
 export class Bandits {
   private constructor()
   /**
-   * Opens a state directory. Worker threads that open the same directory share one engine; another process is refused
-   * with `ERR_STATE_LOCKED`.
+   * Opens a state directory, and brings up to date what a process that was killed has left behind (see `recovery`). Worker threads
+   * that open the same directory share one engine; another process is refused with `ERR_STATE_LOCKED`.
    * @example
    * const bandits = Bandits.open({ stateDir: '/var/lib/tips' })
    */
@@ -403,7 +414,10 @@ export class Bandits {
    * Aborting rejects with `signal.reason`.
    */
   static openAsync(options?: BanditsOptions & { lockTimeoutMs?: number; signal?: AbortSignal }): Promise<Bandits>
-  /** Chooses one candidate. Counts as a pull of the policy and is remembered in `features()`. */
+  /**
+   * Chooses one candidate. Counts as a pull of the policy, is remembered in `features()` and stands in the interaction log within
+   * about 10 ms. Works on while nothing can be written.
+   */
   score(request: ScoreRequest): ScoreResult
   /**
    * Scores a batch with one crossing into native code; all of it or, when one request is refused, nothing. At most 10,000 requests
@@ -412,15 +426,22 @@ export class Bandits {
   scoreMany(requests: readonly ScoreRequest[]): ScoreResult[]
   /** Validates and packs candidates once, for APIs that score the same tasks again and again. */
   prepare(candidates: readonly Candidate[]): CandidateSet
-  /** Learns from a reaction. */
+  /**
+   * Learns from a reaction. When it returns, the reaction survives the end of the process, `kill -9` included; when a `flush()`
+   * after it resolves, power loss, too. When it throws, nothing was learned.
+   */
   reward(request: RewardRequest): { ok: true }
   /** Where a user stands. @param policy default: the active policy */
   stats(userId: string, policy?: PolicyName): PolicyStats
-  /** The user's last scored vectors, oldest first, all policies together. */
+  /** The user's last scored vectors, oldest first, all policies together. They survive a restart. */
   features(userId: string): { userId: string; history: FeatureRecord[] }
-  /** Puts a user back to the start, under all policies. */
+  /** Puts a user back to the start, under all policies, and clears the history. Survives what a `reward()` survives. */
   reset(userId: string): { ok: true }
-  /** Removes a person: memory, state files and log segments. Resolves when the removal is on disk. */
+  /**
+   * Removes a person: memory, state files, what was set aside of them, and every line of the interaction log. Resolves when the
+   * removal is on disk; a rejected one is to be called again, one that the process did not live to see is finished by the next open.
+   * Takes as long as reading the log. Does not reach copies.
+   */
   erase(userId: string): Promise<void>
   /** Not part of this release: rejects with `ERR_UNSUPPORTED`. */
   generate(request: GenerateRequest, options?: { signal?: AbortSignal }): Promise<GenerateResult>
@@ -436,7 +457,7 @@ export class Bandits {
   flush(): Promise<void>
   /** `flush()`, and every state file is up to date and synced. */
   checkpoint(): Promise<void>
-  /** Writes what is left, releases the directory. Idempotent. Afterwards every other call throws `ERR_CLOSED`. */
+  /** Writes what is left (a checkpoint), releases the directory. Idempotent. Afterwards every other call throws `ERR_CLOSED`. */
   close(): Promise<void>
   /** True once `close()` was called. */
   readonly closed: boolean
@@ -445,8 +466,11 @@ export class Bandits {
 }
 
 /**
- * Rebuilds, in an empty directory, the state files that follow from a log alone: for audits, and to see that a log is complete.
- * `logDir` is the `log` directory itself; it is only read. `historySize` as of the engine that wrote it.
+ * Makes, in an empty directory, the state files that follow from a log alone: for audits, to see whether a log is complete, and to
+ * get back single users. `logDir` is the `log` directory itself; it is only read, and may be a running engine's. `stateDir` is made
+ * where it does not exist. `historySize` (default 100) as of the engine that wrote the log.
+ * @example
+ * const { complete, reasons } = await replay('/var/lib/tips/log', '/tmp/replayed')
  */
 export function replay(logDir: string, stateDir: string, options?: { historySize?: number }): Promise<ReplayReport>
 

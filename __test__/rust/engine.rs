@@ -273,7 +273,9 @@ fn an_erased_user_is_a_new_one_to_those_who_still_hold_it() {
     erase(&engine, "u").unwrap();
     assert_eq!(store.len(), 0);
     assert_eq!(engine.stats("u", EGreedyV1).unwrap().pulls, 0);
-    again().unwrap();
+    // Nothing was left of it, so it left memory, too.
+    assert!(matches!(again(), Err(Refused::Retired)));
+    score(&engine, "u", EGreedyV1, &tasks, "tip").unwrap();
     assert_eq!(engine.stats("u", EGreedyV1).unwrap().pulls, 1);
     assert_eq!(engine.features("u").unwrap().history.len(), 1);
     flush(&engine).unwrap();

@@ -194,7 +194,9 @@ fn an_open_that_fails_leaves_nobody_behind() {
 fn a_flush_waits_for_a_sync_that_somebody_else_has_begun() {
     let disk = MemoryDisk::default();
     let engine = open_on(&disk, settings(), &clock()).unwrap();
-    reward(&engine, "u", EGreedyV1, 1.0).unwrap();
+    for _ in 0..50 {
+        reward(&engine, "u", EGreedyV1, 1.0).unwrap();
+    }
     checkpoint(&engine);
     drop(engine);
     let mut image = disk.image();

@@ -12,7 +12,7 @@ pub use request::{Refused, RewardCall, ScoreCall, Texts};
 pub use shared::{Handle, open_shared};
 
 use crate::clock::Clock;
-use crate::error::{Done, Result, again};
+use crate::error::{Done, ErrorKind, Result, again};
 use crate::feature;
 use crate::log::{Inputs, InteractionLog, PullLine, RewardLine, Seq, StateLine};
 use crate::policy::{Candidates, Choice, PolicyName, Scratch, choose_egreedy, choose_linucb};
@@ -368,7 +368,11 @@ impl Engine {
     pub fn checkpoint(&self, done: Done) {
         let log = self.log.clone();
         self.writer.flush(Box::new(move |written| match log {
-            Some(log) => log.flush(Box::new(move |synced| done(written.and(synced)))),
+            Some(log) => log.flush(Box::new(move |synced| {
+                // Whoever closed the engine meanwhile has synced the log.
+                let closed = synced.as_ref().is_err_and(|e| e.kind() == ErrorKind::Closed);
+                done(if closed { written } else { written.and(synced) });
+            })),
             None => done(written),
         }));
     }
