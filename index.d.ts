@@ -369,7 +369,7 @@ export interface Health {
     errors: number
     /** The last failure, or null. Kept after recovery. */
     lastError: string | null
-    /** True while the last attempt failed. `reward()` and `reset()` try each time, and throw where it fails again. */
+    /** True while appending or syncing fails. While appending does, `reward()` and `reset()` try each time, and throw. */
     failing: boolean
   }
   /** What opening the directory found in the log. */

@@ -341,7 +341,7 @@ fn threads_that_do_everything_at_once_end_in_agreement() {
             scope.spawn(move || {
                 let chance = Chance::seeded(100 + thread);
                 let tasks = some_tasks(6, &chance);
-                for _ in 0..1_500 {
+                for _ in 0..500 {
                     let (user, policy) = (format!("user-{}", chance.draw().below(3)), PolicyName::ALL[chance.draw().below(3)]);
                     match chance.draw().below(20) {
                         0 => engine.reset(&user).unwrap(),
@@ -391,7 +391,7 @@ fn an_erase_among_rewards_leaves_one_copy_of_the_user() {
                 }
             });
         }
-        for _ in 0..300 {
+        for _ in 0..60 {
             erase(&engine, "u").unwrap();
         }
         over.store(true, Ordering::Relaxed);
