@@ -21,12 +21,12 @@ describe('descriptors and threads', { skip: SKIP }, () => {
     const { code, stdout, stderr } = run(`${COUNTERS}
       const engine = Bandits.open({ stateDir })
       reward(engine)
-      await until(() => threads() === 2) // of state and log; a thread names itself
+      await until(() => threads() === 3) // of state, log and its syncs; a thread names itself
       console.log(descriptors() > 0, threads())
       await engine.close()
       await until(() => threads() === 0)
       console.log(descriptors(), threads(), engine.closed)`, { stateDir: emptyDirectory(t) })
-    assert.deepEqual([code, stdout], [0, 'true 2\n0 0 true\n'], stderr)
+    assert.deepEqual([code, stdout], [0, 'true 3\n0 0 true\n'], stderr)
   })
 
   test('50 times open and close, with garbage collection, leave none', (t) => {

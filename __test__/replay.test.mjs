@@ -166,14 +166,16 @@ describe('a log that does not have everything says so', () => {
     await judged(t, join(stateDir, 'log'))
   })
 
-  test('users were known before it began', async (t) => {
+  test('users that were known before it began are whole: their first line has them as they were', async (t) => {
     const stateDir = emptyDirectory(t)
     for (const log of /** @type {const} */ (['off', 'on'])) {
       const bandits = openEngine(t, { stateDir, log })
       rewardOnce(bandits, 'u')
       await bandits.close()
     }
-    await judged(t, join(stateDir, 'log'))
+    const copy = emptyDirectory(t)
+    assert.equal((await replay(join(stateDir, 'log'), copy)).complete, true)
+    assert.deepEqual(contentsOf(copy), contentsOf(stateDir))
   })
 })
 

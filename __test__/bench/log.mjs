@@ -9,7 +9,7 @@ import { spawnSync } from 'node:child_process'
 import { closeSync, fdatasyncSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, writeSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { conditions } from './conditions.mjs'
@@ -61,7 +61,8 @@ function open(name, options) {
 
 /** @param {string} what @param {string} seen @param {boolean} [met] @param {string} [ceiling] */
 function say(what, seen, met, ceiling) {
-  process.stdout.write(`  ${what.padEnd(58)} ${seen.padEnd(46)}${ceiling === undefined ? '' : `${ceiling}: ${met ? 'met' : 'MISSED'}`}\n`)
+  const verdict = ceiling === undefined ? '' : `${ceiling}: ${met ? 'met' : 'MISSED'}`
+  process.stdout.write(`  ${what.padEnd(58)} ${seen.padEnd(46)}${verdict}\n`)
 }
 
 async function appends() {
@@ -138,7 +139,7 @@ async function latencies(bandits, seconds, load) {
       bandits[kind](asked)
       seen[kind].push(Number(process.hrtime.bigint() - start))
     }
-    if (i % 10 === 0) await new Promise((resolve) => setImmediate(resolve))
+    if (i % 10 === 0) await turn()
   }
   return { seen, calls, seconds }
 }
@@ -199,8 +200,7 @@ async function recovery(lines) {
 const { values: options } = parseArgs({
   options: { seconds: { type: 'string', default: '60' }, lines: { type: 'string', default: '1000000' }, leave: { type: 'string' } },
 })
-if (options.leave !== undefined) await leaveTail(Number(options.leave))
-else {
+if (options.leave === undefined) {
   const { cpu, system, node } = conditions()
   process.stdout.write(`${cpu}, ${system}, Node ${node}\n\n`)
   mkdirSync(ROOT, { recursive: true })
@@ -213,4 +213,4 @@ else {
   } finally {
     rmSync(ROOT, { recursive: true, force: true })
   }
-}
+} else await leaveTail(Number(options.leave))

@@ -173,7 +173,7 @@ mod tests {
     fn every_flipped_bit_costs_at_most_the_line_that_it_is_in() {
         let whole = segment(6);
         for byte in 0..whole.len() {
-            let hit = whole[..byte].iter().filter(|&&b| b == b'\n').count() as u64;
+            let hit = memchr::memchr_iter(b'\n', &whole[..byte]).count() as u64;
             for bit in 0..8 {
                 let mut flipped = whole.clone();
                 flipped[byte] ^= 1 << bit;

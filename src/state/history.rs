@@ -41,6 +41,7 @@ pub struct History {
     /// How many pulls there were in all: the next one's ordinal.
     pulls: u32,
     /// The entries' ordinals, where some are missing between them; else they end at `pulls`.
+    #[allow(clippy::box_collection)] // seldom there, and users are many: a word, not four
     ordinals: Option<Box<VecDeque<u32>>>,
 }
 

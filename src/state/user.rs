@@ -500,7 +500,7 @@ impl UserState {
 
     /// Forgets everything, as if the user had never been seen. What is known of the files stays: they are still there.
     pub fn forget(&mut self) {
-        self.history.clear();
+        self.history = History::default();
         for policy in PolicyName::ALL {
             self.forget_policy(policy);
         }

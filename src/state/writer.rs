@@ -65,7 +65,12 @@ struct Shared {
     log: Option<Arc<InteractionLog>>,
     /// Erasures that the log is not done with. Until it is, the mark stays before them: a new start finishes them.
     erasing: Arc<AtomicUsize>,
+    /// Those that failed, to be tried again.
+    unfinished: Arc<Mutex<Vec<Erasure>>>,
 }
+
+/// Of whom, and up to which line of the log.
+type Erasure = (Arc<User>, Option<Seq>);
 
 /// A handle on the thread.
 #[derive(Clone)]
@@ -79,8 +84,8 @@ impl Writer {
     /// # Errors
     /// `ERR_STATE_IO` when the system has no thread left.
     pub fn start(users: Arc<Users>, store: Arc<dyn StateStore>, log: Option<Arc<InteractionLog>>) -> Result<Self> {
-        let (queue, wake, erasing) = (Mutex::default(), Condvar::new(), Arc::default());
-        let shared = Arc::new(Shared { queue, wake, users, store, log, erasing });
+        let (queue, wake, erasing, unfinished) = (Mutex::default(), Condvar::new(), Arc::default(), Arc::default());
+        let shared = Arc::new(Shared { queue, wake, users, store, log, erasing, unfinished });
         let of_thread = Arc::clone(&shared);
         std::thread::Builder::new()
             .name("bandits-state".to_owned())
@@ -163,13 +168,14 @@ impl Shared {
             }
             self.mark(&mut thread, !jobs.is_empty());
             let mut stop = Vec::new();
-            for (user, up_to) in std::mem::take(&mut thread.unfinished) {
-                self.erase(&mut thread, user, up_to, Box::new(|_| {}));
+            let unfinished = std::mem::take(&mut *self.unfinished.lock());
+            for (user, up_to) in unfinished {
+                self.erase(user, up_to, Box::new(|_| {}));
             }
             for (job, done) in jobs {
                 match job {
                     Job::Flush => done(again(&saved)),
-                    Job::Erase(user, up_to) => self.erase(&mut thread, user, up_to, done),
+                    Job::Erase(user, up_to) => self.erase(user, up_to, done),
                     Job::Stop => stop.push(done),
                 }
             }
@@ -195,7 +201,7 @@ impl Shared {
         let mut queue = self.queue.lock();
         while queue.users.is_empty() && queue.jobs.is_empty() {
             queue.asleep = true;
-            let wait = match (thread.unmarked, thread.unfinished.is_empty()) {
+            let wait = match (thread.unmarked, self.unfinished.lock().is_empty()) {
                 (true, _) => thread.until_mark(),
                 (false, false) => LAST_RETRY,
                 (false, true) => Duration::MAX,
@@ -305,7 +311,7 @@ impl Shared {
     /// This thread is the only one that writes, so nothing is written behind its back. What has happened to the user since memory
     /// forgot it may have been written under the names that are removed here: it is written again. What cannot be removed now is
     /// tried again, here or by the next start, which finds the line that says so: the mark does not pass it.
-    fn erase(&self, thread: &mut Keeper, user: Arc<User>, up_to: Option<Seq>, done: Done) {
+    fn erase(&self, user: Arc<User>, up_to: Option<Seq>, done: Done) {
         let erased = catch_unwind(AssertUnwindSafe(|| {
             // The line first: a power cut must not leave half a person and nobody to finish.
             self.log.as_ref().map_or(Ok(()), |log| log.sync())?;
@@ -313,7 +319,7 @@ impl Shared {
             self.store.sync()
         }));
         if let Err(e) = erased.unwrap_or_else(|_| Err(panicked())) {
-            thread.unfinished.push((user, up_to));
+            self.unfinished.lock().push((user, up_to));
             return done(Err(e));
         }
         let since = user.state.lock().forget_stored();
@@ -322,16 +328,17 @@ impl Shared {
         } else {
             self.requeue(&user, since);
         }
-        let erasing = Arc::clone(&self.erasing);
+        let (erasing, unfinished, id) = (Arc::clone(&self.erasing), Arc::clone(&self.unfinished), user.id.clone());
         let finish: Done = Box::new(move |outcome| {
-            // Otherwise the next start finishes it.
             if outcome.is_ok() {
                 erasing.fetch_sub(1, Ordering::AcqRel);
+            } else {
+                unfinished.lock().push((user, up_to));
             }
             done(outcome);
         });
         match (&self.log, up_to) {
-            (Some(log), Some(up_to)) => log.remove(&user.id, up_to, finish),
+            (Some(log), Some(up_to)) => log.remove(&id, up_to, finish),
             _ => finish(Ok(())),
         }
     }
@@ -352,8 +359,6 @@ struct Keeper {
     covered: Option<Seq>,
     /// The log's mark is behind that.
     unmarked: bool,
-    /// Erasures that failed.
-    unfinished: Vec<(Arc<User>, Option<Seq>)>,
     marked: Option<Instant>,
 }
 
