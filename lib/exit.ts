@@ -1,5 +1,6 @@
 // Engines that are still open when the process (or worker) ends: what they have queued is written before it does. Not run when
-// the process is killed; then what the writer's thread has not yet written is lost, as docs/state-files.md says.
+// the process is killed; then the next open brings the state files up to date from the interaction log, which lacks at most the
+// pulls of the last 10 ms.
 
 /** Holding the engines here also keeps an engine that nobody closes open until the end, as an open file would be. */
 const open = new Map<object, () => void>()

@@ -90,10 +90,13 @@ function chosenScenarios() {
 }
 
 async function main() {
-  await engineNamed(subject).create(join(WORK, 'probe')).catch((error) => {
-    process.stderr.write(`bench: ${subject} cannot be loaded (has it been built? npm run build): ${error.message}\n`)
+  try {
+    const probe = await engineNamed(subject).create(join(WORK, 'probe'))
+    await probe.close?.()
+  } catch (error) {
+    process.stderr.write(`bench: ${subject} cannot be loaded (has it been built? npm run build): ${/** @type {Error} */ (error).message}\n`)
     process.exit(1)
-  })
+  }
   if (quick ? !sqliteWorks() : false) missing.set('sqlite', 'not installed, and a quick run installs nothing')
   else {
     const reason = installSqlite()
