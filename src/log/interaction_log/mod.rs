@@ -1,0 +1,436 @@
+//! The log as the engine sees it: rewards and resets are appended by the thread that makes them, pulls are queued; a thread of
+//! its own makes lines of pulls within 10 ms, begins new segments and removes old ones, and another one syncs.
+
+mod segments;
+mod syncing;
+mod writing;
+
+pub(crate) use segments::is_covered;
+
+use super::active::{Active, Numbering};
+use super::line::{LineWriter, PullLine, RewardLine, StateLine};
+use super::queue::PullQueue;
+use super::segment::SegmentName;
+use super::seq::Seq;
+use crate::clock::Clock;
+use crate::disk::{Directory, Room};
+use crate::error::{Done, Error, ErrorKind, Result};
+use parking_lot::{Condvar, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+/// What was appended is synced at once when it has grown so large: long before appending would be refused.
+const SYNC_PAST: usize = 4 << 20;
+const FIRST_RETRY: Duration = Duration::from_millis(100);
+const LAST_RETRY: Duration = Duration::from_secs(5);
+
+/// What the log is told.
+#[derive(Debug, Clone, Copy)]
+pub struct LogSettings {
+    /// Whether what happens is appended at all.
+    pub enabled: bool,
+    /// Segments that were last written to so long ago may be removed.
+    pub retention_ms: u64,
+    /// So many bytes are kept at most, as far as they are not needed.
+    pub retention_bytes: u64,
+}
+
+/// Where the log of a directory stands before an engine begins.
+#[derive(Debug)]
+pub struct LogStanding {
+    /// Its segments, oldest first.
+    pub segments: Vec<SegmentName>,
+    /// All up to this is in the state files.
+    pub low_water: Seq,
+    /// The last line is a mark that covers everything: nothing has to be read.
+    pub is_clean: bool,
+}
+
+impl LogStanding {
+    /// The epoch that comes next.
+    #[must_use]
+    pub fn next_epoch(&self) -> u32 {
+        let newest = self.segments.last().map_or(0, |name| name.0.epoch);
+        newest.max(self.low_water.epoch).saturating_add(1)
+    }
+}
+
+/// How the log is doing, for `health()`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LogReport {
+    /// The current epoch.
+    pub epoch: u32,
+    /// Segments on disk.
+    pub segments: u64,
+    /// Their bytes, without what was appended since they were last counted.
+    pub bytes: u64,
+    /// All up to this is in the state files.
+    pub low_water: Seq,
+    /// Bytes that no sync has covered.
+    pub unsynced_bytes: u64,
+    /// Pulls that are in no line because nothing could be written.
+    pub dropped_pulls: u64,
+    /// Appends and syncs that failed.
+    pub errors: u64,
+    /// The last failure.
+    pub last_error: Option<String>,
+    /// The last attempt failed.
+    pub failing: bool,
+}
+
+enum Job {
+    Flush,
+    /// Remove what is known of a user up to a number.
+    Remove(String, Seq),
+    Stop,
+}
+
+#[derive(Default)]
+struct Queue {
+    pulls: PullQueue,
+    jobs: Vec<(Job, Done)>,
+    /// The thread sleeps until it is woken, or longer than pulls may wait.
+    asleep: bool,
+    ended: bool,
+}
+
+/// What the thread that syncs has to do.
+#[derive(Default)]
+struct SyncQueue {
+    wanted: bool,
+    waiting: Vec<Done>,
+    ended: bool,
+}
+
+#[derive(Default)]
+struct Figures {
+    segments: u64,
+    bytes: u64,
+    dropped_pulls: u64,
+    errors: u64,
+    last_error: Option<String>,
+    writing_fails: bool,
+    syncing_fails: bool,
+}
+
+/// See the module.
+pub struct InteractionLog {
+    directory: Arc<Directory>,
+    clock: Arc<dyn Clock>,
+    settings: LogSettings,
+    epoch: AtomicU32,
+    next: AtomicU64,
+    active: Mutex<Active>,
+    queue: Mutex<Queue>,
+    wake: Condvar,
+    /// Something was appended that no sync has covered.
+    unsynced: AtomicBool,
+    /// So much of it that a sync was asked for, which has not yet begun.
+    large: AtomicBool,
+    syncing: Mutex<()>,
+    syncs: Mutex<SyncQueue>,
+    sync_wake: Condvar,
+    /// Pulls that no line tells of, and no gap line either.
+    dropped: AtomicU64,
+    figures: Mutex<Figures>,
+}
+
+impl Numbering for InteractionLog {
+    #[inline]
+    fn next(&self) -> Seq {
+        Seq { epoch: self.epoch.load(Ordering::Acquire), n: self.next.fetch_add(1, Ordering::AcqRel) }
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.clock.now_ms()
+    }
+}
+
+impl InteractionLog {
+    /// Begins an epoch: its first segment is on disk, synced, before this returns.
+    ///
+    /// # Errors
+    /// `ERR_STATE_IO`.
+    pub fn begin(
+        directory: Arc<Directory>,
+        clock: Arc<dyn Clock>,
+        settings: LogSettings,
+        epoch: u32,
+        before: &LogStanding,
+    ) -> Result<Arc<Self>> {
+        let log = Arc::new(Self {
+            directory,
+            clock,
+            settings,
+            epoch: AtomicU32::new(epoch),
+            next: AtomicU64::new(0),
+            active: Mutex::new(Active::new(before.low_water, before.segments.last().copied())),
+            queue: Mutex::default(),
+            wake: Condvar::new(),
+            unsynced: AtomicBool::new(false),
+            large: AtomicBool::new(false),
+            syncing: Mutex::new(()),
+            syncs: Mutex::default(),
+            sync_wake: Condvar::new(),
+            dropped: AtomicU64::new(0),
+            figures: Mutex::default(),
+        });
+        log.active.lock().open_segment(&log.directory, &*log)?;
+        if !settings.enabled {
+            let (seq, ms) = (log.next(), log.now_ms());
+            log.append(|lines, to| lines.off(to, seq, ms))?;
+        }
+        log.sync()?;
+        log.count_segments();
+        let (writes, syncs) = (Arc::clone(&log), Arc::clone(&log));
+        let start = |name: &str, run: Box<dyn FnOnce() + Send>| {
+            std::thread::Builder::new().name(name.to_owned()).spawn(run).map_err(|e| Error::io("start the log's threads", e))
+        };
+        start("bandits-log", Box::new(move || writes.run()))?;
+        start("bandits-sync", Box::new(move || syncs.run_syncs())).inspect_err(|_| log.stop(Box::new(|_| {})))?;
+        Ok(log)
+    }
+
+    /// Whether what happens is appended.
+    #[inline]
+    #[must_use]
+    pub const fn is_on(&self) -> bool {
+        self.settings.enabled
+    }
+
+    /// The number of the next line.
+    #[inline]
+    #[must_use]
+    pub fn next_seq(&self) -> Seq {
+        self.next()
+    }
+
+    /// The number up to which all lines have been given out.
+    #[must_use]
+    pub fn last_seq(&self) -> Seq {
+        Seq { epoch: self.epoch.load(Ordering::Acquire), n: self.next.load(Ordering::Acquire).saturating_sub(1) }
+    }
+
+    /// Makes sure that every number from now on is above this one, which was found in a state file: the log that it came from is
+    /// gone.
+    ///
+    /// # Errors
+    /// `ERR_STATE_IO`.
+    pub fn raise_above(&self, seq: Seq) -> Result<()> {
+        let is_below = || {
+            let epoch = self.epoch.load(Ordering::Acquire);
+            seq.epoch < epoch || (seq.epoch == epoch && seq.n < self.next.load(Ordering::Acquire))
+        };
+        if is_below() {
+            return Ok(());
+        }
+        let mut active = self.active.lock();
+        if !is_below() {
+            let before = self.epoch.swap(seq.epoch.saturating_add(1), Ordering::AcqRel);
+            active.open_segment(&self.directory, self).inspect_err(|_| self.epoch.store(before, Ordering::Release))?;
+        }
+        drop(active);
+        self.sync()
+    }
+
+    /// Queues a pull. Never fails: what cannot be written in the end is counted.
+    #[inline]
+    pub fn pull(&self, seq: Seq, ms: u64, line: &PullLine<'_>) {
+        let mut queue = self.queue.lock();
+        let queued = queue.pulls.push(seq, ms, line);
+        let wake = std::mem::take(&mut queue.asleep);
+        drop(queue);
+        if wake {
+            self.wake.notify_one();
+        }
+        if !queued {
+            self.pull_now(seq, ms, line);
+        }
+    }
+
+    /// Writes a pull that found the queue full: whoever makes pulls faster than one thread can write them writes them, too.
+    #[cold]
+    fn pull_now(&self, seq: Seq, ms: u64, line: &PullLine<'_>) {
+        if self.figures.lock().writing_fails || self.append(|lines, to| lines.pull(to, seq, ms, line)).is_err() {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Appends a reward.
+    ///
+    /// # Errors
+    /// `ERR_STATE_IO`, `ERR_BACKPRESSURE`: the line is not in the log.
+    #[inline]
+    pub fn reward(&self, seq: Seq, ms: u64, line: &RewardLine<'_>) -> Result<()> {
+        self.append(|lines, to| lines.reward(to, seq, ms, line))
+    }
+
+    /// Appends a reset.
+    ///
+    /// # Errors
+    /// As [`InteractionLog::reward`].
+    pub fn reset(&self, seq: Seq, ms: u64, user_id: &str) -> Result<()> {
+        self.append(|lines, to| lines.reset(to, seq, ms, user_id))
+    }
+
+    /// Appends the beginning of an erasure, whether or not anything else is appended; its number is the last one that concerns the
+    /// user as it was.
+    ///
+    /// # Errors
+    /// As [`InteractionLog::reward`].
+    pub fn begin_erasing(&self, ms: u64, user_id: &str) -> Result<Seq> {
+        let seq = self.next();
+        self.append(|lines, to| lines.erase(to, seq, ms, user_id))?;
+        Ok(seq)
+    }
+
+    /// Counts a pull of which nothing is remembered.
+    pub fn drop_pull(&self) {
+        self.dropped.fetch_add(1, Ordering::Relaxed);
+        self.wake_up();
+    }
+
+    /// Appends somebody else's state.
+    ///
+    /// # Errors
+    /// As [`InteractionLog::reward`].
+    pub fn state(&self, seq: Seq, ms: u64, line: &StateLine<'_>) -> Result<()> {
+        self.append(|lines, to| lines.state(to, seq, ms, line))
+    }
+
+    /// Notes that everything up to `low_water` is in the state files, synced.
+    ///
+    /// # Errors
+    /// As [`InteractionLog::reward`]; nothing is lost then but time at the next start.
+    pub fn mark(&self, low_water: Seq) -> Result<()> {
+        let mut active = self.active.lock();
+        // The last mark covered everything but itself.
+        let is_same = low_water.epoch == active.low_water().epoch && low_water.n == active.low_water().n + 1;
+        if low_water <= active.low_water() || is_same {
+            return Ok(());
+        }
+        let marked = active.mark(&self.directory, self, low_water);
+        drop(active);
+        self.appended(marked)
+    }
+
+    #[inline]
+    fn append(&self, encode: impl FnOnce(&mut LineWriter, &mut Vec<u8>)) -> Result<()> {
+        let mut active = self.active.lock();
+        let appended = active.append(&self.directory, self, encode);
+        let bytes = active.waiting_bytes();
+        drop(active);
+        self.sync_large(bytes);
+        self.appended(appended)
+    }
+
+    #[inline]
+    fn sync_large(&self, bytes: usize) {
+        if bytes > SYNC_PAST && !self.large.swap(true, Ordering::SeqCst) {
+            self.want_sync(None);
+        }
+    }
+
+    #[inline]
+    fn appended(&self, outcome: Result<()>) -> Result<()> {
+        if let Err(e) = &outcome {
+            self.note_failure(e);
+            self.figures.lock().writing_fails = true;
+        } else if !self.unsynced.swap(true, Ordering::SeqCst) {
+            self.wake_up();
+        }
+        outcome
+    }
+
+    #[cold]
+    fn note_failure(&self, e: &Error) {
+        let mut figures = self.figures.lock();
+        figures.errors += 1;
+        figures.last_error = Some(e.message().to_owned());
+    }
+
+    #[cold]
+    fn wake_up(&self) {
+        if std::mem::take(&mut self.queue.lock().asleep) {
+            self.wake.notify_one();
+        }
+    }
+
+    /// Calls `done` when everything so far survives power loss. Whoever asks meanwhile shares the next sync.
+    pub fn flush(&self, done: Done) {
+        self.submit(Job::Flush, done);
+    }
+
+    /// Removes the lines of a user up to a number from all segments, and calls `done` when they are gone from the disk.
+    pub fn remove(&self, user_id: &str, up_to: Seq, done: Done) {
+        self.submit(Job::Remove(user_id.to_owned(), up_to), done);
+    }
+
+    /// Flushes and ends the thread.
+    pub fn stop(&self, done: Done) {
+        self.submit(Job::Stop, done);
+    }
+
+    fn submit(&self, job: Job, done: Done) {
+        let mut queue = self.queue.lock();
+        if queue.ended {
+            drop(queue);
+            return done(Err(Error::closed()));
+        }
+        queue.jobs.push((job, done));
+        queue.asleep = false;
+        self.wake.notify_one();
+    }
+
+    /// How it is doing.
+    #[must_use]
+    pub fn report(&self) -> LogReport {
+        let (low_water, unsynced) = {
+            let active = self.active.lock();
+            (active.low_water(), active.unsynced_bytes())
+        };
+        let figures = self.figures.lock();
+        LogReport {
+            epoch: self.epoch.load(Ordering::Acquire),
+            segments: figures.segments,
+            bytes: figures.bytes,
+            low_water,
+            unsynced_bytes: unsynced as u64,
+            dropped_pulls: figures.dropped_pulls + self.dropped.load(Ordering::Relaxed),
+            errors: figures.errors,
+            last_error: figures.last_error.clone(),
+            failing: figures.writing_fails || figures.syncing_fails,
+        }
+    }
+
+    /// The segments on disk, oldest first.
+    ///
+    /// # Errors
+    /// `ERR_STATE_IO`.
+    pub fn segments(directory: &Directory) -> Result<Vec<SegmentName>> {
+        let mut names: Vec<_> = directory.list(Room::Log)?.iter().filter_map(|name| SegmentName::parse(name)).collect();
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    /// Brings the queued pulls to the disk's hands, for somebody who wants to read the segments.
+    pub fn settle(&self) {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        self.flush(Box::new(move |outcome| {
+            // Whoever waits wants the lines as far as they could be written.
+            let _ = sender.send(outcome);
+        }));
+        let _ = receiver.recv_timeout(LAST_RETRY);
+    }
+}
+
+fn panicked() -> Error {
+    Error::new(ErrorKind::Internal, "the log's thread panicked")
+}
+
+impl std::fmt::Debug for InteractionLog {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("InteractionLog").field("report", &self.report()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,73 @@
+//! The thread that syncs. It is another one than that which writes pulls: a sync may take longer than they may wait.
+
+use super::{FIRST_RETRY, InteractionLog, LAST_RETRY, panicked};
+use crate::error::{Done, Result, again};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+impl InteractionLog {
+    /// Asks for a sync; `done` is told how it went.
+    pub(super) fn want_sync(&self, done: Option<Done>) {
+        let mut syncs = self.syncs.lock();
+        syncs.wanted = true;
+        syncs.waiting.extend(done);
+        self.sync_wake.notify_one();
+    }
+
+    /// The thread that syncs: one sync for all who wait when it begins.
+    pub(super) fn run_syncs(&self) {
+        let mut retry: Option<Duration> = None;
+        loop {
+            let (waiting, ended) = {
+                let mut syncs = self.syncs.lock();
+                while !syncs.wanted && !syncs.ended {
+                    match retry {
+                        None => self.sync_wake.wait(&mut syncs),
+                        Some(retry) => syncs.wanted |= self.sync_wake.wait_for(&mut syncs, retry).timed_out(),
+                    }
+                }
+                syncs.wanted = false;
+                (std::mem::take(&mut syncs.waiting), syncs.ended)
+            };
+            if ended && waiting.is_empty() {
+                return;
+            }
+            let synced = catch_unwind(AssertUnwindSafe(|| self.sync())).unwrap_or_else(|_| Err(panicked()));
+            retry = match (&synced, retry) {
+                (Ok(()), _) => None,
+                (Err(_), None) => Some(FIRST_RETRY),
+                (Err(_), Some(last)) => Some((last * 2).min(LAST_RETRY)),
+            };
+            if let Err(e) = &synced {
+                self.note_failure(e);
+            }
+            self.figures.lock().syncing_fails = synced.is_err();
+            for done in waiting {
+                done(again(&synced));
+            }
+        }
+    }
+
+    /// Makes everything appended so far survive power loss. After a failure the lines are written anew, once; what fails again is
+    /// tried again later.
+    pub(crate) fn sync(&self) -> Result<()> {
+        let _one_at_a_time = self.syncing.lock();
+        let attempt = || {
+            self.unsynced.store(false, Ordering::SeqCst);
+            self.large.store(false, Ordering::SeqCst);
+            let task = self.active.lock().begin_sync(&self.directory, self)?;
+            let synced = task.run(&self.directory);
+            self.active.lock().end_sync(&task, synced.is_ok());
+            synced
+        };
+        let synced = attempt().or_else(|e| {
+            self.note_failure(&e);
+            attempt()
+        });
+        if synced.is_err() {
+            self.unsynced.store(true, Ordering::SeqCst);
+        }
+        synced
+    }
+}

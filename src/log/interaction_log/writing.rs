@@ -1,0 +1,190 @@
+//! The thread that makes lines of pulls and writes them, and does what has to be done between two rounds of that.
+
+use super::{FIRST_RETRY, InteractionLog, Job, LAST_RETRY, panicked};
+use crate::error::{Done, Error, Result, again};
+use crate::log::active::Numbering;
+use crate::log::line::LineWriter;
+use crate::log::queue::PullQueue;
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+/// Pulls wait so long for company before lines are made of them.
+const COALESCE: Duration = Duration::from_millis(5);
+/// What was appended is synced after so long at the latest, whether or not anybody asks.
+const SYNC_EVERY: Duration = Duration::from_secs(1);
+/// Pulls are written in blocks of about so many bytes, because a reward waits while a block is written.
+const BLOCK: usize = 64 << 10;
+/// Blocks that could not be written wait, as far as that many bytes; then their pulls are dropped.
+const MOST_BACKLOG: usize = 16 << 20;
+/// How often old segments are looked for when none was begun.
+pub(super) const RETENTION_EVERY: Duration = Duration::from_hours(1);
+/// Memory for so many pulls is kept while nothing happens.
+const IDLE_PULLS: usize = 1 << 10;
+
+/// What the thread remembers from round to round.
+#[derive(Default)]
+pub(super) struct Keeper {
+    lines: LineWriter,
+    backlog: VecDeque<Vec<u8>>,
+    /// Bytes of the backlog.
+    waiting: usize,
+    retry: Option<Duration>,
+    unsynced_since: Option<Instant>,
+    pub(super) retained: Option<Instant>,
+}
+
+impl InteractionLog {
+    pub(super) fn run(&self) {
+        let mut thread = Keeper::default();
+        let mut pulls = PullQueue::default();
+        loop {
+            let jobs = self.next_round(&thread, &mut pulls);
+            let round = catch_unwind(AssertUnwindSafe(|| self.round(&mut thread, &mut pulls)));
+            let outcome = round.unwrap_or_else(|_| Err(panicked()));
+            pulls.clear();
+            let mut stop = Vec::new();
+            for (job, done) in jobs {
+                match job {
+                    Job::Flush if outcome.is_ok() => self.want_sync(Some(done)),
+                    Job::Flush => done(again(&outcome)),
+                    // Lines that could not be written yet may be the user's.
+                    Job::Remove(..) if outcome.is_err() => done(again(&outcome)),
+                    Job::Remove(user_id, up_to) => {
+                        let removed = catch_unwind(AssertUnwindSafe(|| self.remove_user(&user_id, up_to)));
+                        done(removed.unwrap_or_else(|_| Err(panicked())));
+                    }
+                    Job::Stop => stop.push(done),
+                }
+            }
+            if !stop.is_empty() {
+                let late = {
+                    let mut queue = self.queue.lock();
+                    queue.ended = true;
+                    std::mem::take(&mut queue.jobs)
+                };
+                let outcome = again(&outcome).and(self.sync());
+                self.syncs.lock().ended = true;
+                self.sync_wake.notify_one();
+                self.active.lock().close();
+                for (_, done) in late {
+                    done(Err(Error::closed()));
+                }
+                for done in stop {
+                    done(again(&outcome));
+                }
+                return;
+            }
+        }
+    }
+
+    /// Waits for something to do.
+    fn next_round(&self, thread: &Keeper, pulls: &mut PullQueue) -> Vec<(Job, Done)> {
+        let mut queue = self.queue.lock();
+        loop {
+            if !queue.jobs.is_empty() {
+                break;
+            }
+            let wait = if !thread.backlog.is_empty() || thread.retry.is_some() {
+                thread.retry.unwrap_or(FIRST_RETRY)
+            } else if !queue.pulls.is_empty() || self.dropped.load(Ordering::Relaxed) > 0 {
+                COALESCE
+            } else if self.unsynced.load(Ordering::SeqCst) {
+                SYNC_EVERY.saturating_sub(thread.unsynced_since.map_or(Duration::ZERO, |since| since.elapsed()))
+            } else {
+                // Nothing is going on: what a burst needed is given back.
+                queue.pulls.shrink(IDLE_PULLS);
+                pulls.shrink(IDLE_PULLS);
+                self.active.lock().shrink();
+                RETENTION_EVERY
+            };
+            // Pulls do not wait for a sync that is due later, nor for anything else but each other: they wake the thread. So does
+            // whoever sets `unsynced`, and takes the lock then.
+            queue.asleep = wait > COALESCE;
+            let timed_out = self.wake.wait_for(&mut queue, wait).timed_out();
+            queue.asleep = false;
+            if timed_out || wait == COALESCE {
+                break;
+            }
+        }
+        // The memory goes back and forth: the scoring thread seldom has to ask for some.
+        std::mem::swap(&mut queue.pulls, pulls);
+        std::mem::take(&mut queue.jobs)
+    }
+
+    /// Writes the pulls, syncs where that is due or asked for, and looks after the segments.
+    fn round(&self, thread: &mut Keeper, pulls: &mut PullQueue) -> Result<()> {
+        let mut outcome = self.write_backlog(thread);
+        let Keeper { lines, backlog, waiting, .. } = thread;
+        pulls.encode(lines, BLOCK, |block| {
+            if outcome.is_ok() {
+                outcome = self.write_block(block);
+                if outcome.is_ok() {
+                    return;
+                }
+            }
+            if *waiting + block.len() > MOST_BACKLOG {
+                self.dropped.fetch_add(memchr::memchr_iter(b'\n', block).count() as u64, Ordering::Relaxed);
+            } else {
+                *waiting += block.len();
+                backlog.push_back(block.to_vec());
+            }
+        });
+        if outcome.is_ok() {
+            outcome = self.write_gap();
+        }
+        if self.unsynced.load(Ordering::SeqCst) {
+            let since = *thread.unsynced_since.get_or_insert_with(Instant::now);
+            if since.elapsed() >= SYNC_EVERY {
+                self.want_sync(None);
+                thread.unsynced_since = None;
+            }
+        }
+        match &outcome {
+            Ok(()) => {
+                thread.retry = None;
+                self.figures.lock().writing_fails = false;
+                self.look_after_segments(thread);
+            }
+            Err(e) => {
+                self.note_failure(e);
+                self.figures.lock().writing_fails = true;
+                thread.retry = Some(thread.retry.map_or(FIRST_RETRY, |last| (last * 2).min(LAST_RETRY)));
+            }
+        }
+        outcome
+    }
+
+    fn write_backlog(&self, thread: &mut Keeper) -> Result<()> {
+        while let Some(block) = thread.backlog.front() {
+            self.write_block(block)?;
+            thread.waiting -= block.len();
+            thread.backlog.pop_front();
+        }
+        Ok(())
+    }
+
+    fn write_block(&self, block: &[u8]) -> Result<()> {
+        let mut active = self.active.lock();
+        active.append_block(&self.directory, self, block)?;
+        let bytes = active.waiting_bytes();
+        drop(active);
+        self.unsynced.store(true, Ordering::SeqCst);
+        self.sync_large(bytes);
+        Ok(())
+    }
+
+    /// Says how many pulls were dropped, where that is not yet said.
+    fn write_gap(&self) -> Result<()> {
+        let dropped = self.dropped.load(Ordering::Relaxed);
+        if dropped > 0 {
+            let (seq, ms) = (self.next(), self.clock.now_ms());
+            self.active.lock().append(&self.directory, self, |lines, to| lines.gap(to, seq, ms, dropped))?;
+            self.unsynced.store(true, Ordering::SeqCst);
+            self.dropped.fetch_sub(dropped, Ordering::Relaxed);
+            self.figures.lock().dropped_pulls += dropped;
+        }
+        Ok(())
+    }
+}
