@@ -11,14 +11,18 @@
     clippy::cast_sign_loss
 )]
 
+mod crash;
+mod disk_faults;
 mod engine;
 mod erasure;
 mod estimator;
 mod files;
 mod history;
 mod interleavings;
+mod log_fuzz;
 mod memory_disk;
 mod policies;
+mod recovery;
 mod shared;
 mod state_file_fuzz;
 mod support;

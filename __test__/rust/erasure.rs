@@ -3,7 +3,7 @@
 use crate::memory_disk::{Call, EIO, Fault, Image, MemoryDisk, open_on};
 use crate::support::{ManualClock, reward, score, some_tasks, wait};
 use oo_bandits::disk::Room;
-use oo_bandits::policy::PolicyName::EGreedyV1;
+use oo_bandits::policy::PolicyName::{EGreedyV1, EGreedyV2};
 use oo_bandits::rng::Chance;
 use oo_bandits::settings::Settings;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -61,7 +61,7 @@ fn an_erasure_that_was_cut_short_is_finished_at_the_next_start() {
     let after = disk.changes();
     drop(engine);
     let mut half = Vec::new();
-    for (at, moment) in disk.moments().into_iter().enumerate().take(after + 1).skip(before) {
+    for (at, moment) in disk.moments(before..=after) {
         for seed in 0..8 {
             let (what, image) = if seed == 0 { ("kill", moment.kill()) } else { ("power cut", moment.cut(seed)) };
             let (disk, engine) = open(image);
@@ -84,4 +84,65 @@ fn an_erasure_that_was_cut_short_is_finished_at_the_next_start() {
     }
     half.dedup();
     assert!(half.is_empty(), "{}", half.join("\n"));
+}
+
+/// What happens to the person meanwhile is a new person's. Its file is there, and it may have left memory, when the erasure is tried
+/// again.
+#[test]
+fn an_erasure_that_is_tried_again_leaves_what_happened_since() {
+    let disk = MemoryDisk::default();
+    let settings = Settings { seed: Some(1), max_hot_users: 2, ..Settings::at("/memory") };
+    let engine = open_on(&disk, settings, &ManualClock::at(1_700_000_000)).unwrap();
+    let checkpoint = || wait(|done| engine.checkpoint(done)).unwrap();
+    reward(&engine, PERSON, EGreedyV1, 1.0).unwrap();
+    checkpoint();
+    disk.plan(|step| if step.call == Call::Remove && step.name.contains("person") { Fault::Error(EIO) } else { Fault::None });
+    wait(|done| engine.erase(PERSON, done)).unwrap_err();
+    reward(&engine, PERSON, EGreedyV1, 2.0).unwrap();
+    checkpoint();
+    for other in ["a", "b", "c", "d"] {
+        reward(&engine, other, EGreedyV1, 1.0).unwrap();
+        checkpoint();
+    }
+    disk.heal();
+    // The first one tries again; the second one comes after what the log has to do for it.
+    checkpoint();
+    checkpoint();
+    let now = engine.stats(PERSON, EGreedyV1).unwrap().cumulative_reward;
+    let (_, engine) = open(disk.image());
+    assert_eq!((now, engine.stats(PERSON, EGreedyV1).unwrap().cumulative_reward), (2.0, 2.0));
+}
+
+/// Two users share a plain name. Who has the file is erased with it, although the other one asked for the name later.
+#[test]
+fn an_erasure_takes_the_file_whose_name_another_user_would_have_had() {
+    let (disk, engine) = open(Image::default());
+    // In memory before there is a file.
+    reward(&engine, "a-b", EGreedyV2, 1.0).unwrap();
+    reward(&engine, "a_b", EGreedyV1, 1.0).unwrap();
+    wait(|done| engine.checkpoint(done)).unwrap();
+    reward(&engine, "a-b", EGreedyV1, 2.0).unwrap();
+    wait(|done| engine.checkpoint(done)).unwrap();
+    wait(|done| engine.erase("a_b", done)).unwrap();
+    assert_eq!(disk.image().files_with("\"user_id\":\"a_b\""), Vec::<String>::new());
+    let (_, engine) = open(disk.image());
+    let sum = |user| engine.stats(user, EGreedyV1).unwrap().cumulative_reward;
+    assert_eq!((sum("a_b"), sum("a-b")), (0.0, 2.0));
+}
+
+/// An erasure that fails for long is tried again now and then, not all the time: each try syncs.
+#[test]
+fn an_erasure_that_goes_on_failing_does_not_keep_the_disk_busy() {
+    let (disk, engine) = open(Image::default());
+    reward(&engine, PERSON, EGreedyV1, 1.0).unwrap();
+    disk.plan(|step| if step.call == Call::Remove && step.name.contains("person") { Fault::Error(EIO) } else { Fault::None });
+    reward(&engine, "other", EGreedyV1, 1.0).unwrap();
+    wait(|done| engine.erase(PERSON, done)).unwrap_err();
+    let before = disk.steps();
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    let calls = disk.steps() - before;
+    assert!(calls < 100, "{calls} calls within 300 ms");
+    disk.heal();
+    wait(|done| engine.erase(PERSON, done)).unwrap();
+    assert_eq!(disk.image().files_with(PERSON), Vec::<String>::new());
 }

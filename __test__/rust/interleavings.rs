@@ -169,7 +169,10 @@ fn an_open_that_fails_leaves_nobody_behind() {
         let thread = std::thread::current();
         let is_writer = thread.name() == Some("bandits-state");
         let fails = match now.load(Ordering::SeqCst) {
-            0 if is_writer => threads.lock().insert(thread.id()) || true,
+            0 if is_writer => {
+                threads.lock().insert(thread.id());
+                true
+            }
             0 => (step.call, step.room) == (Call::Read, Room::State) && reads.fetch_add(1, Ordering::SeqCst) == 13,
             1 => threads.lock().contains(&thread.id()),
             _ => false,

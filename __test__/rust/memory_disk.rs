@@ -1,6 +1,7 @@
 //! A disk in memory that remembers every change in order, so that it can say what a power cut or a `kill -9` after any of them
 //! leaves behind; and that fails where it is told to.
 
+use crate::support::{PATIENCE, wait};
 use oo_bandits::Result;
 use oo_bandits::clock::Clock;
 use oo_bandits::disk::{Directory, Disk, FileStat, OpenFile, Room};
@@ -17,6 +18,8 @@ pub const ROOMS: [Room; 3] = [Room::State, Room::Log, Room::SetAside];
 pub const ENOSPC: i32 = 28;
 pub const EIO: i32 = 5;
 pub const EMFILE: i32 = 24;
+/// When files are written whose time nobody says.
+const START_MS: u64 = 1_700_000_000_000;
 
 /// What can be asked of a disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -156,7 +159,9 @@ impl Model {
             let Some(files) = &image.rooms[room as usize] else { continue };
             let names = files.iter().map(|(name, bytes)| {
                 let number = model.files.len() as u64 + 1;
-                model.files.insert(number, File { synced: bytes.len(), bytes: bytes.to_vec(), ..File::default() });
+                model
+                    .files
+                    .insert(number, File { synced: bytes.len(), bytes: bytes.to_vec(), modified_ms: START_MS, ..File::default() });
                 (if folds_case { name.to_lowercase() } else { name.clone() }, (name.clone(), number))
             });
             model.names[room as usize] = Some(names.collect());
@@ -323,16 +328,13 @@ struct Shared {
     now_ms: AtomicU64,
 }
 
-/// See the module. Clones are the same disk; each is closed by itself.
+/// See the module. Clones are the same disk.
+#[derive(Clone)]
 pub struct MemoryDisk {
     shared: Arc<Shared>,
-    closed: AtomicBool,
-}
-
-impl Clone for MemoryDisk {
-    fn clone(&self) -> Self {
-        Self { shared: Arc::clone(&self.shared), closed: AtomicBool::new(false) }
-    }
+    /// Set when whoever has this clone is killed: nothing that it does reaches the disk any more.
+    killed: Arc<AtomicBool>,
+    closed: Arc<AtomicBool>,
 }
 
 impl std::fmt::Debug for MemoryDisk {
@@ -361,13 +363,14 @@ impl MemoryDisk {
     fn build(base: Image, folds_case: bool) -> Self {
         let now = Model::of(&base, folds_case);
         let world = World { next_file: now.files.len() as u64 + 1, now, base, changes: Vec::new(), violations: Vec::new() };
-        let shared = Shared {
-            world: Mutex::new(world),
-            plan: Mutex::default(),
-            steps: AtomicU64::new(0),
-            now_ms: AtomicU64::new(1_700_000_000_000),
-        };
-        Self { shared: Arc::new(shared), closed: AtomicBool::new(false) }
+        let shared =
+            Shared { world: Mutex::new(world), plan: Mutex::default(), steps: AtomicU64::new(0), now_ms: AtomicU64::new(START_MS) };
+        Self { shared: Arc::new(shared), killed: Arc::default(), closed: Arc::default() }
+    }
+
+    /// The same disk for another process.
+    fn fresh(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared), killed: Arc::default(), closed: Arc::default() }
     }
 
     pub fn directory(&self) -> Arc<Directory> {
@@ -408,14 +411,18 @@ impl MemoryDisk {
         self.shared.world.lock().now.cut(&Chance::seeded(seed))
     }
 
-    /// What is left after each change, from none to all, to be taken by `kill` or `cut`.
-    pub fn moments(&self) -> Vec<Moment> {
+    /// The disk as it was after so many changes, ascending, as far as there were so many.
+    pub fn moments(&self, after: impl IntoIterator<Item = usize>) -> Vec<(usize, Moment)> {
         let world = self.shared.world.lock();
         let mut model = Model::of(&world.base, world.now.folds_case);
-        let mut moments = vec![Moment(model.clone())];
-        for change in &world.changes {
-            model.apply(change);
-            moments.push(Moment(model.clone()));
+        let (mut done, mut moments) = (0, Vec::new());
+        for after in after {
+            let Some(more) = world.changes.get(done..after) else { break };
+            for change in more {
+                model.apply(change);
+            }
+            done = after;
+            moments.push((after, Moment(model.clone())));
         }
         moments
     }
@@ -425,13 +432,24 @@ impl MemoryDisk {
         self.shared.world.lock().violations.clone()
     }
 
+    fn is_gone(&self, call: Call) -> bool {
+        // Files that are open stay so when their directory is closed.
+        let needs_directory = !matches!(call, Call::Write | Call::SyncFile | Call::StatFile);
+        self.killed.load(Ordering::SeqCst) || needs_directory && self.closed.load(Ordering::SeqCst)
+    }
+
     fn begin(&self, call: Call, room: Room, name: &str) -> io::Result<Fault> {
-        if self.closed.load(Ordering::SeqCst) {
+        if self.is_gone(call) {
             return Err(io::ErrorKind::NotConnected.into());
         }
         let index = self.shared.steps.fetch_add(1, Ordering::SeqCst);
         let plan = self.shared.plan.lock().clone();
-        match plan.map_or(Fault::None, |plan| plan(&Step { index, call, room, name: name.to_owned() })) {
+        let fault = plan.map_or(Fault::None, |plan| plan(&Step { index, call, room, name: name.to_owned() }));
+        // It may have waited.
+        if self.is_gone(call) {
+            return Err(io::ErrorKind::NotConnected.into());
+        }
+        match fault {
             Fault::Error(number) => Err(io::Error::from_raw_os_error(number)),
             Fault::Short(_) if call != Call::Write => Err(io::Error::from_raw_os_error(EIO)),
             fault => Ok(fault),
@@ -542,7 +560,9 @@ impl Disk for MemoryDisk {
 
     fn sync(&self, room: Room) -> io::Result<()> {
         let outcome = self.begin(Call::SyncRoom, room, "");
-        self.change(&mut self.shared.world.lock(), Change::SyncRoom(room, outcome.is_ok()));
+        if !self.is_gone(Call::SyncRoom) {
+            self.change(&mut self.shared.world.lock(), Change::SyncRoom(room, outcome.is_ok()));
+        }
         outcome.map(drop)
     }
 
@@ -572,6 +592,9 @@ impl OpenFile for Writing {
 
     fn sync(&self) -> io::Result<()> {
         let outcome = self.disk.begin(Call::SyncFile, self.room, &self.name);
+        if self.disk.is_gone(Call::SyncFile) {
+            return outcome.map(drop);
+        }
         let mut world = self.disk.shared.world.lock();
         if world.now.files[&self.number].failed {
             let problem = format!("{} was synced again after a sync of it had failed", self.name);
@@ -590,47 +613,40 @@ impl OpenFile for Writing {
 
 /// An engine on a disk.
 pub fn open_on(disk: &MemoryDisk, settings: Settings, clock: &Arc<impl Clock + 'static>) -> Result<Running> {
+    let disk = disk.fresh();
     let engine = open(settings, disk.directory(), Arc::clone(clock) as Arc<dyn Clock>)?;
-    Ok(Running { engine: Some(engine), disk: disk.clone() })
+    Ok(Running { engine, disk })
 }
 
-/// An engine whose threads end with it. `Engine::stop` is not public, and a process that is killed writes nothing more: the threads
-/// are ended by the answers that they are asked to give.
+/// An engine in a process that is killed when this is dropped: its threads end, and nothing that they do then reaches the disk.
 pub struct Running {
-    engine: Option<Engine>,
+    engine: Engine,
     disk: MemoryDisk,
+}
+
+impl Running {
+    /// The normal end of the process.
+    pub fn close(self) -> Result<()> {
+        wait(|done| self.engine.close(done))
+    }
 }
 
 impl std::ops::Deref for Running {
     type Target = Engine;
 
     fn deref(&self) -> &Engine {
-        self.engine.as_ref().unwrap()
+        &self.engine
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let Some(engine) = self.engine.take() else { return };
-        self.disk.plan(|step| if (step.call, step.room) == (Call::Remove, Room::State) { Fault::Error(EIO) } else { Fault::None });
-        // The erasure fails in the writer, which then calls the answer; the flush is answered by the log's thread.
-        for erase in [true, false] {
-            let (sender, ended) = std::sync::mpsc::channel::<()>();
-            let end = Box::new(move |_: Result<()>| {
-                let _sender = sender;
-                if std::thread::current().name().is_some_and(|name| name.starts_with("bandits-")) {
-                    std::panic::resume_unwind(Box::new("the end"));
-                }
-            });
-            if erase {
-                engine.erase("the end", end)
-            } else {
-                engine.flush(end)
-            }
-            let _ = ended.recv_timeout(std::time::Duration::from_secs(5));
-        }
-        self.disk.heal();
+        self.disk.killed.store(true, Ordering::SeqCst);
+        let (sender, ended) = std::sync::mpsc::channel();
+        self.engine.close(Box::new(move |outcome| sender.send(outcome.is_ok()).unwrap_or_default()));
+        let ended = ended.recv_timeout(PATIENCE);
         let violations = self.disk.violations();
-        assert!(violations.is_empty() || std::thread::panicking(), "{}", violations.join("\n"));
+        assert!(std::thread::panicking() || ended.is_ok(), "the engine's threads do not end");
+        assert!(std::thread::panicking() || violations.is_empty(), "{}", violations.join("\n"));
     }
 }

@@ -83,8 +83,10 @@ async function judge(flip) {
       const stats = ask(bandits, userId, policy)
       if (stats instanceof BanditError) {
         refused++
-        // With a log from the first record on there is always something to rebuild from.
-        if (stats.code !== 'ERR_STATE_CORRUPT' || flip.kind !== 'short' || !inStateFile) problems.push(`${key}: ${stats.message}`)
+        // With a log from the first record on there is always something to rebuild from, but for whom the log does not know either:
+        // a damaged file does not say whose it is of those who share its name.
+        const isUnknown = !specimen.standings.has(key)
+        if (stats.code !== 'ERR_STATE_CORRUPT' || !(flip.kind === 'short' || isUnknown) || !inStateFile) problems.push(`${key}: ${stats.message}`)
         continue
       }
       const wrong = statsProblems(stats, specimen.standings.get(key) ?? start(policy), key)
@@ -149,10 +151,13 @@ function mended(said, { file: damaged }) {
 async function again(before) {
   const bandits = Bandits.open({ stateDir: work, seed: 1 })
   const { damagedLines, tornLines } = /** @type {any} */ (bandits).recovery
+  // Who was refused only because a neighbour's file was damaged is new when that is mended.
+  const isNew = (/** @type {any} */ stats) => !(stats instanceof BanditError) && stats.pulls === 0 && stats.rewardCount === 0
   const numbers = (/** @type {any} */ stats) => (stats instanceof BanditError ? stats.code : { ...stats, theta: stats.theta.map((/** @type {number} */ value) => value.toFixed(9)) })
   const problems = users.flatMap((userId) => POLICIES.flatMap((policy, i) => {
     const [first, second] = [numbers(before.get(userId)?.[i]), numbers(ask(bandits, userId, policy))]
-    return JSON.stringify(first) === JSON.stringify(second) ? [] : [`${keyOf(userId, policy)}: ${JSON.stringify(second)} at the next open instead of ${JSON.stringify(first)} (${damagedLines}, ${tornLines})`]
+    const wasRefused = before.get(userId)?.[i] instanceof BanditError
+    return JSON.stringify(first) === JSON.stringify(second) || (wasRefused && isNew(ask(bandits, userId, policy))) ? [] : [`${keyOf(userId, policy)}: ${JSON.stringify(second)} at the next open instead of ${JSON.stringify(first)} (${damagedLines}, ${tornLines})`]
   }))
   await bandits.close()
   return problems

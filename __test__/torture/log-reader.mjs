@@ -114,7 +114,7 @@ const TASK = ['isOverdue', 'taskAgeDays', 'priority']
 const PROFILE = ['completionRate30d', 'dismissRate30d', 'meanDwellMs30d', 'preferredHour', 'tipVolume30d', 'computedAt']
 /** @type {Record<string, string[]>} */
 const KEYS = {
-  segment: ['lowWater', 'engine'],
+  segment: ['lowWater', 'previous', 'engine'],
   pull: ['userId', 'policy', 'tipId', 'index', 'candidates', 'score', 'exploring', 'propensity', 'hourOfDay', 'dayOfWeek', 'features', 'profileFeatures', 'ordinal'],
   reward: ['userId', 'policy', 'tipId', 'reward', 'hourOfDay', 'dayOfWeek', 'features', 'profileFeatures'],
   reset: ['userId'],
@@ -122,6 +122,7 @@ const KEYS = {
   erase: ['userId'],
   mark: ['lowWater'],
   gap: ['droppedPulls'],
+  off: [],
 }
 /** @type {Record<string, string[]>} */
 const OPTIONAL = { pull: ['promptVersion', 'first'], reward: ['first'] }
@@ -176,6 +177,9 @@ export function brokenRules(lines, { faults = false } = {}) {
     // After a failed sync a segment begins with its own line and goes on with those of the one before, the first included.
     if (isFirst !== (record.kind === 'segment') && !(faults && !isFirst)) broken.push(`${at}: a ${record.kind} line ${isFirst ? 'first' : 'within a segment'}`)
     if (isFirst && compareSeq(seqOfName(segment), record.seq) !== 0) broken.push(`${at}: begins with ${record.seq}`)
+    // What retention has removed is the beginning, so that only the first one may name a segment that is not there.
+    const before = lines[i - 1]?.segment
+    if (isFirst && before !== undefined && compareSeq(record['previous'] ?? [0, 0], seqOfName(before)) !== 0) broken.push(`${at}: says that ${record['previous']} is before it, and not ${before}`)
     if (epoch !== seqOfName(segment)[0]) broken.push(`${at}: epoch ${epoch}`)
     if (seen.has(`${epoch}.${n}`) && !faults) broken.push(`${at}: ${record.seq} was there before`)
     seen.add(`${epoch}.${n}`)
@@ -185,9 +189,9 @@ export function brokenRules(lines, { faults = false } = {}) {
       low = record.lowWater
     }
     if (record.kind === 'reward' || record.kind === 'reset') {
-      const before = last.get(record.userId)
+      const latest = last.get(record.userId)
       // Such a line is written under its user's lock.
-      if (before !== undefined && compareSeq(before, record.seq) >= 0 && !faults) broken.push(`${at}: ${record.seq} of ${record.userId} after ${before}`)
+      if (latest !== undefined && compareSeq(latest, record.seq) >= 0 && !faults) broken.push(`${at}: ${record.seq} of ${record.userId} after ${latest}`)
       last.set(record.userId, record.seq)
     }
   }

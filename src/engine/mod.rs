@@ -324,6 +324,7 @@ impl Engine {
             let line = self.log.as_deref().map(|log| log.begin_erasing(ms, &user.id)).transpose();
             let seq = line.inspect_err(|_| self.writer.release_mark())?;
             state.forget();
+            state.erasing += 1;
             if let Some(done) = done.take() {
                 self.writer.erase(user, seq, done);
             }

@@ -108,6 +108,7 @@ impl Engine {
         }
         if let Some(up_to) = erasing {
             self.writer.hold_mark();
+            user.state.lock().erasing += 1;
             // Nobody waits for it any more; if it fails, the next start tries again.
             self.writer.erase(&user, Some(up_to), Box::new(|_| {}));
         }

@@ -301,7 +301,8 @@ impl StateStore for StateFiles {
             Ok(None) => false,
             Ok(Some((bytes, _))) => {
                 let readable = parse(&bytes).is_ok();
-                let claimed_by_another = self.claims.lock().get(&plain).is_some_and(|owner| owner != user_id);
+                let is_named = parse(&bytes).is_ok_and(|file| file.user_id.is_some());
+                let claimed_by_another = !is_named && self.claims.lock().get(&plain).is_some_and(|owner| owner != user_id);
                 !of_another(&bytes) && !claimed_by_another && (readable || !has_distinct)
             }
             Err(e) if e.kind() == ErrorKind::StateCorrupt => !has_distinct,

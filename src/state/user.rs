@@ -184,6 +184,8 @@ pub struct UserState {
     pub(super) queued: bool,
     /// The writer is at work on the user: what it took is in no file for sure yet.
     pub(super) saving: bool,
+    /// Erasures that are not complete: what happened since must not leave memory, it may be in files that are removed.
+    pub(crate) erasing: u32,
     /// The store was asked for the user.
     pub(super) read: bool,
     /// The user left the map of users: whoever still holds it looks it up again.
@@ -242,6 +244,7 @@ impl UserState {
             announced: 0,
             queued: false,
             saving: false,
+            erasing: 0,
             read: false,
             retired: false,
             used: true,

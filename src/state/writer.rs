@@ -202,8 +202,9 @@ impl Shared {
         while queue.users.is_empty() && queue.jobs.is_empty() {
             queue.asleep = true;
             let wait = match (thread.unmarked, self.unfinished.lock().is_empty()) {
-                (true, _) => thread.until_mark(),
-                (false, false) => LAST_RETRY,
+                (true, true) if self.erasing.load(Ordering::Acquire) == 0 => thread.until_mark(),
+                (true, true) => MARK_EVERY,
+                (_, false) => LAST_RETRY,
                 (false, true) => Duration::MAX,
             };
             if wait == Duration::MAX {
@@ -332,6 +333,8 @@ impl Shared {
         let finish: Done = Box::new(move |outcome| {
             if outcome.is_ok() {
                 erasing.fetch_sub(1, Ordering::AcqRel);
+                let mut state = user.state.lock();
+                state.erasing = state.erasing.saturating_sub(1);
             } else {
                 unfinished.lock().push((user, up_to));
             }
