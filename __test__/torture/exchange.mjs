@@ -3,7 +3,7 @@
 // killed, the service removes files (its reset) and tears one (it writes in place, and died).
 
 import assert from 'node:assert/strict'
-import { existsSync, readFileSync, truncateSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, truncateSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 
 import { BanditError, Bandits } from '@oo/bandits'
@@ -197,6 +197,8 @@ async function check(stateDir, oracle, { torn, touched, logged, tally, at }) {
   }
   assert.equal(health.damagedFiles.length, tornKey === undefined || refused ? 0 : 1, `${at}: ${JSON.stringify(health.damagedFiles)}`)
   await bandits.close()
+  // Recovery onto a file that the service wrote puts that state into the log.
+  const adopted = adoptedIn(stateDir, health.recovery.epoch)
   const files = readStateFiles(stateDir, ownerOf)
   for (const userId of NAMES) {
     for (const policy of POLICIES) {
@@ -210,6 +212,15 @@ async function check(stateDir, oracle, { torn, touched, logged, tally, at }) {
       }
       assert.equal(difference(actual, expected, close), undefined, `${at}: ${key}${key === tornKey ? ' (torn)' : ''}${touched.has(key) ? ' (the service changed it)' : ''}`)
       oracle.of(userId).standings[policy] = copy(actual)
+      if (adopted.has(key)) logged.set(key, copy(actual))
     }
   }
+}
+
+/** Whose states were written to the log in an epoch. @param {string} stateDir @param {number} epoch */
+function adoptedIn(stateDir, epoch) {
+  const logDir = join(stateDir, 'log')
+  const lines = readdirSync(logDir).flatMap((name) => readFileSync(join(logDir, name), 'utf8').split('\n'))
+  const states = lines.filter((line) => line.includes('"kind":"state"')).map((line) => JSON.parse(line))
+  return new Set(states.flatMap(({ seq, userId, policy }) => (seq[0] === epoch ? [keyOf(userId, policy)] : [])))
 }
