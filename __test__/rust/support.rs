@@ -84,6 +84,8 @@ type Key = (String, PolicyName);
 #[derive(Default)]
 pub struct MemoryStore {
     plan: Mutex<Option<Plan>>,
+    /// How often it was healed.
+    plans: AtomicU64,
     records: Mutex<HashMap<Key, Record>>,
     unsynced: Mutex<HashSet<Key>>,
     durable: Mutex<HashMap<Key, Record>>,
@@ -105,6 +107,7 @@ impl MemoryStore {
     }
 
     pub fn heal(&self) {
+        self.plans.fetch_add(1, Ordering::SeqCst);
         *self.plan.lock() = None;
     }
 
@@ -140,9 +143,13 @@ impl MemoryStore {
     fn decide(&self, call: Call, user_id: &str) -> Result<()> {
         self.calls.lock().push(call);
         // Taken out while it runs: a plan may wait for something that calls the store.
+        let planned = self.plans.load(Ordering::SeqCst);
         let Some(mut plan) = self.plan.lock().take() else { return Ok(()) };
         let fault = plan(call, user_id);
-        self.plan.lock().get_or_insert(plan);
+        // Not where the store was healed meanwhile.
+        if self.plans.load(Ordering::SeqCst) == planned {
+            self.plan.lock().get_or_insert(plan);
+        }
         match fault {
             Fault::None => Ok(()),
             Fault::Error => Err(Error::new(ErrorKind::StateIo, format!("planned: {call:?} {user_id}"))),

@@ -330,11 +330,15 @@ impl Shared {
             self.requeue(&user, since);
         }
         let (erasing, unfinished, id) = (Arc::clone(&self.erasing), Arc::clone(&self.unfinished), user.id.clone());
+        let users = Arc::clone(&self.users);
         let finish: Done = Box::new(move |outcome| {
             if outcome.is_ok() {
                 erasing.fetch_sub(1, Ordering::AcqRel);
-                let mut state = user.state.lock();
-                state.erasing = state.erasing.saturating_sub(1);
+                {
+                    let mut state = user.state.lock();
+                    state.erasing = state.erasing.saturating_sub(1);
+                }
+                users.retire_blank(&user);
             } else {
                 unfinished.lock().push((user, up_to));
             }
