@@ -100,6 +100,8 @@ struct Queue {
 struct SyncQueue {
     wanted: bool,
     waiting: Vec<Done>,
+    /// Somebody has been taken from `waiting` and not been told yet.
+    answering: bool,
     ended: bool,
 }
 

@@ -15,6 +15,23 @@ impl InteractionLog {
         self.sync_wake.notify_one();
     }
 
+    /// Tells all who wait how the last sync went, and ends the thread. Who asked before the end is told before it.
+    pub(super) fn end_syncs(&self, outcome: &Result<()>) {
+        let mut syncs = self.syncs.lock();
+        syncs.ended = true;
+        let waiting = std::mem::take(&mut syncs.waiting);
+        self.sync_wake.notify_one();
+        while syncs.answering {
+            drop(syncs);
+            std::thread::yield_now();
+            syncs = self.syncs.lock();
+        }
+        drop(syncs);
+        for done in waiting {
+            done(again(outcome));
+        }
+    }
+
     /// The thread that syncs: one sync for all who wait when it begins.
     pub(super) fn run_syncs(&self) {
         let mut retry: Option<Duration> = None;
@@ -27,10 +44,11 @@ impl InteractionLog {
                         Some(retry) => syncs.wanted |= self.sync_wake.wait_for(&mut syncs, retry).timed_out(),
                     }
                 }
-                syncs.wanted = false;
+                (syncs.wanted, syncs.answering) = (false, true);
                 (std::mem::take(&mut syncs.waiting), syncs.ended)
             };
             if ended && waiting.is_empty() {
+                self.syncs.lock().answering = false;
                 return;
             }
             let synced = catch_unwind(AssertUnwindSafe(|| self.sync())).unwrap_or_else(|_| Err(panicked()));
@@ -46,6 +64,7 @@ impl InteractionLog {
             for done in waiting {
                 done(again(&synced));
             }
+            self.syncs.lock().answering = false;
         }
     }
 

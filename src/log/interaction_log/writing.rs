@@ -65,8 +65,7 @@ impl InteractionLog {
                     std::mem::take(&mut queue.jobs)
                 };
                 let outcome = again(&outcome).and(self.sync());
-                self.syncs.lock().ended = true;
-                self.sync_wake.notify_one();
+                self.end_syncs(&outcome);
                 self.active.lock().close();
                 for (_, done) in late {
                     done(Err(Error::closed()));
