@@ -15,6 +15,7 @@
     )
 )]
 
+mod background;
 pub mod clock;
 pub mod disk;
 pub mod engine;

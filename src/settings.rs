@@ -84,29 +84,28 @@ impl Settings {
         }
     }
 
+    /// Checks the options of a replay and says how long histories are.
+    ///
+    /// # Errors
+    /// `ERR_INVALID_ARGUMENT`, naming the option.
+    pub fn check_replay(options: &Map<String, Value>) -> Result<u32> {
+        check_names(options, &["historySize"])?;
+        history_size(options)
+    }
+
     /// Checks the caller's options (`null` and missing are the same) and, for those not given, what `environment` says; an empty
     /// variable counts as not set.
     ///
     /// # Errors
     /// `ERR_INVALID_ARGUMENT` or `ERR_UNKNOWN_POLICY`, naming the option or variable.
     pub fn check(options: &Map<String, Value>, environment: impl Fn(&str) -> Option<String>) -> Result<Self> {
-        if let Some(key) = options.keys().find(|key| !Self::OPTIONS.contains(&key.as_str())) {
-            return Err(Error::invalid("options", format_args!("no option {}; known: {}", shown(key), Self::OPTIONS.join(", "))));
-        }
+        check_names(options, &Self::OPTIONS)?;
         let text = |key: &str, variable: &str| match options.get(key).filter(|v| !v.is_null()) {
             Some(Value::String(text)) => Ok(Some((text.clone(), Source::Option, format!("options.{key}")))),
             Some(other) => Err(Error::invalid(&format!("options.{key}"), format_args!("must be a string, got {}", brief(other)))),
             None => Ok(environment(variable).filter(|v| !v.is_empty()).map(|v| (v, Source::Environment, variable.to_owned()))),
         };
-        let whole_from = |key: &str, least: u64, largest: u64| match options.get(key).filter(|v| !v.is_null()) {
-            None => Ok(None),
-            Some(value) => whole_number(value).filter(|n| (least..=largest).contains(n)).map(Some).ok_or_else(|| {
-                Error::invalid(
-                    &format!("options.{key}"),
-                    format_args!("must be a whole number from {least} to {largest}, got {}", brief(value)),
-                )
-            }),
-        };
+        let whole_from = |key: &str, least: u64, largest: u64| whole_option(options, key, least, largest);
         let whole = |key: &str, largest: u64| whole_from(key, 0, largest);
         let mut settings = Self { state_dir_source: Source::Default, ..Self::at(DEFAULT_STATE_DIR) };
         if let Some((dir, source, path)) = text("stateDir", "STATE_DIR")? {
@@ -122,9 +121,7 @@ impl Settings {
             (settings.active_policy, settings.active_policy_source) = (PolicyName::parse(&path, &name)?, source);
         }
         settings.seed = whole("seed", LARGEST_SEED)?;
-        if let Some(size) = whole("historySize", LARGEST_HISTORY)? {
-            settings.history_size = u32::try_from(size).unwrap_or(DEFAULT_HISTORY);
-        }
+        settings.history_size = history_size(options)?;
         settings.max_hot_users = whole_from("maxHotUsers", 1, LARGEST_HOT_USERS)?.unwrap_or(DEFAULT_HOT_USERS);
         settings.log_retention_days = whole("logRetentionDays", LONGEST_RETENTION_DAYS)?.unwrap_or(DEFAULT_RETENTION_DAYS);
         settings.log_retention_bytes = whole("logRetentionBytes", LARGEST_RETENTION_BYTES)?.unwrap_or(DEFAULT_RETENTION_BYTES);
@@ -140,6 +137,27 @@ impl Settings {
         settings.given = Self::OPTIONS.into_iter().filter(is_given).collect();
         Ok(settings)
     }
+}
+
+/// `historySize`, the one option of `replay()`, too.
+fn history_size(options: &Map<String, Value>) -> Result<u32> {
+    let size = whole_option(options, "historySize", 0, LARGEST_HISTORY)?;
+    Ok(size.and_then(|size| u32::try_from(size).ok()).unwrap_or(DEFAULT_HISTORY))
+}
+
+fn check_names(options: &Map<String, Value>, known: &[&str]) -> Result<()> {
+    match options.keys().find(|key| !known.contains(&key.as_str())) {
+        Some(key) => Err(Error::invalid("options", format_args!("no option {}; known: {}", shown(key), known.join(", ")))),
+        None => Ok(()),
+    }
+}
+
+fn whole_option(options: &Map<String, Value>, key: &str, least: u64, largest: u64) -> Result<Option<u64>> {
+    let Some(value) = options.get(key).filter(|v| !v.is_null()) else { return Ok(None) };
+    whole_number(value).filter(|n| (least..=largest).contains(n)).map(Some).ok_or_else(|| {
+        let problem = format!("must be a whole number from {least} to {largest}, got {}", brief(value));
+        Error::invalid(&format!("options.{key}"), problem)
+    })
 }
 
 /// JavaScript has one kind of number: 7 may come as 7 or 7.0.

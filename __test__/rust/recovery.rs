@@ -357,3 +357,72 @@ fn a_clock_that_jumps_back_changes_no_order() {
         engine.close().unwrap();
     }
 }
+
+/// Whether the state under `FILE` comes back from the log as it is in the file, from damage and by a replay; with its sum of rewards.
+fn comes_back(image: &Image) -> (bool, f64) {
+    let whole = record(image);
+    let mut damaged = image.clone();
+    damaged.put(Room::State, FILE, b"{".to_vec());
+    let (_, engine) = open_image(damaged);
+    let rebuilt = MemoryDisk::default();
+    replay(&MemoryDisk::with(image.clone()).directory(), &StateFiles::new(rebuilt.directory()), 100).unwrap();
+    let replayed = record(&rebuilt.image());
+    let stats = engine.stats("u", EGreedyV1).unwrap();
+    let is_rebuilt = (stats.cumulative_reward, stats.pulls) == (whole.counters.cumulative_reward, whole.counters.pulls);
+    let is_replayed = (replayed.a, replayed.b, replayed.counters) == (whole.a, whole.b, whole.counters);
+    (is_rebuilt && is_replayed, whole.counters.cumulative_reward)
+}
+
+/// The old service's reset removes the files: what the log has from before must not come back with a later damage.
+#[test]
+fn what_was_before_somebody_removed_the_file_stays_gone() {
+    for pulls in 0..3 {
+        let mut image = killed_after(3);
+        image.remove(Room::State, FILE);
+        let (disk, engine) = open_image(image);
+        for _ in 0..pulls {
+            score(&engine, "u", EGreedyV1, &some_tasks(3, &Chance::seeded(1)), "tip").unwrap();
+        }
+        for value in [8.0, 16.0] {
+            reward(&engine, "u", EGreedyV1, value).unwrap();
+        }
+        engine.close().unwrap();
+        assert_eq!(comes_back(&disk.image()), (true, 24.0), "{pulls} pulls before the first reward");
+    }
+}
+
+/// A recovered user has no file yet, and is not new for that.
+#[test]
+fn what_was_recovered_and_is_in_no_file_yet_is_not_taken_for_removed() {
+    let disk = MemoryDisk::default();
+    for value in [1.0, 2.0, 4.0] {
+        keep_files_back(&disk);
+        let engine = open(&disk);
+        reward(&engine, "u", EGreedyV1, value).unwrap();
+        drop(engine);
+    }
+    disk.heal();
+    open(&disk).close().unwrap();
+    assert_eq!(comes_back(&disk.image()), (true, 7.0));
+}
+
+#[test]
+fn a_replay_says_which_epochs_have_no_end() {
+    let reasons = |image: &Image| {
+        let rebuilt = MemoryDisk::default();
+        replay(&MemoryDisk::with(image.clone()).directory(), &StateFiles::new(rebuilt.directory()), 100).unwrap().reasons
+    };
+    let (disk, engine) = open_image(Image::default());
+    reward(&engine, "u", EGreedyV1, 1.0).unwrap();
+    checkpoint(&engine);
+    // A checkpoint's mark is not the end: the process may score and die.
+    assert_eq!(reasons(&disk.image()).len(), 1, "it runs");
+    engine.close().unwrap();
+    assert_eq!(reasons(&disk.image()), Vec::<String>::new(), "it ended");
+    open(&disk).close().unwrap();
+    assert_eq!(reasons(&disk.image()), Vec::<String>::new(), "nothing happened and it ended");
+    let (disk, engine) = open_image(killed_after(3));
+    engine.close().unwrap();
+    let reasons = reasons(&disk.image());
+    assert!(reasons.len() == 1 && reasons[0].contains("the first of them 1"), "{reasons:?}");
+}

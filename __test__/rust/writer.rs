@@ -367,7 +367,8 @@ fn every_job_is_answered_whatever_it_finds() {
         Box::new(move |result: Result<()>| sender.send((name, result.is_ok())).unwrap_or_default())
     };
     writer.flush(answer("flush"));
-    writer.erase(&users.get("u").unwrap(), None, answer("erase"));
+    let user = users.get("u").unwrap();
+    writer.erase(&user, &mut user.state.lock(), None, writer.hold_mark(), answer("erase"));
     writer.stop(answer("stop"));
     writer.stop(answer("stop again"));
     writer.flush(answer("flush with the stop"));
@@ -377,7 +378,7 @@ fn every_job_is_answered_whatever_it_finds() {
     std::thread::sleep(Duration::from_millis(50));
     writer.flush(answer("late flush"));
     assert_eq!(receiver.recv_timeout(Duration::from_secs(2)).ok(), Some(("late flush", false)), "a flush after the stop");
-    writer.erase(&users.get("u").unwrap(), None, answer("late erase"));
+    writer.erase(&user, &mut user.state.lock(), None, writer.hold_mark(), answer("late erase"));
     assert_eq!(receiver.recv_timeout(Duration::from_secs(2)).ok(), Some(("late erase", false)), "an erase after the stop");
 }
 

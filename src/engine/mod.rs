@@ -14,11 +14,11 @@ pub use shared::{Handle, open_shared};
 use crate::clock::Clock;
 use crate::error::{Done, ErrorKind, Result, again};
 use crate::feature;
-use crate::log::{Inputs, InteractionLog, PullLine, RewardLine, Seq, StateLine};
+use crate::log::{Inputs, InteractionLog, PullLine, RewardLine, StateLine};
 use crate::policy::{Candidates, Choice, PolicyName, Scratch, choose_egreedy, choose_linucb};
 use crate::rng::Chance;
 use crate::settings::Settings;
-use crate::state::{Journal, Pull, RecoveryReport, StateStore, User, UserState, Users, Writer, serialise_state};
+use crate::state::{Journal, Pull, Reaction, RecoveryReport, StateStore, User, UserState, Users, Writer, serialise_state};
 use std::sync::Arc;
 
 /// An engine: users, their policies, and the threads that keep them. Every method may be called from any thread.
@@ -134,20 +134,15 @@ impl Engine {
         if state.queue() {
             self.writer.enqueue(user);
         }
-        let log = self.log_on();
-        if let Some(log) = log
-            && state.is_foreign(policy)
-        {
-            // Where that fails it is done with the next change.
-            let _ = adopt(log, &mut state, &user.id, policy, ms);
-        }
+        // Where that fails it is done with the next change.
+        let _ = self.adopt_foreign(&mut state, &user.id, policy, ms);
         if was_absent {
             state.claim(policy, &user.id, &*self.store);
         }
         let ordinal = state.history.pulls();
         state.count(&pull);
         state.history.push(&pull, texts.tip_id.as_bytes(), self.settings.history_size);
-        let seq = log.map(|log| {
+        let seq = self.log_on().map(|log| {
             let seq = log.next_seq();
             #[allow(clippy::cast_possible_truncation)] // at most 100,000 candidates
             let line = PullLine {
@@ -174,6 +169,18 @@ impl Engine {
     #[inline]
     fn log_on(&self) -> Option<&InteractionLog> {
         self.log.as_deref().filter(|log| log.is_on())
+    }
+
+    /// Writes to the log what somebody else's state was before our first change to it, where that is the case.
+    ///
+    /// # Errors
+    /// As [`InteractionLog::reward`].
+    #[inline]
+    fn adopt_foreign(&self, state: &mut UserState, user_id: &str, policy: PolicyName, ms: u64) -> Result<()> {
+        match self.log_on() {
+            Some(log) if state.is_foreign(policy) => adopt(log, state, user_id, policy, ms),
+            _ => Ok(()),
+        }
     }
 
     /// A user for whom there is no room in memory was scored: the tip can be shown, but nothing is remembered of it.
@@ -241,17 +248,12 @@ impl Engine {
             self.writer.enqueue(user);
         }
         let RewardCall { ref reaction, tip_id, computed_at } = *call;
-        let crate::state::Reaction { policy, moment, profile, task, reward } = *reaction;
+        let Reaction { policy, moment, profile, task, reward } = *reaction;
         let (was_absent, first) = (state.is_absent(policy), state.is_unknown(policy));
-        let log = self.log_on();
-        if let Some(log) = log
-            && state.is_foreign(policy)
-        {
-            adopt(log, &mut state, &user.id, policy, ms)?;
-        }
+        self.adopt_foreign(&mut state, &user.id, policy, ms)?;
         let mut seq = None;
         let learned = state.learn(reaction, seconds(ms), || {
-            let Some(log) = log else { return Ok(()) };
+            let Some(log) = self.log_on() else { return Ok(()) };
             let number = log.next_seq();
             let inputs = Inputs { policy, moment, task, profile, computed_at };
             seq = Some(number);
@@ -307,7 +309,11 @@ impl Engine {
             if state.queue() {
                 self.writer.enqueue(user);
             }
-            let seq = self.numbered(|log, seq| log.reset(seq, ms, &user.id))?;
+            let append = |log: &InteractionLog| {
+                let seq = log.next_seq();
+                log.reset(seq, ms, &user.id).map(|()| seq)
+            };
+            let seq = self.log_on().map(append).transpose()?;
             state.reset(seq);
             Ok(())
         })
@@ -320,13 +326,11 @@ impl Engine {
         let mut done = Some(done);
         let begun = self.with_user(user_id, |user, state| {
             // Even where nothing is appended otherwise: the log may have lines of the user's from before.
-            self.writer.hold_mark();
-            let line = self.log.as_deref().map(|log| log.begin_erasing(ms, &user.id)).transpose();
-            let seq = line.inspect_err(|_| self.writer.release_mark())?;
+            let hold = self.writer.hold_mark();
+            let seq = self.log.as_deref().map(|log| log.begin_erasing(ms, &user.id)).transpose()?;
             state.forget();
-            state.erasing += 1;
             if let Some(done) = done.take() {
-                self.writer.erase(user, seq, done);
+                self.writer.erase(user, state, seq, hold, done);
             }
             Ok(())
         });
@@ -348,13 +352,6 @@ impl Engine {
             }
             return change(&user, &mut state);
         }
-    }
-
-    /// Appends a line with the next number, where lines are appended.
-    fn numbered(&self, append: impl FnOnce(&InteractionLog, Seq) -> Result<()>) -> Result<Option<Seq>> {
-        let Some(log) = self.log_on() else { return Ok(None) };
-        let seq = log.next_seq();
-        append(log, seq).map(|()| Some(seq))
     }
 
     /// Calls `done` when everything acknowledged so far survives power loss: one sync of the log, shared by all who wait for it.
@@ -408,17 +405,10 @@ const fn seconds(ms: u64) -> u32 {
     (ms / 1000) as u32
 }
 
-/// Writes to the log what somebody else's state was before our first change to it.
 #[cold]
-pub(super) fn adopt(log: &InteractionLog, state: &mut UserState, user_id: &str, policy: PolicyName, ms: u64) -> Result<()> {
-    let text = state.record(policy).and_then(|mut record| {
-        record.history = state.history.list();
-        record.history.retain(|row| row.pull.policy == policy);
-        serialise_state(user_id, policy, &record)
-    });
-    if let Some(text) = text {
-        let line = StateLine { user_id, policy, state: &text };
-        log.state(log.next_seq(), ms, &line)?;
+fn adopt(log: &InteractionLog, state: &mut UserState, user_id: &str, policy: PolicyName, ms: u64) -> Result<()> {
+    if let Some(text) = state.whole_record(policy).and_then(|record| serialise_state(user_id, policy, &record)) {
+        log.state(log.next_seq(), ms, &StateLine { user_id, policy, state: &text })?;
     }
     state.adopt(policy);
     Ok(())

@@ -1,7 +1,7 @@
 //! How an engine begins on a directory: lock held, the log's tail read, its next epoch begun, users brought up to date; and the
 //! same without an engine, for a replay.
 
-use super::{Engine, Keeping, adopt};
+use super::{Engine, Keeping};
 use crate::clock::Clock;
 use crate::disk::{Directory, OpenedDirectory, Room};
 use crate::error::{Error, Result};
@@ -60,7 +60,7 @@ pub fn open(settings: Settings, directory: Arc<Directory>, clock: Arc<dyn Clock>
     let engine = Engine::with(settings, keeping, clock);
     let mut engine = engine.inspect_err(|_| log.stop(Box::new(|_| {})))?;
     // Until everybody is queued, a round of the writer's says nothing about what the files have.
-    engine.writer.hold_mark();
+    let hold = engine.writer.hold_mark();
     let load = |user_id: &str| engine.users.load(user_id);
     let take_in = |recovered| {
         engine.take_in(recovered);
@@ -77,7 +77,7 @@ pub fn open(settings: Settings, directory: Arc<Directory>, clock: Arc<dyn Clock>
             return Err(e);
         }
     };
-    engine.writer.release_mark();
+    drop(hold);
     engine.recovery = report;
     engine.recovery.epoch = epoch;
     engine.recovery.duration_ms = u64::try_from(progress.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -89,12 +89,9 @@ impl Engine {
     fn take_in(&self, recovered: Recovered) {
         let Recovered { user_id, mut state, erasing } = recovered;
         for policy in PolicyName::ALL {
-            if let Some(log) = self.log_on()
-                && state.is_foreign(policy)
-                && state.is_dirty(policy)
-            {
+            if state.is_dirty(policy) {
                 // Where that fails it is done with the next change.
-                let _ = adopt(log, &mut state, &user_id, policy, self.clock.now_ms());
+                let _ = self.adopt_foreign(&mut state, &user_id, policy, self.clock.now_ms());
             }
         }
         let changed = !state.is_clean();
@@ -107,10 +104,9 @@ impl Engine {
             self.writer.enqueue(&user);
         }
         if let Some(up_to) = erasing {
-            self.writer.hold_mark();
-            user.state.lock().erasing += 1;
+            let hold = self.writer.hold_mark();
             // Nobody waits for it any more; if it fails, the next start tries again.
-            self.writer.erase(&user, Some(up_to), Box::new(|_| {}));
+            self.writer.erase(&user, &mut user.state.lock(), Some(up_to), hold, Box::new(|_| {}));
         }
     }
 }

@@ -215,10 +215,10 @@ impl Active {
         self.durable_low_water
     }
 
-    /// Writes a low-water mark.
-    pub fn mark(&mut self, directory: &Directory, numbering: &dyn Numbering, low_water: Seq) -> Result<()> {
+    /// Writes a low-water mark; `end`: the last one of the epoch.
+    pub fn mark(&mut self, directory: &Directory, numbering: &dyn Numbering, low_water: Seq, end: bool) -> Result<()> {
         let (seq, ms) = (numbering.next(), numbering.now_ms());
-        self.append(directory, numbering, |lines, to| lines.mark(to, seq, ms, low_water))?;
+        self.append(directory, numbering, |lines, to| lines.mark(to, seq, ms, low_water, end))?;
         self.low_water = low_water;
         Ok(())
     }

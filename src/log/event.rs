@@ -57,6 +57,7 @@ pub enum Event<'a> {
     },
     Mark {
         low_water: Seq,
+        end: bool,
     },
     Segment {
         low_water: Seq,
@@ -66,6 +67,14 @@ pub enum Event<'a> {
     Gap {
         dropped_pulls: u64,
     },
+}
+
+impl Event<'_> {
+    /// Whether it tells about the log itself, not about a user or what was dropped.
+    #[must_use]
+    pub const fn is_about_log(&self) -> bool {
+        matches!(self, Self::Segment { .. } | Self::Mark { .. } | Self::Off)
+    }
 }
 
 /// Why an intact line cannot be used.
@@ -116,6 +125,8 @@ struct Raw<'a> {
     state: Option<&'a RawValue>,
     #[serde(default)]
     low_water: Option<Seq>,
+    #[serde(default)]
+    end: bool,
     #[serde(default)]
     previous: Option<Seq>,
     #[serde(default)]
@@ -209,7 +220,7 @@ pub fn read_line(line: &[u8]) -> Result<Recorded<'_>, LineError> {
             Event::State { user_id: user_id?, policy: policy()?, state }
         }
         "erase" => Event::Erase { user_id: user_id? },
-        "mark" => Event::Mark { low_water: low_water()? },
+        "mark" => Event::Mark { low_water: low_water()?, end: raw.end },
         "segment" => Event::Segment { low_water: low_water()?, previous: raw.previous },
         "off" => Event::Off,
         "gap" => Event::Gap { dropped_pulls: raw.dropped_pulls },

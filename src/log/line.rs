@@ -144,9 +144,14 @@ impl LineWriter {
         });
     }
 
-    /// Appends a low-water mark to `to`.
-    pub fn mark(&mut self, to: &mut Vec<u8>, seq: Seq, ms: u64, low_water: Seq) {
-        self.line(to, seq, ms, "mark", |to| put(to, r#","lowWater":"#, &low_water));
+    /// Appends a low-water mark to `to`; `end`: the epoch is over, and all of its lines are there.
+    pub fn mark(&mut self, to: &mut Vec<u8>, seq: Seq, ms: u64, low_water: Seq, end: bool) {
+        self.line(to, seq, ms, "mark", |to| {
+            put(to, r#","lowWater":"#, &low_water);
+            if end {
+                to.extend_from_slice(br#","end":true"#);
+            }
+        });
     }
 
     /// Appends to `to` that pulls are missing here.

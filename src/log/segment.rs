@@ -119,7 +119,7 @@ pub fn last_low_water(segment: &[u8]) -> Option<Seq> {
         let line = &segment[start..stop];
         if is_intact(line)
             && let Ok(recorded) = read_line(line)
-            && let Event::Mark { low_water } | Event::Segment { low_water, .. } = recorded.event
+            && let Event::Mark { low_water, .. } | Event::Segment { low_water, .. } = recorded.event
         {
             return Some(low_water);
         }
@@ -192,10 +192,10 @@ mod tests {
         let mut bytes = segment(4);
         assert_eq!(last_low_water(&bytes), Some(Seq { epoch: 2, n: 9 }));
         let mut writer = LineWriter::default();
-        writer.mark(&mut bytes, Seq { epoch: 3, n: 9 }, 0, Seq { epoch: 3, n: 4 });
+        writer.mark(&mut bytes, Seq { epoch: 3, n: 9 }, 0, Seq { epoch: 3, n: 4 }, false);
         assert_eq!(last_low_water(&bytes), Some(Seq { epoch: 3, n: 4 }));
         let length = bytes.len();
-        writer.mark(&mut bytes, Seq { epoch: 3, n: 12 }, 0, Seq { epoch: 3, n: 11 });
+        writer.mark(&mut bytes, Seq { epoch: 3, n: 12 }, 0, Seq { epoch: 3, n: 11 }, true);
         bytes[length + 12] ^= 1;
         assert_eq!(last_low_water(&bytes), Some(Seq { epoch: 3, n: 4 }));
     }

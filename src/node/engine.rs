@@ -30,13 +30,14 @@ fn json<T: serde::Serialize>(value: crate::Result<T>) -> Result<String> {
     }))
 }
 
+fn object(what: &str, json: &str) -> crate::Result<Map<String, Value>> {
+    serde_json::from_str(json).map_err(|e| Error::invalid(what, format_args!("not a plain object: {e}")))
+}
+
 /// `options` and `environment` are JSON objects.
 fn settings(options: &str, environment: &str) -> crate::Result<Settings> {
-    let parse = |what: &str, text: &str| -> crate::Result<Map<String, Value>> {
-        serde_json::from_str(text).map_err(|e| Error::invalid(what, format_args!("not a plain object: {e}")))
-    };
-    let environment = parse("environment", environment)?;
-    Settings::check(&parse("options", options)?, |name| environment.get(name).and_then(Value::as_str).map(str::to_owned))
+    let environment = object("environment", environment)?;
+    Settings::check(&object("options", options)?, |name| environment.get(name).and_then(Value::as_str).map(str::to_owned))
 }
 
 /// The environment variables that settings are read from.
@@ -51,10 +52,11 @@ pub fn option_names() -> Vec<&'static str> {
     Settings::OPTIONS.to_vec()
 }
 
-/// `ReplayReport`.
+/// `ReplayReport`; `options` is a JSON object.
 #[napi(catch_unwind, ts_return_type = "Promise<string>")]
-pub fn replay(log_dir: String, state_dir: String, history_size: u32) -> AsyncTask<Replaying> {
-    AsyncTask::new(Replaying { log_dir: log_dir.into(), state_dir: state_dir.into(), history_size })
+pub fn replay(log_dir: String, state_dir: String, options: String) -> Result<AsyncTask<Replaying>> {
+    let history_size = checked(object("options", &options).and_then(|options| Settings::check_replay(&options)))?;
+    Ok(AsyncTask::new(Replaying { log_dir: log_dir.into(), state_dir: state_dir.into(), history_size }))
 }
 
 /// One JavaScript environment's side of the boundary.

@@ -1,5 +1,6 @@
 //! A user's last scored vectors, in as few bytes as they take: 20 or 24 and the tip's id each.
 
+use super::byte_ring::ByteRing;
 use crate::feature::{Moment, TaskFeatures};
 use crate::policy::PolicyName;
 use std::collections::VecDeque;
@@ -36,7 +37,7 @@ pub struct HistoryRow {
 /// score (8), age (4 when a single-precision number holds it exactly, else 8), id.
 #[derive(Debug, Default, Clone)]
 pub struct History {
-    bytes: VecDeque<u8>,
+    bytes: ByteRing,
     entries: u32,
     /// How many pulls there were in all: the next one's ordinal.
     pulls: u32,
@@ -49,8 +50,6 @@ pub struct History {
 const FIXED: usize = 16;
 const INLINE_ID: usize = 40;
 const LONG_AGE: u8 = 0b1000_0000;
-/// Memory is asked for in steps of so many bytes, not doubled: users are many.
-const STEP: usize = 64;
 
 impl History {
     /// Adds a pull of a tip with this id (UTF-8), and forgets the oldest ones past `limit`.
@@ -89,23 +88,21 @@ impl History {
         entry[8..16].copy_from_slice(&pull.score.to_le_bytes());
         entry[FIXED..FIXED + age.len()].copy_from_slice(age);
         let head = FIXED + age.len();
-        let needed = head + id.len();
-        if self.bytes.capacity() - self.bytes.len() < needed {
-            self.bytes.reserve_exact(needed.next_multiple_of(STEP));
-        }
         // One copy for ids of ordinary length, two for longer ones.
         let (inline, rest) = id.split_at(id.len().min(INLINE_ID));
         entry[head..head + inline.len()].copy_from_slice(inline);
-        self.bytes.extend(&entry[..head + inline.len()]);
-        self.bytes.extend(rest);
+        self.bytes.push(&entry[..head + inline.len()]);
+        if !rest.is_empty() {
+            self.bytes.push(rest);
+        }
         self.entries += 1;
     }
 
     fn drop_oldest(&mut self) {
-        if let [Some(&low), Some(&high), Some(&flags)] = [0, 1, 2].map(|i| self.bytes.get(i)) {
+        if let Some([low, high, flags]) = self.bytes.front() {
             let age = if flags & LONG_AGE == 0 { 4 } else { 8 };
             let length = FIXED + age + usize::from(u16::from_le_bytes([low, high]));
-            self.bytes.drain(..length.min(self.bytes.len()));
+            self.bytes.drop_front(length);
         }
         self.entries = self.entries.saturating_sub(1);
         if let Some(ordinals) = &mut self.ordinals {
@@ -126,7 +123,7 @@ impl History {
     /// The pulls with the ids of their tips, oldest first.
     #[must_use]
     pub fn list(&self) -> Vec<HistoryRow> {
-        let mut bytes = self.bytes.iter().copied();
+        let mut bytes = self.bytes.iter();
         let first = self.pulls.wrapping_sub(self.entries);
         let mut place = 0;
         let row = || {
@@ -137,6 +134,14 @@ impl History {
             Some(HistoryRow { ordinal, pull, tip_id })
         };
         std::iter::from_fn(row).collect()
+    }
+
+    /// Those of one policy.
+    #[must_use]
+    pub fn rows_of(&self, policy: PolicyName) -> Vec<HistoryRow> {
+        let mut rows = self.list();
+        rows.retain(|row| row.pull.policy == policy);
+        rows
     }
 
     /// The history that these rows, in any order, are of; `pulls` is how many there were where there are none.
@@ -240,6 +245,7 @@ mod tests {
         for i in 0..500 {
             history.push(&pull(i), format!("{i:036}").as_bytes(), 100);
         }
-        assert!(history.bytes.capacity() <= 100 * (22 + 36) + 2 * STEP, "{}", history.bytes.capacity());
+        assert!(history.bytes.len() <= 100 * (24 + 36), "{}", history.bytes.len());
+        assert!(history.bytes.capacity() <= history.bytes.len() + 64, "{}", history.bytes.capacity());
     }
 }

@@ -6,6 +6,7 @@
 //! which another kind of storage can stand.
 
 mod alnum_table;
+mod byte_ring;
 mod file;
 mod file_name;
 mod history;
@@ -29,4 +30,4 @@ pub use recovery::{
 pub use store::{Stamp, StateFiles, StateStore, StoreReport};
 pub use user::{PolicyState, Reaction, User, UserState};
 pub use users::{Completeness, DamagedFile, Journal, Users};
-pub use writer::{Writer, WriterReport};
+pub use writer::{MarkHold, Writer, WriterReport};

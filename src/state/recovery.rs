@@ -15,7 +15,7 @@ use crate::log::{
 use crate::policy::PolicyName;
 use memchr::memmem;
 use serde::Serialize;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 /// One line about a user.
@@ -41,18 +41,15 @@ pub enum What {
 }
 
 impl Change {
-    /// The policy that learned of the user by this very line.
-    const fn first_of(&self) -> Option<(PolicyName, bool)> {
+    /// Whether its policy learned of the user by this very line; `None` for lines that do not say.
+    const fn is_first(&self) -> Option<bool> {
         match &self.what {
-            What::Pull { pull, first, .. } => Some((pull.policy, *first)),
-            What::Reward { reaction, first } => Some((reaction.policy, *first)),
+            What::Pull { first, .. } | What::Reward { first, .. } => Some(*first),
             What::Reset | What::State { .. } | What::Erase => None,
         }
     }
-}
 
-impl Change {
-    /// The one policy that it concerns.
+    /// The one policy that it concerns; `None`: all.
     const fn policy(&self) -> Option<PolicyName> {
         match &self.what {
             What::Pull { pull, .. } => Some(pull.policy),
@@ -136,10 +133,29 @@ pub struct Gathered {
     pub gaps: u64,
     /// Where epochs began in which nothing was appended.
     pub silent: Vec<Seq>,
+    /// Epochs without their last mark: pulls of the last moments before a kill are in no line.
+    pub unended: BTreeSet<u32>,
     /// The segment that was read last.
     previous: Option<SegmentName>,
     /// Segments that another one names as the one before it, and that are not there.
     pub missing: Vec<SegmentName>,
+}
+
+/// Leaves out what was before somebody else removed the files of a policy: a line that says that the policy did not know the
+/// user, although there are earlier ones, tells so. (Several pulls in a row may say it, because their lines may be lost.)
+fn forget_removed(changes: &mut Vec<Change>) {
+    for policy in PolicyName::ALL {
+        let (mut start, mut follows_others) = (None, false);
+        for change in changes.iter().filter(|change| change.policy() == Some(policy)) {
+            if follows_others && change.is_first() == Some(true) {
+                start = Some(change.seq);
+            }
+            follows_others = !matches!(change.what, What::Pull { first: true, .. });
+        }
+        if let Some(start) = start {
+            changes.retain(|change| change.policy() != Some(policy) || change.seq >= start);
+        }
+    }
 }
 
 impl Gathered {
@@ -157,7 +173,7 @@ impl Gathered {
                         continue;
                     }
                     match read_line(line) {
-                        Ok(recorded) if matches!(recorded.event, Event::Segment { .. } | Event::Off) => self.note(name, &recorded),
+                        Ok(recorded) if recorded.event.is_about_log() => self.note(name, &recorded),
                         Ok(recorded) if recorded.seq > low_water => self.take(recorded, only),
                         Ok(_) => {}
                         Err(LineError::LaterVersion(v)) => {
@@ -185,8 +201,12 @@ impl Gathered {
 
     /// Takes note of what a line says about the log itself.
     fn note(&mut self, name: SegmentName, recorded: &crate::log::Recorded<'_>) {
+        if matches!(recorded.event, Event::Segment { .. }) {
+            self.unended.insert(recorded.seq.epoch);
+        }
         match recorded.event {
             Event::Off => self.silent.push(recorded.seq),
+            Event::Mark { end: true, .. } => drop(self.unended.remove(&recorded.seq.epoch)),
             // A segment that was copied behind another one still says which one it is.
             Event::Segment { previous: Some(previous), .. } if recorded.seq == name.0 => {
                 let previous = SegmentName(previous);
@@ -251,7 +271,7 @@ impl Gathered {
 fn begins_in_the_midst(changes: &[Change]) -> bool {
     PolicyName::ALL.into_iter().any(|policy| {
         let first = changes.iter().filter(|change| change.policy() == Some(policy)).min_by_key(|change| change.seq);
-        first.and_then(Change::first_of).is_some_and(|(_, first)| !first)
+        first.and_then(Change::is_first) == Some(false)
     })
 }
 
@@ -285,7 +305,7 @@ fn ends_in_covering_mark(end: &[u8]) -> bool {
     let Some(Piece::Line(0, line)) = pieces(&end[start..]).next() else { return false };
     match read_line(line) {
         Ok(recorded) => match recorded.event {
-            Event::Mark { low_water } => low_water.epoch == recorded.seq.epoch && low_water.n + 1 == recorded.seq.n,
+            Event::Mark { low_water, .. } => low_water.epoch == recorded.seq.epoch && low_water.n + 1 == recorded.seq.n,
             _ => false,
         },
         Err(_) => false,
@@ -380,6 +400,9 @@ impl Gathered {
         let mut users: Vec<_> = self.users.drain().collect();
         for (_, changes) in &mut users {
             changes.sort_by_key(|change| change.seq);
+            if from_nothing {
+                forget_removed(changes);
+            }
         }
         users.sort_by_key(|(_, changes)| changes.first().map(|change| change.seq));
         let mut report = self.report;
@@ -439,8 +462,8 @@ fn is_ambiguous(state: &UserState, changes: &[Change]) -> bool {
         return false;
     }
     PolicyName::ALL.into_iter().any(|policy| {
-        let first = changes.iter().find_map(|change| change.first_of().filter(|(p, _)| *p == policy));
-        !state.is_stored(policy) && state.is_absent(policy) && first.is_some_and(|(_, first)| !first)
+        let first = changes.iter().filter(|change| change.policy() == Some(policy)).find_map(Change::is_first);
+        !state.is_stored(policy) && state.is_absent(policy) && first == Some(false)
     })
 }
 
@@ -466,16 +489,11 @@ pub fn rebuild(directory: &Directory, user_id: &str, policy: PolicyName) -> Resu
     }
     let mut changes = gathered.users.remove(user_id).unwrap_or_default();
     changes.sort_by_key(|change| change.seq);
-    let concerns = |change: &Change| match &change.what {
-        What::Pull { pull, .. } => pull.policy == policy,
-        What::Reward { reaction, .. } => reaction.policy == policy,
-        What::State { policy: p, .. } => *p == policy,
-        What::Reset | What::Erase => true,
-    };
-    changes.retain(concerns);
+    changes.retain(|change| change.policy().is_none_or(|concerned| concerned == policy));
+    forget_removed(&mut changes);
     // What everything after follows from: somebody else's state, a reset, or the line that says that it is the first.
-    let base = changes.iter().rev().find(|change| change.first_of().is_none()).or(changes.first());
-    let begins = base.is_some_and(|change| change.first_of().is_none_or(|(_, first)| first));
+    let base = changes.iter().rev().find(|change| change.is_first().is_none()).or(changes.first());
+    let begins = base.is_some_and(|change| change.is_first() != Some(false));
     // A line that cannot be read, or a time in which nothing was appended, may have changed the user, too.
     let since_base = base.map(|change| change.seq);
     let missed = gathered.silent.iter().any(|silent| Some(*silent) > since_base);
@@ -517,6 +535,11 @@ pub fn replay(from: &Directory, store: &dyn StateStore, history_size: u32) -> Re
     if !gathered.silent.is_empty() {
         reasons.push(format!("in {} epochs nothing was appended", gathered.silent.len()));
     }
+    if let Some(epoch) = gathered.unended.first() {
+        let count = gathered.unended.len();
+        reasons
+            .push(format!("{count} epochs, the first of them {epoch}, have no end: pulls of the last 10 ms may be missing there"));
+    }
     if let Some(missing) = gathered.missing.first() {
         reasons.push(format!("{} segments are missing, the first of them {missing}", gathered.missing.len()));
     }
@@ -539,9 +562,7 @@ pub fn replay(from: &Directory, store: &dyn StateStore, history_size: u32) -> Re
     let report = gathered.apply(history_size, true, &mut progress, blank, |recovered| {
         let mut written = 0;
         for policy in PolicyName::ALL {
-            let Some(mut record) = recovered.state.record(policy) else { continue };
-            record.history = recovered.state.history.list();
-            record.history.retain(|row| row.pull.policy == policy);
+            let Some(record) = recovered.state.whole_record(policy) else { continue };
             let mut stamp = places.get(&(recovered.user_id.to_string(), policy)).copied().unwrap_or_default();
             store.save(&recovered.user_id, policy, &record, &mut stamp)?;
             written = 1;

@@ -284,11 +284,9 @@ impl StateStore for StateFiles {
         // A process that died while writing may have left the person's numbers there.
         self.directory.remove(Room::State, TEMPORARY)?;
         // What names no owner belongs to the policy of its dimension; what cannot be read at all is removed.
-        let of_another = |bytes: &[u8]| {
-            parse(bytes).is_ok_and(|Parsed { record, user_id: owner, .. }| match owner {
-                Some(owner) => owner != user_id,
-                None => PolicyName::ALL.iter().any(|p| *p != policy && p.dimension() == record.b.len()),
-            })
+        let is_of_another = |file: &Parsed| match &file.user_id {
+            Some(owner) => owner != user_id,
+            None => PolicyName::ALL.iter().any(|p| *p != policy && p.dimension() == file.record.b.len()),
         };
         let distinct = distinct_name(user_id, policy);
         // Who has a distinct file has it because the plain name is another's.
@@ -296,15 +294,14 @@ impl StateStore for StateFiles {
         self.directory.remove(Room::State, &distinct)?;
         self.directory.remove_set_aside(&distinct, |_| true)?;
         let Some(plain) = plain_name(user_id, policy) else { return Ok(()) };
-        self.directory.remove_set_aside(&plain, |bytes| !of_another(bytes))?;
+        self.directory.remove_set_aside(&plain, |bytes| !parse(bytes).is_ok_and(|file| is_of_another(&file)))?;
+        let is_claimed_by_another = || self.claims.lock().get(&plain).is_some_and(|owner| owner != user_id);
         let remove = match self.directory.read(Room::State, &plain) {
             Ok(None) => false,
-            Ok(Some((bytes, _))) => {
-                let readable = parse(&bytes).is_ok();
-                let is_named = parse(&bytes).is_ok_and(|file| file.user_id.is_some());
-                let claimed_by_another = !is_named && self.claims.lock().get(&plain).is_some_and(|owner| owner != user_id);
-                !of_another(&bytes) && !claimed_by_another && (readable || !has_distinct)
-            }
+            Ok(Some((bytes, _))) => match parse(&bytes) {
+                Ok(file) => !is_of_another(&file) && (file.user_id.is_some() || !is_claimed_by_another()),
+                Err(_) => !has_distinct && !is_claimed_by_another(),
+            },
             Err(e) if e.kind() == ErrorKind::StateCorrupt => !has_distinct,
             Err(e) => return Err(e),
         };

@@ -178,14 +178,14 @@ pub struct UserState {
     dirty: u8,
     /// One bit a policy: what is stored cannot be read, and was given up by a reset.
     given_up: u8,
-    /// One bit a policy: a reward's line tells that it knows the user.
+    /// One bit a policy: a line that cannot be lost tells that it knows the user.
     announced: u8,
     /// The user is (or is about to be) in the writer's queue.
     pub(super) queued: bool,
     /// The writer is at work on the user: what it took is in no file for sure yet.
     pub(super) saving: bool,
     /// Erasures that are not complete: what happened since must not leave memory, it may be in files that are removed.
-    pub(crate) erasing: u32,
+    pub(super) erasures: u32,
     /// The store was asked for the user.
     pub(super) read: bool,
     /// The user left the map of users: whoever still holds it looks it up again.
@@ -244,7 +244,7 @@ impl UserState {
             announced: 0,
             queued: false,
             saving: false,
-            erasing: 0,
+            erasures: 0,
             read: false,
             retired: false,
             used: true,
@@ -386,7 +386,7 @@ impl UserState {
         }
     }
 
-    /// Whether no file and no reward's line tells that a policy knows the user. (A pull's line may: it can be lost.)
+    /// Whether no file and no line tells for sure that a policy knows the user. (A pull's line may: it can be lost.)
     #[inline]
     #[must_use]
     pub const fn is_unknown(&self, policy: PolicyName) -> bool {
@@ -398,7 +398,7 @@ impl UserState {
         self.stamps[policy as usize] = store.claim(user_id, policy, self.stamps[policy as usize]);
     }
 
-    /// A reward's line tells so now.
+    /// A line tells so now that cannot be lost.
     #[inline]
     pub const fn announce(&mut self, policy: PolicyName) {
         self.announced |= 1 << policy as u8;
@@ -444,6 +444,12 @@ impl UserState {
         }
     }
 
+    /// The same with the policy's part of the history.
+    #[must_use]
+    pub fn whole_record(&self, policy: PolicyName) -> Option<Record> {
+        self.record(policy).map(|record| Record { history: self.history.rows_of(policy), ..record })
+    }
+
     /// The last line of the log that is in a policy's state.
     #[must_use]
     pub const fn applied(&self, policy: PolicyName) -> Seq {
@@ -479,6 +485,8 @@ impl UserState {
     fn reset_policy(&mut self, policy: PolicyName, seq: Option<Seq>) {
         if self.damaged(policy).is_some() {
             self.given_up |= 1 << policy as u8;
+            // The line of the reset tells, also where its file is set aside and cannot be replaced yet.
+            self.announce(policy);
         }
         let known = match policy {
             PolicyName::LinUcbV1 => self.linucb.reset(),
@@ -493,6 +501,7 @@ impl UserState {
     /// Takes the state of one policy from somewhere else, in place of one that cannot be read.
     pub(super) fn replace_damaged(&mut self, policy: PolicyName, other: &mut Self) {
         self.given_up |= 1 << policy as u8;
+        self.announce(policy);
         match policy {
             PolicyName::LinUcbV1 => std::mem::swap(&mut self.linucb, &mut other.linucb),
             PolicyName::EGreedyV1 => std::mem::swap(&mut self.egreedy, &mut other.egreedy),
@@ -564,6 +573,7 @@ impl UserState {
                     return false;
                 }
                 self.count(pull);
+                self.announce(policy);
                 rows.push(HistoryRow { ordinal: *ordinal, pull: *pull, tip_id: tip_id.to_string() });
                 self.touch(policy, Some(seq));
                 true
@@ -571,6 +581,7 @@ impl UserState {
             What::Reward { reaction, .. } => {
                 let applies = is_new(self, reaction.policy) && self.learn(reaction, seconds, || Ok::<_, Error>(())).is_ok();
                 if applies {
+                    self.announce(reaction.policy);
                     self.touch(reaction.policy, Some(seq));
                 }
                 applies
@@ -595,6 +606,7 @@ impl UserState {
                 rows.append(&mut record.history);
                 let taken = self.take_record(*policy, record);
                 if taken {
+                    self.announce(*policy);
                     self.touch(*policy, Some(seq));
                 }
                 taken
@@ -663,9 +675,7 @@ pub(super) struct Unsaved {
 impl Unsaved {
     /// The record with its part of the history, made outside of the user's lock.
     pub fn record(&self) -> Record {
-        let mut history = self.history.list();
-        history.retain(|row| row.pull.policy == self.policy);
-        Record { history, ..self.record.clone() }
+        Record { history: self.history.rows_of(self.policy), ..self.record.clone() }
     }
 }
 

@@ -296,7 +296,7 @@ impl Users {
             if state.retired {
                 continue;
             }
-            if std::mem::replace(&mut state.used, false) || !state.read || !state.is_clean() || state.erasing > 0 {
+            if std::mem::replace(&mut state.used, false) || !state.read || !state.is_clean() || state.erasures > 0 {
                 drop(state);
                 self.clock.lock().push_back(user);
                 continue;
@@ -318,7 +318,7 @@ impl Users {
     /// Lets a user go of whom nothing is known any more.
     pub(super) fn retire_blank(&self, user: &User) {
         let mut state = user.state.lock();
-        if !state.retired && state.is_clean() && state.is_blank() && state.erasing == 0 {
+        if !state.retired && state.is_clean() && state.is_blank() && state.erasures == 0 {
             self.retire(user, &mut state);
         }
     }

@@ -2,31 +2,31 @@
 //! changes; they never wait for a file.
 
 use super::store::StateStore;
-use super::user::User;
+use super::user::{User, UserState};
 use super::users::Users;
-use crate::error::{Done, Error, ErrorKind, Result, again};
+use crate::background::{Backoff, Jobs, guarded, say, say_closed};
+use crate::error::{Done, Error, Result, again};
 use crate::log::{InteractionLog, Seq};
 use crate::policy::PolicyName;
 use parking_lot::{Condvar, Mutex};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// A user that changed is written after so long, so that changes in quick succession cost one file.
 const COALESCE: Duration = Duration::from_millis(10);
-/// After a failure the next attempt waits so long, doubled each time.
-const FIRST_RETRY: Duration = Duration::from_millis(100);
-const LAST_RETRY: Duration = Duration::from_secs(5);
 /// The log's low-water mark is moved this often while users change, and once more when they have stopped: it saves the next start
 /// reading, and costs a line.
 const MARK_EVERY: Duration = Duration::from_secs(1);
 
+/// As errors name it.
+const THREAD: &str = "the state writer";
+
 enum Job {
     /// Everything queued before is on disk when it is done.
     Flush,
-    /// The user's records are removed, and what the log has of it up to a number.
-    Erase(Arc<User>, Option<Seq>),
+    /// The user's records are removed, and what the log has of it.
+    Erase(Erasure),
     /// Flush, and the thread ends.
     Stop,
 }
@@ -34,11 +34,9 @@ enum Job {
 #[derive(Default)]
 struct Queue {
     users: Vec<Arc<User>>,
-    jobs: Vec<(Job, Done)>,
+    jobs: Jobs<Job>,
     /// The thread sleeps until somebody wakes it; otherwise it looks by itself within [`COALESCE`].
     asleep: bool,
-    /// The thread has ended.
-    ended: bool,
     report: WriterReport,
 }
 
@@ -63,14 +61,29 @@ struct Shared {
     users: Arc<Users>,
     store: Arc<dyn StateStore>,
     log: Option<Arc<InteractionLog>>,
-    /// Erasures that the log is not done with. Until it is, the mark stays before them: a new start finishes them.
-    erasing: Arc<AtomicUsize>,
-    /// Those that failed, to be tried again.
+    /// How many hold the log's low-water mark where it is.
+    holds: Arc<AtomicUsize>,
+    /// Erasures that failed, to be tried again.
     unfinished: Arc<Mutex<Vec<Erasure>>>,
 }
 
-/// Of whom, and up to which line of the log.
-type Erasure = (Arc<User>, Option<Seq>);
+/// The log's low-water mark does not move while one of these is alive: what the log says after it has to be read by the next start.
+pub struct MarkHold(Arc<AtomicUsize>);
+
+impl Drop for MarkHold {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// An erasure that is not complete.
+struct Erasure {
+    user: Arc<User>,
+    /// The number of its line: what came after it is the new user's.
+    up_to: Option<Seq>,
+    /// Until it is complete, the mark stays before its line: a new start finishes it.
+    hold: MarkHold,
+}
 
 /// A handle on the thread.
 #[derive(Clone)]
@@ -84,8 +97,8 @@ impl Writer {
     /// # Errors
     /// `ERR_STATE_IO` when the system has no thread left.
     pub fn start(users: Arc<Users>, store: Arc<dyn StateStore>, log: Option<Arc<InteractionLog>>) -> Result<Self> {
-        let (queue, wake, erasing, unfinished) = (Mutex::default(), Condvar::new(), Arc::default(), Arc::default());
-        let shared = Arc::new(Shared { queue, wake, users, store, log, erasing, unfinished });
+        let (queue, wake, holds, unfinished) = (Mutex::default(), Condvar::new(), Arc::default(), Arc::default());
+        let shared = Arc::new(Shared { queue, wake, users, store, log, holds, unfinished });
         let of_thread = Arc::clone(&shared);
         std::thread::Builder::new()
             .name("bandits-state".to_owned())
@@ -109,20 +122,18 @@ impl Writer {
         self.submit(Job::Flush, done);
     }
 
-    /// Before the line of an erasure is appended: the mark must not pass it until the erasure is complete.
-    pub fn hold_mark(&self) {
-        self.shared.erasing.fetch_add(1, Ordering::AcqRel);
+    /// Keeps the log's low-water mark where it is, for what must not be passed by it until it is complete.
+    #[must_use]
+    pub fn hold_mark(&self) -> MarkHold {
+        self.shared.holds.fetch_add(1, Ordering::AcqRel);
+        MarkHold(Arc::clone(&self.shared.holds))
     }
 
-    /// The line was not appended.
-    pub fn release_mark(&self) {
-        self.shared.erasing.fetch_sub(1, Ordering::AcqRel);
-    }
-
-    /// Removes what was stored of a user that memory has forgotten, and what the log has of it up to a number. What has happened
-    /// to the user since then stays. The caller holds the mark.
-    pub fn erase(&self, user: &Arc<User>, up_to: Option<Seq>, done: Done) {
-        self.submit(Job::Erase(Arc::clone(user), up_to), done);
+    /// Removes what was stored of a user whose `state` memory has forgotten, and what the log has of it up to the line that says
+    /// so. What has happened to the user since then stays. `hold` is from before that line was appended.
+    pub fn erase(&self, user: &Arc<User>, state: &mut UserState, up_to: Option<Seq>, hold: MarkHold, done: Done) {
+        state.erasures += 1;
+        self.submit(Job::Erase(Erasure { user: Arc::clone(user), up_to, hold }), done);
     }
 
     /// Flushes and ends the thread.
@@ -132,11 +143,10 @@ impl Writer {
 
     fn submit(&self, job: Job, done: Done) {
         let mut queue = self.shared.queue.lock();
-        if queue.ended {
+        if let Err(done) = queue.jobs.add(job, done) {
             drop(queue);
             return done(Err(Error::closed()));
         }
-        queue.jobs.push((job, done));
         queue.asleep = false;
         self.shared.wake.notify_one();
     }
@@ -157,40 +167,30 @@ impl Shared {
             let changed = !users.is_empty();
             let saved = self.save_all(users);
             self.users.written(saved.is_err());
-            thread.retry = match (&saved, thread.retry) {
-                (Ok(()), _) => None,
-                (Err(_), None) => Some(FIRST_RETRY),
-                (Err(_), Some(last)) => Some((last * 2).min(LAST_RETRY)),
-            };
+            thread.backoff.note(&saved);
+            let ends = saved.is_ok() && jobs.iter().any(|(job, _)| matches!(job, Job::Stop));
             if saved.is_ok() {
                 thread.covered = up_to.or(thread.covered);
-                thread.unmarked |= changed || jobs.iter().any(|(job, _)| matches!(job, Job::Stop));
+                thread.unmarked |= changed || ends;
             }
-            self.mark(&mut thread, !jobs.is_empty());
+            self.mark(&mut thread, !jobs.is_empty(), ends);
             let mut stop = Vec::new();
             let unfinished = std::mem::take(&mut *self.unfinished.lock());
-            for (user, up_to) in unfinished {
-                self.erase(user, up_to, Box::new(|_| {}));
+            for erasure in unfinished {
+                self.erase(erasure, Box::new(|_| {}));
             }
             for (job, done) in jobs {
                 match job {
                     Job::Flush => done(again(&saved)),
-                    Job::Erase(user, up_to) => self.erase(user, up_to, done),
+                    Job::Erase(erasure) => self.erase(erasure, done),
                     Job::Stop => stop.push(done),
                 }
             }
             if !stop.is_empty() {
-                let late = {
-                    let mut queue = self.queue.lock();
-                    queue.ended = true;
-                    std::mem::take(&mut queue.jobs)
-                };
-                for (_, done) in late {
-                    done(Err(Error::closed()));
-                }
-                for done in stop {
-                    done(again(&saved));
-                }
+                // The lock goes before anybody is told: they may ask for something again.
+                let late = self.queue.lock().jobs.end();
+                say_closed(late);
+                say(&saved, stop);
                 return;
             }
         }
@@ -202,9 +202,9 @@ impl Shared {
         while queue.users.is_empty() && queue.jobs.is_empty() {
             queue.asleep = true;
             let wait = match (thread.unmarked, self.unfinished.lock().is_empty()) {
-                (true, true) if self.erasing.load(Ordering::Acquire) == 0 => thread.until_mark(),
+                (true, true) if self.holds.load(Ordering::Acquire) == 0 => thread.until_mark(),
                 (true, true) => MARK_EVERY,
-                (_, false) => LAST_RETRY,
+                (_, false) => Backoff::LAST,
                 (false, true) => Duration::MAX,
             };
             if wait == Duration::MAX {
@@ -216,24 +216,24 @@ impl Shared {
         queue.asleep = false;
         if queue.jobs.is_empty() && !queue.users.is_empty() {
             // Ended early by a job only: enqueue() wakes nobody while `asleep` is false.
-            self.wake.wait_for(&mut queue, thread.retry.unwrap_or(COALESCE));
+            self.wake.wait_for(&mut queue, thread.backoff.wait().unwrap_or(COALESCE));
         }
         // Read while the queue is locked: every line up to it is of a user that was queued before.
-        let is_held = self.erasing.load(Ordering::Acquire) > 0;
+        let is_held = self.holds.load(Ordering::Acquire) > 0;
         let up_to = self.log.as_ref().filter(|_| !is_held).map(|log| log.last_seq());
         let users = std::mem::take(&mut queue.users);
         queue.report.dirty_users = users.len();
-        Round { users, jobs: std::mem::take(&mut queue.jobs), up_to }
+        Round { users, jobs: queue.jobs.take(), up_to }
     }
 
     /// Moves the log's low-water mark where that is due.
-    fn mark(&self, thread: &mut Keeper, asked: bool) {
+    fn mark(&self, thread: &mut Keeper, asked: bool, ends: bool) {
         let due = asked || thread.until_mark().is_zero();
         let (Some(log), Some(covered)) = (&self.log, thread.covered) else { return };
-        if thread.unmarked && due && self.erasing.load(Ordering::Acquire) == 0 {
+        if thread.unmarked && due && self.holds.load(Ordering::Acquire) == 0 {
             thread.marked = Some(Instant::now());
             // What cannot be marked now is marked with the next change; until then the next start reads more.
-            thread.unmarked = log.mark(covered).is_err();
+            thread.unmarked = log.mark(covered, ends).is_err();
         }
     }
 
@@ -254,7 +254,7 @@ impl Shared {
             }
             saved.push((user, policies));
         }
-        let synced = catch_unwind(AssertUnwindSafe(|| self.store.sync())).unwrap_or_else(|_| Err(panicked()));
+        let synced = guarded(THREAD, || self.store.sync());
         if let Err(e) = synced {
             // Which of the files are on disk is not known, and asking again would not tell: all are written anew.
             for (user, policies) in &saved {
@@ -291,15 +291,14 @@ impl Shared {
         for policy in PolicyName::ALL {
             // The lock is held for copying a few hundred numbers, not for formatting or writing them.
             let Some(mut unsaved) = user.state.lock().take_dirty(policy) else { continue };
-            let saved = catch_unwind(AssertUnwindSafe(|| {
+            let saved = guarded(THREAD, || {
                 let record = unsaved.record();
                 if unsaved.set_aside_first {
                     self.store.set_aside(&user.id, policy, &mut unsaved.stamp)?;
                     unsaved.set_aside_first = false;
                 }
                 self.store.save(&user.id, policy, &record, &mut unsaved.stamp)
-            }));
-            let saved = saved.unwrap_or_else(|_| Err(panicked()));
+            });
             user.state.lock().saved(policy, &unsaved, saved.is_ok());
             if saved.is_err() {
                 return (policies, saved);
@@ -312,15 +311,16 @@ impl Shared {
     /// This thread is the only one that writes, so nothing is written behind its back. What has happened to the user since memory
     /// forgot it may have been written under the names that are removed here: it is written again. What cannot be removed now is
     /// tried again, here or by the next start, which finds the line that says so: the mark does not pass it.
-    fn erase(&self, user: Arc<User>, up_to: Option<Seq>, done: Done) {
-        let erased = catch_unwind(AssertUnwindSafe(|| {
+    fn erase(&self, erasure: Erasure, done: Done) {
+        let Erasure { user, up_to, hold } = erasure;
+        let erased = guarded(THREAD, || {
             // The line first: a power cut must not leave half a person and nobody to finish.
             self.log.as_ref().map_or(Ok(()), |log| log.sync())?;
             PolicyName::ALL.into_iter().try_for_each(|policy| self.store.erase(&user.id, policy))?;
             self.store.sync()
-        }));
-        if let Err(e) = erased.unwrap_or_else(|_| Err(panicked())) {
-            self.unfinished.lock().push((user, up_to));
+        });
+        if let Err(e) = erased {
+            self.unfinished.lock().push(Erasure { user, up_to, hold });
             return done(Err(e));
         }
         let since = user.state.lock().forget_stored();
@@ -329,18 +329,17 @@ impl Shared {
         } else {
             self.requeue(&user, since);
         }
-        let (erasing, unfinished, id) = (Arc::clone(&self.erasing), Arc::clone(&self.unfinished), user.id.clone());
-        let users = Arc::clone(&self.users);
+        let (unfinished, users, id) = (Arc::clone(&self.unfinished), Arc::clone(&self.users), user.id.clone());
         let finish: Done = Box::new(move |outcome| {
             if outcome.is_ok() {
-                erasing.fetch_sub(1, Ordering::AcqRel);
+                drop(hold);
                 {
                     let mut state = user.state.lock();
-                    state.erasing = state.erasing.saturating_sub(1);
+                    state.erasures = state.erasures.saturating_sub(1);
                 }
                 users.retire_blank(&user);
             } else {
-                unfinished.lock().push((user, up_to));
+                unfinished.lock().push(Erasure { user, up_to, hold });
             }
             done(outcome);
         });
@@ -361,7 +360,7 @@ struct Round {
 /// What the thread remembers from round to round.
 #[derive(Default)]
 struct Keeper {
-    retry: Option<Duration>,
+    backoff: Backoff,
     /// All up to this is in the state files.
     covered: Option<Seq>,
     /// The log's mark is behind that.
@@ -373,10 +372,6 @@ impl Keeper {
     fn until_mark(&self) -> Duration {
         self.marked.map_or(Duration::ZERO, |marked| MARK_EVERY.saturating_sub(marked.elapsed()))
     }
-}
-
-fn panicked() -> Error {
-    Error::new(ErrorKind::Internal, "the state writer panicked; the change is kept and tried again")
 }
 
 impl std::fmt::Debug for Writer {

@@ -12,18 +12,16 @@ use super::line::{LineWriter, PullLine, RewardLine, StateLine};
 use super::queue::PullQueue;
 use super::segment::SegmentName;
 use super::seq::Seq;
+use crate::background::{Backoff, Jobs};
 use crate::clock::Clock;
 use crate::disk::{Directory, Room};
-use crate::error::{Done, Error, ErrorKind, Result};
+use crate::error::{Done, Error, Result};
 use parking_lot::{Condvar, Mutex};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::time::Duration;
 
 /// What was appended is synced at once when it has grown so large: long before appending would be refused.
 const SYNC_PAST: usize = 4 << 20;
-const FIRST_RETRY: Duration = Duration::from_millis(100);
-const LAST_RETRY: Duration = Duration::from_secs(5);
 
 /// What the log is told.
 #[derive(Debug, Clone, Copy)]
@@ -89,10 +87,9 @@ enum Job {
 #[derive(Default)]
 struct Queue {
     pulls: PullQueue,
-    jobs: Vec<(Job, Done)>,
+    jobs: Jobs<Job>,
     /// The thread sleeps until it is woken, or longer than pulls may wait.
     asleep: bool,
-    ended: bool,
 }
 
 /// What the thread that syncs has to do.
@@ -301,18 +298,18 @@ impl InteractionLog {
         self.append(|lines, to| lines.state(to, seq, ms, line))
     }
 
-    /// Notes that everything up to `low_water` is in the state files, synced.
+    /// Notes that everything up to `low_water` is in the state files, synced; `end`: and that the epoch ends with that.
     ///
     /// # Errors
     /// As [`InteractionLog::reward`]; nothing is lost then but time at the next start.
-    pub fn mark(&self, low_water: Seq) -> Result<()> {
+    pub fn mark(&self, low_water: Seq, end: bool) -> Result<()> {
         let mut active = self.active.lock();
         // The last mark covered everything but itself.
         let is_same = low_water.epoch == active.low_water().epoch && low_water.n == active.low_water().n + 1;
-        if low_water <= active.low_water() || is_same {
+        if !end && (low_water <= active.low_water() || is_same) {
             return Ok(());
         }
-        let marked = active.mark(&self.directory, self, low_water);
+        let marked = active.mark(&self.directory, self, low_water, end);
         drop(active);
         self.appended(marked)
     }
@@ -376,11 +373,10 @@ impl InteractionLog {
 
     fn submit(&self, job: Job, done: Done) {
         let mut queue = self.queue.lock();
-        if queue.ended {
+        if let Err(done) = queue.jobs.add(job, done) {
             drop(queue);
             return done(Err(Error::closed()));
         }
-        queue.jobs.push((job, done));
         queue.asleep = false;
         self.wake.notify_one();
     }
@@ -423,12 +419,8 @@ impl InteractionLog {
             // Whoever waits wants the lines as far as they could be written.
             let _ = sender.send(outcome);
         }));
-        let _ = receiver.recv_timeout(LAST_RETRY);
+        let _ = receiver.recv_timeout(Backoff::LAST);
     }
-}
-
-fn panicked() -> Error {
-    Error::new(ErrorKind::Internal, "the log's thread panicked")
 }
 
 impl std::fmt::Debug for InteractionLog {

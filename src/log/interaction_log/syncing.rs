@@ -1,10 +1,9 @@
 //! The thread that syncs. It is another one than that which writes pulls: a sync may take longer than they may wait.
 
-use super::{FIRST_RETRY, InteractionLog, LAST_RETRY, panicked};
-use crate::error::{Done, Result, again};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use super::InteractionLog;
+use crate::background::{Backoff, guarded, say};
+use crate::error::{Done, Result};
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 impl InteractionLog {
     /// Asks for a sync; `done` is told how it went.
@@ -27,21 +26,19 @@ impl InteractionLog {
             syncs = self.syncs.lock();
         }
         drop(syncs);
-        for done in waiting {
-            done(again(outcome));
-        }
+        say(outcome, waiting);
     }
 
     /// The thread that syncs: one sync for all who wait when it begins.
     pub(super) fn run_syncs(&self) {
-        let mut retry: Option<Duration> = None;
+        let mut backoff = Backoff::default();
         loop {
             let (waiting, ended) = {
                 let mut syncs = self.syncs.lock();
                 while !syncs.wanted && !syncs.ended {
-                    match retry {
+                    match backoff.wait() {
                         None => self.sync_wake.wait(&mut syncs),
-                        Some(retry) => syncs.wanted |= self.sync_wake.wait_for(&mut syncs, retry).timed_out(),
+                        Some(wait) => syncs.wanted |= self.sync_wake.wait_for(&mut syncs, wait).timed_out(),
                     }
                 }
                 (syncs.wanted, syncs.answering) = (false, true);
@@ -51,19 +48,13 @@ impl InteractionLog {
                 self.syncs.lock().answering = false;
                 return;
             }
-            let synced = catch_unwind(AssertUnwindSafe(|| self.sync())).unwrap_or_else(|_| Err(panicked()));
-            retry = match (&synced, retry) {
-                (Ok(()), _) => None,
-                (Err(_), None) => Some(FIRST_RETRY),
-                (Err(_), Some(last)) => Some((last * 2).min(LAST_RETRY)),
-            };
+            let synced = guarded("the log's syncing thread", || self.sync());
+            backoff.note(&synced);
             if let Err(e) = &synced {
                 self.note_failure(e);
             }
             self.figures.lock().syncing_fails = synced.is_err();
-            for done in waiting {
-                done(again(&synced));
-            }
+            say(&synced, waiting);
             self.syncs.lock().answering = false;
         }
     }

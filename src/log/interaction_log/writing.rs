@@ -1,12 +1,12 @@
 //! The thread that makes lines of pulls and writes them, and does what has to be done between two rounds of that.
 
-use super::{FIRST_RETRY, InteractionLog, Job, LAST_RETRY, panicked};
-use crate::error::{Done, Error, Result, again};
+use super::{InteractionLog, Job};
+use crate::background::{Backoff, guarded, say, say_closed};
+use crate::error::{Done, Result, again};
 use crate::log::active::Numbering;
 use crate::log::line::LineWriter;
 use crate::log::queue::PullQueue;
 use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -23,6 +23,9 @@ pub(super) const RETENTION_EVERY: Duration = Duration::from_hours(1);
 /// Memory for so many pulls is kept while nothing happens.
 const IDLE_PULLS: usize = 1 << 10;
 
+/// As errors name it.
+const THREAD: &str = "the log's thread";
+
 /// What the thread remembers from round to round.
 #[derive(Default)]
 pub(super) struct Keeper {
@@ -30,7 +33,7 @@ pub(super) struct Keeper {
     backlog: VecDeque<Vec<u8>>,
     /// Bytes of the backlog.
     waiting: usize,
-    retry: Option<Duration>,
+    backoff: Backoff,
     unsynced_since: Option<Instant>,
     pub(super) retained: Option<Instant>,
 }
@@ -41,8 +44,7 @@ impl InteractionLog {
         let mut pulls = PullQueue::default();
         loop {
             let jobs = self.next_round(&thread, &mut pulls);
-            let round = catch_unwind(AssertUnwindSafe(|| self.round(&mut thread, &mut pulls)));
-            let outcome = round.unwrap_or_else(|_| Err(panicked()));
+            let outcome = guarded(THREAD, || self.round(&mut thread, &mut pulls));
             pulls.clear();
             let mut stop = Vec::new();
             for (job, done) in jobs {
@@ -52,27 +54,18 @@ impl InteractionLog {
                     // Lines that could not be written yet may be the user's.
                     Job::Remove(..) if outcome.is_err() => done(again(&outcome)),
                     Job::Remove(user_id, up_to) => {
-                        let removed = catch_unwind(AssertUnwindSafe(|| self.remove_user(&user_id, up_to)));
-                        done(removed.unwrap_or_else(|_| Err(panicked())));
+                        done(guarded(THREAD, || self.remove_user(&user_id, up_to)));
                     }
                     Job::Stop => stop.push(done),
                 }
             }
             if !stop.is_empty() {
-                let late = {
-                    let mut queue = self.queue.lock();
-                    queue.ended = true;
-                    std::mem::take(&mut queue.jobs)
-                };
+                let late = self.queue.lock().jobs.end();
                 let outcome = again(&outcome).and(self.sync());
                 self.end_syncs(&outcome);
                 self.active.lock().close();
-                for (_, done) in late {
-                    done(Err(Error::closed()));
-                }
-                for done in stop {
-                    done(again(&outcome));
-                }
+                say_closed(late);
+                say(&outcome, stop);
                 return;
             }
         }
@@ -85,8 +78,8 @@ impl InteractionLog {
             if !queue.jobs.is_empty() {
                 break;
             }
-            let wait = if !thread.backlog.is_empty() || thread.retry.is_some() {
-                thread.retry.unwrap_or(FIRST_RETRY)
+            let wait = if !thread.backlog.is_empty() || thread.backoff.wait().is_some() {
+                thread.backoff.wait().unwrap_or(Backoff::FIRST)
             } else if !queue.pulls.is_empty() || self.dropped.load(Ordering::Relaxed) > 0 {
                 COALESCE
             } else if self.unsynced.load(Ordering::SeqCst) {
@@ -109,10 +102,10 @@ impl InteractionLog {
         }
         // The memory goes back and forth: the scoring thread seldom has to ask for some.
         std::mem::swap(&mut queue.pulls, pulls);
-        std::mem::take(&mut queue.jobs)
+        queue.jobs.take()
     }
 
-    /// Writes the pulls, syncs where that is due or asked for, and looks after the segments.
+    /// Writes the pulls, asks for a sync where one is due, and looks after the segments.
     fn round(&self, thread: &mut Keeper, pulls: &mut PullQueue) -> Result<()> {
         let mut outcome = self.write_backlog(thread);
         let Keeper { lines, backlog, waiting, .. } = thread;
@@ -140,16 +133,15 @@ impl InteractionLog {
                 thread.unsynced_since = None;
             }
         }
+        thread.backoff.note(&outcome);
         match &outcome {
             Ok(()) => {
-                thread.retry = None;
                 self.figures.lock().writing_fails = false;
                 self.look_after_segments(thread);
             }
             Err(e) => {
                 self.note_failure(e);
                 self.figures.lock().writing_fails = true;
-                thread.retry = Some(thread.retry.map_or(FIRST_RETRY, |last| (last * 2).min(LAST_RETRY)));
             }
         }
         outcome

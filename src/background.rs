@@ -1,0 +1,128 @@
+//! What the crate's threads have in common: jobs that others hand them and are told the outcome of, how long they wait before a
+//! failed attempt is made again, and that a panic ends a piece of work and not the thread. What they do is in `log` and `state`.
+
+use crate::error::{Done, Error, ErrorKind, Result, again};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+/// Jobs that wait for a thread.
+pub struct Jobs<J> {
+    waiting: Vec<(J, Done)>,
+    ended: bool,
+}
+
+impl<J> Default for Jobs<J> {
+    fn default() -> Self {
+        Self { waiting: Vec::new(), ended: false }
+    }
+}
+
+impl<J> Jobs<J> {
+    /// Adds a job.
+    ///
+    /// # Errors
+    /// The thread has ended: whoever asked has to be told, without the lock that protects the jobs.
+    pub fn add(&mut self, job: J, done: Done) -> Result<(), Done> {
+        if self.ended {
+            return Err(done);
+        }
+        self.waiting.push((job, done));
+        Ok(())
+    }
+
+    /// No job waits.
+    pub const fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// The jobs so far, in order.
+    pub fn take(&mut self) -> Vec<(J, Done)> {
+        std::mem::take(&mut self.waiting)
+    }
+
+    /// No job is taken any more; those that came too late are returned, for [`say_closed`].
+    pub fn end(&mut self) -> Vec<(J, Done)> {
+        self.ended = true;
+        self.take()
+    }
+}
+
+/// Tells those whose jobs came too late.
+pub fn say_closed<J>(late: Vec<(J, Done)>) {
+    for (_, done) in late {
+        done(Err(Error::closed()));
+    }
+}
+
+/// Tells everybody how it went.
+pub fn say(outcome: &Result<()>, waiting: Vec<Done>) {
+    for done in waiting {
+        done(again(outcome));
+    }
+}
+
+/// Does a piece of work; a panic in it becomes an error that names `thread`.
+pub fn guarded<T>(thread: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    let panicked = |_| Err(Error::new(ErrorKind::Internal, format!("{thread} panicked; what it was at is kept and tried again")));
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(panicked)
+}
+
+/// The wait before the next attempt, doubled with each failure in a row.
+#[derive(Debug, Default)]
+pub struct Backoff(Option<Duration>);
+
+impl Backoff {
+    /// The wait after the first failure.
+    pub const FIRST: Duration = Duration::from_millis(100);
+    /// No wait is longer.
+    pub const LAST: Duration = Duration::from_secs(5);
+
+    /// Notes how an attempt went.
+    pub fn note<T>(&mut self, outcome: &Result<T>) {
+        self.0 = match (outcome, self.0) {
+            (Ok(_), _) => None,
+            (Err(_), None) => Some(Self::FIRST),
+            (Err(_), Some(last)) => Some((last * 2).min(Self::LAST)),
+        };
+    }
+
+    /// How long to wait; `None` when the last attempt went well.
+    pub const fn wait(&self) -> Option<Duration> {
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_up_to_the_last_and_begin_anew_after_a_success() {
+        let mut backoff = Backoff::default();
+        let failed: Result<()> = Err(Error::closed());
+        let waits: Vec<_> = (0..8)
+            .map(|_| {
+                backoff.note(&failed);
+                backoff.wait().unwrap().as_millis()
+            })
+            .collect();
+        assert_eq!(waits, [100, 200, 400, 800, 1600, 3200, 5000, 5000]);
+        backoff.note(&Ok(()));
+        assert_eq!(backoff.wait(), None);
+    }
+
+    #[test]
+    fn a_panic_is_an_error_that_names_the_thread() {
+        let outcome: Result<()> = guarded("the log's thread", || panic!("on purpose"));
+        assert!(outcome.unwrap_err().message().starts_with("the log's thread panicked"));
+    }
+
+    #[test]
+    fn whoever_comes_late_is_told() {
+        let mut jobs = Jobs::default();
+        assert!(jobs.add(1, Box::new(|_| {})).is_ok());
+        assert_eq!(jobs.end().len(), 1);
+        assert!(jobs.add(2, Box::new(|_| {})).is_err());
+        assert!(jobs.is_empty());
+    }
+}
