@@ -308,7 +308,10 @@ export interface RecoveryReport {
 
 /** What {@link replay} found. */
 export interface ReplayReport {
-  /** The log has everything from its first line on: the state files equal the originals of all users that the log knows. */
+  /**
+   * The log has everything from its first line to a clean end: the state files equal the originals of all users that the log
+   * knows. False also while an engine is at work on it, and after a kill: pulls of the last 10 ms may be in files and in no line.
+   */
   complete: boolean
   /** Why not. */
   reasons: string[]

@@ -125,7 +125,7 @@ const KEYS = {
   off: [],
 }
 /** @type {Record<string, string[]>} */
-const OPTIONAL = { pull: ['promptVersion', 'first'], reward: ['first'] }
+const OPTIONAL = { pull: ['promptVersion', 'first'], reward: ['first'], mark: ['end'] }
 
 /** @param {LogRecord} record @returns {string | undefined} */
 function wrongShape(record) {
@@ -137,7 +137,7 @@ function wrongShape(record) {
   const missing = keys.filter((key) => !(key in record))
   const unknown = Object.keys(record).filter((key) => ![...keys, ...optional, 'v', 'seq', 'ts', 'kind', 'crc'].includes(key))
   if (missing.length > 0 || unknown.length > 0) return `missing: ${missing}; unknown: ${unknown}`
-  if (record['first'] !== undefined && record['first'] !== true) return 'first is not true'
+  for (const flag of ['first', 'end']) if (record[flag] !== undefined && record[flag] !== true) return `${flag} is not true`
   if (record['features'] !== undefined && Object.keys(record['features']).join() !== TASK.join()) return `features: ${Object.keys(record['features'])}`
   const profile = record['profileFeatures']
   if (profile != null && Object.keys(profile).join() !== PROFILE.join()) return `profileFeatures: ${Object.keys(profile)}`

@@ -133,8 +133,9 @@ pub struct Gathered {
     pub gaps: u64,
     /// Where epochs began in which nothing was appended.
     pub silent: Vec<Seq>,
-    /// Epochs without their last mark: pulls of the last moments before a kill are in no line.
-    pub unended: BTreeSet<u32>,
+    /// Epochs, and those of them that have their last mark: in the others pulls of the last moments before a kill are in no line.
+    epochs: BTreeSet<u32>,
+    ended: BTreeSet<u32>,
     /// The segment that was read last.
     previous: Option<SegmentName>,
     /// Segments that another one names as the one before it, and that are not there.
@@ -145,12 +146,13 @@ pub struct Gathered {
 /// user, although there are earlier ones, tells so. (Several pulls in a row may say it, because their lines may be lost.)
 fn forget_removed(changes: &mut Vec<Change>) {
     for policy in PolicyName::ALL {
-        let (mut start, mut follows_others) = (None, false);
+        let (mut start, mut before): (Option<Seq>, Option<&Change>) = (None, None);
         for change in changes.iter().filter(|change| change.policy() == Some(policy)) {
-            if follows_others && change.is_first() == Some(true) {
+            let follows = |other: &Change| other.seq < change.seq && !matches!(other.what, What::Pull { first: true, .. });
+            if change.is_first() == Some(true) && before.is_some_and(follows) {
                 start = Some(change.seq);
             }
-            follows_others = !matches!(change.what, What::Pull { first: true, .. });
+            before = Some(change);
         }
         if let Some(start) = start {
             changes.retain(|change| change.policy() != Some(policy) || change.seq >= start);
@@ -202,11 +204,11 @@ impl Gathered {
     /// Takes note of what a line says about the log itself.
     fn note(&mut self, name: SegmentName, recorded: &crate::log::Recorded<'_>) {
         if matches!(recorded.event, Event::Segment { .. }) {
-            self.unended.insert(recorded.seq.epoch);
+            self.epochs.insert(recorded.seq.epoch);
         }
         match recorded.event {
             Event::Off => self.silent.push(recorded.seq),
-            Event::Mark { end: true, .. } => drop(self.unended.remove(&recorded.seq.epoch)),
+            Event::Mark { end: true, .. } => drop(self.ended.insert(recorded.seq.epoch)),
             // A segment that was copied behind another one still says which one it is.
             Event::Segment { previous: Some(previous), .. } if recorded.seq == name.0 => {
                 let previous = SegmentName(previous);
@@ -535,8 +537,9 @@ pub fn replay(from: &Directory, store: &dyn StateStore, history_size: u32) -> Re
     if !gathered.silent.is_empty() {
         reasons.push(format!("in {} epochs nothing was appended", gathered.silent.len()));
     }
-    if let Some(epoch) = gathered.unended.first() {
-        let count = gathered.unended.len();
+    let unended: Vec<_> = gathered.epochs.difference(&gathered.ended).collect();
+    if let Some(epoch) = unended.first() {
+        let count = unended.len();
         reasons
             .push(format!("{count} epochs, the first of them {epoch}, have no end: pulls of the last 10 ms may be missing there"));
     }
