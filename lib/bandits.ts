@@ -44,6 +44,7 @@ import {
 } from './frame'
 import { addon } from './native'
 import { environment, optionsJson } from './options'
+import { SharedFlush } from './shared-flush'
 import { prepare } from './prepare'
 
 /** Past so many users the numbering starts afresh: it bounds what this thread remembers of them. */
@@ -66,6 +67,7 @@ export class Bandits implements Contract {
   #numbered = 0
   #lastUser: string | typeof NOBODY = NOBODY
   #lastNumber = 0
+  readonly #flushes: SharedFlush
   #closing: Promise<void> | undefined
 
   private constructor(key: unknown, engine: NativeEngine) {
@@ -75,8 +77,10 @@ export class Bandits implements Contract {
     this.#scoreFrame = this.#channel.scoreFunction()
     this.#rewardFrame = this.#channel.rewardFunction()
     this.#active = engine.activePolicy
+    this.#flushes = new SharedFlush(() => engine.flush(false))
     closeAtExit(this, () => {
       this.#closing ??= Promise.resolve()
+      this.#flushes.begin()
       return native(() => engine.closeNow())
     })
     const { stateDir, warnings } = JSON.parse(engine.health()) as Health
@@ -191,6 +195,7 @@ export class Bandits implements Contract {
   async erase(userId: string): Promise<void> {
     this.#check()
     checkId(userId, 'userId')
+    this.#flushes.begin()
     await this.#engine.erase(userId).catch(rethrow)
   }
 
@@ -224,11 +229,12 @@ export class Bandits implements Contract {
 
   async flush(): Promise<void> {
     this.#check()
-    await this.#engine.flush(false).catch(rethrow)
+    await this.#flushes.ask().catch(rethrow)
   }
 
   async checkpoint(): Promise<void> {
     this.#check()
+    this.#flushes.begin()
     await this.#engine.flush(true).catch(rethrow)
   }
 
@@ -247,6 +253,7 @@ export class Bandits implements Contract {
 
   async #close(): Promise<void> {
     this.#forgetNumbers()
+    this.#flushes.begin()
     try {
       await this.#engine.close()
     } catch (error) {

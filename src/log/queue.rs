@@ -9,13 +9,18 @@ use crate::policy::PolicyName;
 /// So many pulls wait at most, some 25 MB; the next ones are written by those who make them.
 const MOST_QUEUED: usize = 1 << 17;
 
+/// Memory for so many stays from round to round.
+const KEPT: usize = 1 << 12;
+/// Bytes of a pull's texts.
+const TEXTS: usize = 64;
+
 /// Pulls and their texts, in order.
 #[derive(Debug, Default)]
 pub struct PullQueue {
     pulls: Vec<QueuedPull>,
     profiles: Vec<Profile>,
     /// User ids, tip ids and the rest. Copied, because a shared count of references would go from core to core with every pull.
-    text: Vec<u8>,
+    text: String,
 }
 
 #[derive(Debug)]
@@ -49,7 +54,7 @@ impl PullQueue {
         let mut keep = |text: &str| {
             // Ids are at most 1,536 bytes; other texts are cut to what the length can say.
             let text = &text[..text.floor_char_boundary(usize::from(u16::MAX))];
-            self.text.extend_from_slice(text.as_bytes());
+            self.text.push_str(text);
             u16::try_from(text.len()).unwrap_or(u16::MAX)
         };
         let Inputs { policy, moment, task, profile, computed_at } = line.inputs;
@@ -86,11 +91,10 @@ impl PullQueue {
 
     /// Makes lines of the pulls, in blocks of about `block` bytes.
     pub fn encode(&self, lines: &mut LineWriter, block: usize, mut each: impl FnMut(&[u8])) {
-        let text = String::from_utf8_lossy(&self.text);
         let mut at = 0;
         let mut take = |length: u16| {
             let end = at + usize::from(length);
-            let part = text.get(at..end).unwrap_or_default();
+            let part = self.text.get(at..end).unwrap_or_default();
             at = end;
             part
         };
@@ -127,18 +131,21 @@ impl PullQueue {
         }
     }
 
-    /// Forgets the pulls; the memory stays, as far as a steady load needs it.
+    /// Forgets the pulls; memory for twice as many stays, so that a steady load asks for none, and a burst's goes.
     pub fn clear(&mut self) {
+        let (pulls, profiles, text) = (self.pulls.len(), self.profiles.len(), self.text.len());
         self.pulls.clear();
         self.profiles.clear();
         self.text.clear();
-        self.shrink(1 << 14);
+        self.pulls.shrink_to((2 * pulls).max(KEPT));
+        self.profiles.shrink_to((2 * profiles).max(KEPT));
+        self.text.shrink_to((2 * text).max(KEPT * TEXTS));
     }
 
     /// Gives memory back, down to that for so many pulls.
     pub fn shrink(&mut self, pulls: usize) {
         self.pulls.shrink_to(pulls);
         self.profiles.shrink_to(pulls);
-        self.text.shrink_to(pulls * 64);
+        self.text.shrink_to(pulls * TEXTS);
     }
 }
