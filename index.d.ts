@@ -33,6 +33,8 @@ export type BanditErrorCode =
    * `maxHotUsers` allows. The call (`reward()`, `reset()`, `erase()`) was not applied. Retryable, later.
    */
   | 'ERR_BACKPRESSURE'
+  /** There is no NATS server (yet), or none that takes the message. Retryable. */
+  | 'ERR_NATS_UNREACHABLE'
   /** The LLM proxy could not be reached. Retryable. */
   | 'ERR_LLM_UNREACHABLE'
   /** The LLM proxy answered with an error status. */
@@ -103,6 +105,8 @@ export interface BanditsOptions {
    * @default 1073741824 (1 GiB)
    */
   logRetentionBytes?: number
+  /** The event bus. Without a URL there is none. */
+  nats?: NatsOptions
 }
 
 /** One thing that could be shown. */
@@ -257,23 +261,141 @@ export interface GenerateResult {
   completionTokens: number
 }
 
+/** Where NATS is and how it is used. Who we are stands in the URL or in a file; neither appears in an error, a log or `health()`. */
+export interface NatsOptions {
+  /**
+   * One URL or several with commas between: `nats://` or `tls://`, `user:password@` or `token@` before the host, port 4222 unless
+   * given. Default: `NATS_URL`. Empty: no consumers.
+   */
+  url?: string
+  /** What names of durable consumers begin with: 1 to 64 of `A-Z a-z 0-9 - _`. Default: `NATS_DURABLE_PREFIX`, else `oo-bandits`. */
+  durablePrefix?: string
+  /** So often a message is delivered whose handling fails, 1 to 1,000; then it is given up. Default: `NATS_MAX_DELIVER`, else 5. */
+  maxDeliver?: number
+  /** A `.creds` file (JWT and key). Default: `NATS_CREDS`. */
+  credentialsFile?: string
+  /** PEM of the certificate authorities that are trusted, instead of the system's. Default: `NATS_CA`. */
+  caFile?: string
+}
+
 /** Which bus events to list. */
 export interface EventFilter {
-  /** NATS subject, wildcards allowed. */
+  /** A NATS subject; `*` stands for one token, a last `>` for one or more. */
   subject?: string
+  /** About this user. */
   userId?: string
-  /** Only events after this stream sequence. */
+  /** Only events with a greater `seq`: pass the last one you have seen. */
   sinceSeq?: number
+  /** At most so many, 1 to 500: with `sinceSeq` the oldest of them, so that you go on from there, else the newest. Default 500. */
   limit?: number
 }
 
-/** One message seen on the bus. */
+/** One delivery of one message from the bus, as this process saw it. */
 export interface BusEvent {
+  /** Number among the events of this process, from 1. */
   seq: number
   subject: string
+  /** Whom it is about; `null` where that could not be read, or nobody asked. */
   userId: string | null
+  /** When the server took the message. */
   ts: string
-  outcome: string
+  receivedAt: string
+  /** The stream that has the message, and its number there. */
+  stream: string
+  streamSeq: number
+  /** Which delivery of the message this was: 1, or more when it came again. */
+  deliveries: number
+  /**
+   * - `handled`: it did what it is for.
+   * - `stale`: a newer event of the user's was there already; nothing changed.
+   * - `ignored`: a subject that nothing is known of.
+   * - `retried`: handling failed for now; it comes again.
+   * - `dead`: given up: it can never be handled, or failed `maxDeliver` times.
+   */
+  outcome: 'handled' | 'stale' | 'ignored' | 'retried' | 'dead'
+  /** Why it was retried or given up. */
+  problem?: string
+  /** The first 2,048 bytes of it. */
+  payload: string
+  payloadBytes: number
+}
+
+/** What the last `signals.task.synced` of a user said. */
+export interface SyncState {
+  v: 1
+  userId: string
+  /** When the sync happened: the event's `ts`, else when the server took the message. */
+  ts: string
+  subject: string
+  stream: string
+  streamSeq: number
+  /** The event's own id. */
+  eventId: string | null
+  /** What it carried: of an envelope `data`, of a flat payload all but `user_id`, `ts`, `id`. */
+  data: Record<string, unknown>
+}
+
+/** How one of the consumers does. */
+export interface ConsumerHealth {
+  /** Which subjects it takes. */
+  subject: string
+  /** The stream and the durable consumer it reads; `null` until they are found. */
+  stream: string | null
+  durable: string | null
+  /** When the server took the last message that was seen. */
+  lastMsgTs: string | null
+  /** Messages that are done with; those of unknown subjects count under `ignored`, too. */
+  processed: number
+  ignored: number
+  /** Deliveries that failed. */
+  errors: number
+  /** Deliveries that were not the first of their message. */
+  redelivered: number
+  /** Messages that were given up. */
+  terminated: number
+  /** Messages that the server had not yet sent when it sent the last one. */
+  pending: number | null
+  /** Why it does not consume at the moment. */
+  problem: string | null
+}
+
+/** A message that was given up. The stream still has it, until its own limits remove it. */
+export interface DeadLetter {
+  ts: string
+  subject: string
+  stream: string
+  streamSeq: number
+  deliveries: number
+  userId: string | null
+  problem: string
+}
+
+/** How the event bus does. */
+export interface NatsHealth {
+  /** A URL is given. */
+  enabled: boolean
+  /** `stopped`: `start()` was not called, or the engine is closed. */
+  state: 'stopped' | 'connecting' | 'connected' | 'reconnecting'
+  /** The servers as they were given, without who we are. */
+  servers: string[]
+  /** The one that we are connected to. */
+  server: string | null
+  /** Why we are not. */
+  problem: string | null
+  /** How often the connection was lost. */
+  reconnects: number
+  consumers: Partial<Record<'signals' | 'feedback', ConsumerHealth>>
+  /** Messages given up since open, and the last ten of them. */
+  dead: number
+  deadLetters: DeadLetter[]
+}
+
+/** Where a published message is. */
+export interface Published {
+  stream: string
+  streamSeq: number
+  /** The server had it already, by its `Nats-Msg-Id`. */
+  duplicate: boolean
 }
 
 /** What opening a directory found in the interaction log, and what was done about it. */
@@ -386,8 +508,8 @@ export interface Health {
     /** `complete`: nothing is missing. `partial`: what the log has of the user; something may be missing. */
     rebuilt: 'complete' | 'partial'
   }[]
-  /** NATS consumers; not part of this release. */
-  nats: { enabled: boolean; consumers: Record<string, never> }
+  /** The event bus. */
+  nats: NatsHealth
 }
 
 /**
@@ -448,13 +570,32 @@ export class Bandits {
   erase(userId: string): Promise<void>
   /** Not part of this release: rejects with `ERR_UNSUPPORTED`. */
   generate(request: GenerateRequest, options?: { signal?: AbortSignal }): Promise<GenerateResult>
-  /** What was seen on the bus. No consumer is part of this release, so nothing yet. */
+  /** What was seen on the bus: of the last 500 deliveries those that are meant, oldest first. Cheap enough to poll. */
   events(filter?: EventFilter): BusEvent[]
+  /**
+   * Has `listener` called for every delivery from now on; what is returned ends that. Listening neither holds the process open nor
+   * holds up the consumers: a listener that is late by more than 500 events misses some, and sees it by a gap in `seq`.
+   * @example
+   * const stop = bandits.onEvent(({ subject, userId, outcome }) => console.log(subject, userId, outcome))
+   */
+  onEvent(listener: (event: BusEvent) => void): () => void
+  /**
+   * Publishes to the bus and resolves when a stream has the message: to send a signal again, say. A string or bytes go as they
+   * are, anything else as JSON. Rejects with `ERR_NATS_UNREACHABLE` when there is no server, or no stream for the subject; then the
+   * message may have arrived all the same.
+   */
+  publish(subject: string, payload: unknown): Promise<Published>
+  /** What the last `signals.task.synced` of a user said; `null` when there was none. */
+  syncState(userId: string): SyncState | null
   /** What opening the directory found in the interaction log; also in `health()`. */
   readonly recovery: RecoveryReport
   /** How the engine is doing. */
   health(): Health
-  /** NATS consumers: a no-op without `NATS_URL`; with it, rejects with `ERR_UNSUPPORTED` in this release. */
+  /**
+   * Starts the NATS consumers; does nothing without a URL, or when they run. Resolves when they do, whether or not a server is
+   * there: they look for one until `close()`, and `health().nats` says how it goes. Rejects with `ERR_INVALID_ARGUMENT` when the
+   * credentials or certificates cannot be read.
+   */
   start(): Promise<void>
   /** Resolves when everything acknowledged so far survives power loss: one sync of the log, shared by all who wait for it. */
   flush(): Promise<void>
@@ -497,6 +638,12 @@ export function erase(userId: string): Promise<void>
 export function generate(request: GenerateRequest, options?: { signal?: AbortSignal }): Promise<GenerateResult>
 /** {@link Bandits.events} on the default engine. */
 export function events(filter?: EventFilter): BusEvent[]
+/** {@link Bandits.onEvent} on the default engine. */
+export function onEvent(listener: (event: BusEvent) => void): () => void
+/** {@link Bandits.publish} on the default engine. */
+export function publish(subject: string, payload: unknown): Promise<Published>
+/** {@link Bandits.syncState} on the default engine. */
+export function syncState(userId: string): SyncState | null
 /** {@link Bandits.health} on the default engine. */
 export function health(): Health
 /** {@link Bandits.start} on the default engine. */

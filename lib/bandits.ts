@@ -13,15 +13,18 @@ import type {
   Health,
   PolicyName,
   PolicyStats,
+  Published,
   RecoveryReport,
   RewardRequest,
   ScoreRequest,
   ScoreResult,
+  SyncState,
 } from '../index'
 import type { NativeChannel, NativeEngine } from '../dist/addon'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ALONE, checkId, checkLength, isObject, policyNumber } from './check'
 import { BanditError, fromNative, native, refuse } from './error'
+import { listen, listEvents, payloadBytes } from './events'
 import { closeAtExit, forgetAtExit } from './exit'
 import {
   answer,
@@ -205,9 +208,26 @@ export class Bandits implements Contract {
     throw new BanditError('ERR_UNSUPPORTED', 'generate() is not part of this release of @oo/bandits')
   }
 
-  events(_filter?: EventFilter): BusEvent[] {
+  events(filter?: EventFilter): BusEvent[] {
     this.#check()
-    return []
+    return listEvents(this.#engine, filter)
+  }
+
+  onEvent(listener: (event: BusEvent) => void): () => void {
+    this.#check()
+    return listen(this.#engine, listener)
+  }
+
+  async publish(subject: string, payload: unknown): Promise<Published> {
+    this.#check()
+    if (typeof subject !== 'string') refuse('subject', 'a NATS subject', subject)
+    return JSON.parse(await this.#engine.publish(subject, payloadBytes(payload)).catch(rethrow)) as Published
+  }
+
+  syncState(userId: string): SyncState | null {
+    this.#check()
+    checkId(userId, 'userId')
+    return JSON.parse(native(() => this.#engine.syncState(userId))) as SyncState | null
   }
 
   get recovery(): RecoveryReport {
@@ -222,9 +242,7 @@ export class Bandits implements Contract {
 
   async start(): Promise<void> {
     this.#check()
-    if (process.env['NATS_URL']) {
-      throw new BanditError('ERR_UNSUPPORTED', 'NATS_URL is set, but NATS consumers are not part of this release of @oo/bandits')
-    }
+    await this.#engine.start().catch(rethrow)
   }
 
   async flush(): Promise<void> {

@@ -42,6 +42,32 @@ pub fn parse_seconds(text: &str) -> Option<u32> {
     (format_seconds(seconds) == text).then_some(seconds)
 }
 
+/// `2026-11-20T08:15:00.250Z`.
+#[must_use]
+pub fn format_millis(ms: u64) -> String {
+    // The last second that humantime can write.
+    const LAST: u64 = 253_402_300_799_999;
+    humantime::format_rfc3339_millis(UNIX_EPOCH + Duration::from_millis(ms.min(LAST))).to_string()
+}
+
+/// The milliseconds since 1970 of a time as RFC 3339 (section 5.6) has it, with an offset or in UTC.
+#[must_use]
+pub fn parse_any_time(text: &str) -> Option<u64> {
+    let sign_at = text.len().checked_sub("+02:00".len()).filter(|&at| text.is_char_boundary(at));
+    let offset = sign_at.and_then(|at| Some((text.get(..at)?, text.get(at..)?))).and_then(|(local, offset)| {
+        let sign = match offset.as_bytes()[0] {
+            b'+' => 1,
+            b'-' => -1,
+            _ => return None,
+        };
+        let (hours, minutes) = offset.get(1..)?.split_once(':')?;
+        let (hours, minutes): (i64, i64) = (hours.parse().ok()?, minutes.parse().ok()?);
+        (hours < 24 && minutes < 60).then_some((local, sign * (hours * 60 + minutes) * 60_000))
+    });
+    let Some((local, offset)) = offset else { return parse_millis(text) };
+    parse_millis(&format!("{local}Z"))?.checked_add_signed(-offset)
+}
+
 /// The milliseconds since 1970 of a time as the interaction log has it; `None` for any other text.
 #[must_use]
 pub fn parse_millis(text: &str) -> Option<u64> {
@@ -52,6 +78,19 @@ pub fn parse_millis(text: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_have_offsets_or_none() {
+        let utc = parse_any_time("2026-11-20T08:15:00.250Z");
+        assert_eq!(utc.map(format_millis).as_deref(), Some("2026-11-20T08:15:00.250Z"));
+        assert_eq!(parse_any_time("2026-11-20T10:15:00.250+02:00"), utc);
+        assert_eq!(parse_any_time("2026-11-20T02:45:00.250-05:30"), utc);
+        for text in
+            ["", "+02:00", "2026-11-20", "2026-11-20T10:15:00+2:00", "2026-11-20T10:15:00+99:00", "1969-01-01T00:00:00Z", "ü+02:00"]
+        {
+            assert_eq!(parse_any_time(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn seconds_round_trip() {

@@ -19,6 +19,8 @@ pub enum ErrorKind {
     StateIo,
     /// Too much waits for the disk: the call was not applied, try again later.
     Backpressure,
+    /// There is no NATS server, or none that takes a message: try again later.
+    NatsUnreachable,
     /// The engine was closed: open another.
     Closed,
     /// This release does not contain the called part.
@@ -39,6 +41,7 @@ impl ErrorKind {
             Self::StateCorrupt => "ERR_STATE_CORRUPT",
             Self::StateIo => "ERR_STATE_IO",
             Self::Backpressure => "ERR_BACKPRESSURE",
+            Self::NatsUnreachable => "ERR_NATS_UNREACHABLE",
             Self::Closed => "ERR_CLOSED",
             Self::Unsupported => "ERR_UNSUPPORTED",
             Self::Internal => "ERR_INTERNAL",
@@ -48,7 +51,7 @@ impl ErrorKind {
     /// Whether the same call may succeed later without any change.
     #[must_use]
     pub const fn retryable(self) -> bool {
-        matches!(self, Self::StateLocked | Self::StateIo | Self::Backpressure)
+        matches!(self, Self::StateLocked | Self::StateIo | Self::Backpressure | Self::NatsUnreachable)
     }
 }
 

@@ -20,12 +20,14 @@ pub mod clock;
 pub mod disk;
 pub mod engine;
 pub mod error;
+pub mod event;
 pub mod feature;
 pub mod log;
 #[cfg(feature = "node")]
 mod node;
 pub mod policy;
 pub mod rng;
+mod runtime;
 pub mod settings;
 pub mod state;
 

@@ -40,6 +40,11 @@ impl Chance {
     }
 }
 
+/// From 0 to 1, for waits that must not be the same everywhere; nothing that is replayed depends on it.
+pub(crate) fn jitter() -> f64 {
+    Chance::seeded(Chance::unrepeatable_seed()).draw().fraction()
+}
+
 /// The randomness of one pull.
 #[derive(Debug, Clone, Copy)]
 pub struct Draw(u64);
@@ -47,9 +52,13 @@ pub struct Draw(u64);
 impl Draw {
     /// True with probability `p`, to 53 bits.
     #[must_use]
-    #[allow(clippy::cast_precision_loss)] // 53 bits are what a double holds
     pub fn happens(self, p: f64) -> bool {
-        ((self.0 >> 11) as f64) * (1.0 / (1u64 << 53) as f64) < p
+        self.fraction() < p
+    }
+
+    #[allow(clippy::cast_precision_loss)] // 53 bits are what a double holds
+    fn fraction(self) -> f64 {
+        ((self.0 >> 11) as f64) * (1.0 / (1u64 << 53) as f64)
     }
 
     /// Uniform over 0 to `n` − 1, independent of [`Draw::happens`]. The bias is below n / 2^64.

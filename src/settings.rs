@@ -1,10 +1,12 @@
 //! Options and environment, checked: options outrank the environment, which outranks the defaults.
 
 use crate::error::{Error, Result, shown};
+use crate::event::{DEFAULT_DELIVERIES, DEFAULT_PREFIX, MOST_DELIVERIES, NatsSettings};
 use crate::policy::PolicyName;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Where a setting was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -41,6 +43,8 @@ pub struct Settings {
     pub log_retention_days: u64,
     /// How many bytes of the log are kept at most.
     pub log_retention_bytes: u64,
+    /// The event bus; `None`: no server is named.
+    pub nats: Option<Arc<NatsSettings>>,
     /// The options that the caller gave.
     pub given: Vec<&'static str>,
 }
@@ -61,10 +65,24 @@ const LONGEST_PATH: usize = 4096;
 
 impl Settings {
     /// The options that [`Settings::check`] takes.
-    pub const OPTIONS: [&str; 8] =
-        ["stateDir", "activePolicy", "seed", "historySize", "maxHotUsers", "log", "logRetentionDays", "logRetentionBytes"];
+    pub const OPTIONS: [&str; 13] = [
+        "stateDir",
+        "activePolicy",
+        "seed",
+        "historySize",
+        "maxHotUsers",
+        "log",
+        "logRetentionDays",
+        "logRetentionBytes",
+        "nats.url",
+        "nats.durablePrefix",
+        "nats.maxDeliver",
+        "nats.credentialsFile",
+        "nats.caFile",
+    ];
     /// The environment variables that it asks for.
-    pub const ENVIRONMENT: [&str; 2] = ["STATE_DIR", "ACTIVE_POLICY"];
+    pub const ENVIRONMENT: [&str; 7] =
+        ["STATE_DIR", "ACTIVE_POLICY", "NATS_URL", "NATS_DURABLE_PREFIX", "NATS_MAX_DELIVER", "NATS_CREDS", "NATS_CA"];
 
     /// The settings for one directory, all else by default.
     #[must_use]
@@ -80,6 +98,7 @@ impl Settings {
             log: true,
             log_retention_days: DEFAULT_RETENTION_DAYS,
             log_retention_bytes: DEFAULT_RETENTION_BYTES,
+            nats: None,
             given: Vec::new(),
         }
     }
@@ -133,10 +152,45 @@ impl Settings {
                 return Err(Error::invalid("options.log", format_args!("must be \"on\" or \"off\", got {}", brief(other))));
             }
         };
+        settings.nats = nats(options, &text)?.map(Arc::new);
         let is_given = |key: &&str| options.get(*key).is_some_and(|v| !v.is_null());
         settings.given = Self::OPTIONS.into_iter().filter(is_given).collect();
         Ok(settings)
     }
+}
+
+type Text<'a> = dyn Fn(&str, &str) -> Result<Option<(String, Source, String)>> + 'a;
+
+/// What the event bus is told; all of it is checked, also where no server is named.
+fn nats(options: &Map<String, Value>, text: &Text<'_>) -> Result<Option<NatsSettings>> {
+    let durable_prefix = match text("nats.durablePrefix", "NATS_DURABLE_PREFIX")? {
+        Some((prefix, _, path)) => {
+            NatsSettings::check_prefix(&path, &prefix)?;
+            prefix
+        }
+        None => DEFAULT_PREFIX.to_owned(),
+    };
+    let max_deliver = match whole_option(options, "nats.maxDeliver", 1, MOST_DELIVERIES)? {
+        Some(given) => given,
+        None => match text("", "NATS_MAX_DELIVER")? {
+            Some((variable, _, path)) => variable.parse().ok().filter(|n| (1..=MOST_DELIVERIES).contains(n)).ok_or_else(|| {
+                Error::invalid(&path, format_args!("must be a whole number from 1 to {MOST_DELIVERIES}, got {}", shown(&variable)))
+            })?,
+            None => DEFAULT_DELIVERIES.into(),
+        },
+    };
+    let file = |key: &str, variable: &str| match text(key, variable)? {
+        Some((file, _, path)) if file.is_empty() || file.contains('\0') => Err(Error::invalid(&path, "must be a path")),
+        found => Ok(found.map(|(file, ..)| PathBuf::from(file))),
+    };
+    let credentials_file = file("nats.credentialsFile", "NATS_CREDS")?;
+    let ca_file = file("nats.caFile", "NATS_CA")?;
+    let servers = match text("nats.url", "NATS_URL")? {
+        Some((urls, _, path)) if !urls.is_empty() => NatsSettings::servers(&path, &urls)?,
+        _ => return Ok(None),
+    };
+    let max_deliver = u32::try_from(max_deliver).unwrap_or(DEFAULT_DELIVERIES);
+    Ok(Some(NatsSettings { servers, durable_prefix, max_deliver, credentials_file, ca_file }))
 }
 
 /// `historySize`, the one option of `replay()`, too.

@@ -16,6 +16,7 @@ mod disk_faults;
 mod engine;
 mod erasure;
 mod estimator;
+mod events;
 mod files;
 mod history;
 mod interleavings;

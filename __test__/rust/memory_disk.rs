@@ -14,7 +14,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-pub const ROOMS: [Room; 3] = [Room::State, Room::Log, Room::SetAside];
+pub const ROOMS: [Room; 4] = [Room::State, Room::Log, Room::Sync, Room::SetAside];
 pub const ENOSPC: i32 = 28;
 pub const EIO: i32 = 5;
 pub const EMFILE: i32 = 24;
@@ -75,7 +75,7 @@ enum Change {
 /// Everything that a disk holds while nothing is going on: all of it safe.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Image {
-    rooms: [Option<BTreeMap<String, Arc<Vec<u8>>>>; 3],
+    rooms: [Option<BTreeMap<String, Arc<Vec<u8>>>>; 4],
 }
 
 impl Image {
@@ -85,6 +85,10 @@ impl Image {
 
     pub fn put(&mut self, room: Room, name: &str, bytes: impl Into<Vec<u8>>) {
         self.rooms[room as usize].get_or_insert_default().insert(name.to_owned(), Arc::new(bytes.into()));
+    }
+
+    fn share(&mut self, room: Room, name: &str, bytes: &Arc<Vec<u8>>) {
+        self.rooms[room as usize].get_or_insert_default().insert(name.to_owned(), Arc::clone(bytes));
     }
 
     pub fn remove(&mut self, room: Room, name: &str) -> Option<Vec<u8>> {
@@ -121,7 +125,8 @@ impl Image {
 
 #[derive(Debug, Clone, Default)]
 struct File {
-    bytes: Vec<u8>,
+    /// Shared with the images that have it: the same bytes in two files are not the same file.
+    bytes: Arc<Vec<u8>>,
     /// So many of them were synced.
     synced: usize,
     /// A sync failed: what was not synced then never will be.
@@ -142,11 +147,11 @@ struct Meanings {
 struct Model {
     files: HashMap<u64, File>,
     /// Names by room, under the name as the disk compares it: as it was given, and the file.
-    names: [Option<BTreeMap<String, (String, u64)>>; 3],
+    names: [Option<BTreeMap<String, (String, u64)>>; 4],
     /// Whether the rooms themselves are safe.
-    made: [bool; 3],
+    made: [bool; 4],
     /// Names that changed since their room was synced.
-    changed: [BTreeMap<String, Meanings>; 3],
+    changed: [BTreeMap<String, Meanings>; 4],
     /// In the order of their making: cross-room moves that are not safe on both sides, as (from, to).
     moves: Vec<((Room, String), (Room, String))>,
     folds_case: bool,
@@ -154,14 +159,15 @@ struct Model {
 
 impl Model {
     fn of(image: &Image, folds_case: bool) -> Self {
-        let mut model = Self { folds_case, made: [true; 3], ..Self::default() };
+        let mut model = Self { folds_case, made: [true; 4], ..Self::default() };
         for room in ROOMS {
             let Some(files) = &image.rooms[room as usize] else { continue };
             let names = files.iter().map(|(name, bytes)| {
                 let number = model.files.len() as u64 + 1;
-                model
-                    .files
-                    .insert(number, File { synced: bytes.len(), bytes: bytes.to_vec(), modified_ms: START_MS, ..File::default() });
+                model.files.insert(
+                    number,
+                    File { synced: bytes.len(), bytes: Arc::clone(bytes), modified_ms: START_MS, ..File::default() },
+                );
                 (if folds_case { name.to_lowercase() } else { name.clone() }, (name.clone(), number))
             });
             model.names[room as usize] = Some(names.collect());
@@ -204,7 +210,9 @@ impl Model {
                 self.files.insert(*number, File::default());
                 self.set(*room, name, Some(*number));
             }
-            Change::Write(number, bytes) => self.files.entry(*number).or_default().bytes.extend_from_slice(bytes),
+            Change::Write(number, bytes) => {
+                Arc::make_mut(&mut self.files.entry(*number).or_default().bytes).extend_from_slice(bytes);
+            }
             Change::Rename(from_room, from, to_room, to) => {
                 let file = self.find(*from_room, from);
                 self.set(*from_room, from, None);
@@ -225,7 +233,7 @@ impl Model {
                 self.changed[*room as usize].retain(|_, meanings| meanings.lost);
                 self.moves.retain(|(_, (to, _))| to != room);
                 if *room == Room::State {
-                    self.made = [true; 3];
+                    self.made = [true; 4];
                 }
             }
         }
@@ -236,8 +244,8 @@ impl Model {
         let mut image = Image::default();
         for room in ROOMS {
             let files = self.names[room as usize].as_ref();
-            image.rooms[room as usize] = files
-                .map(|names| names.values().map(|(name, file)| (name.clone(), Arc::new(self.files[file].bytes.clone()))).collect());
+            image.rooms[room as usize] =
+                files.map(|names| names.values().map(|(name, file)| (name.clone(), Arc::clone(&self.files[file].bytes))).collect());
         }
         image
     }
@@ -261,7 +269,7 @@ impl Model {
                     _ => chance.draw().below(files.len()),
                 };
                 match files[kept] {
-                    Some(file) => image.put(room, name, self.files[&file].bytes.clone()),
+                    Some(file) => image.share(room, name, &self.files[&file].bytes),
                     None => drop(image.remove(room, name)),
                 }
                 if kept + 1 < files.len() {
@@ -274,7 +282,7 @@ impl Model {
             if moved_on.contains(to)
                 && let Some(Some(file)) = self.changed[from.0 as usize].get(&from.1).map(|meanings| meanings.files[0])
             {
-                image.put(from.0, &from.1, self.files[&file].bytes.clone());
+                image.share(from.0, &from.1, &self.files[&file].bytes);
             }
         }
         for room in ROOMS {
@@ -287,7 +295,7 @@ impl Model {
         for room in ROOMS {
             let Some(names) = &mut image.rooms[room as usize] else { continue };
             for bytes in names.values_mut() {
-                let known = self.files.iter().find(|(_, file)| file.bytes == **bytes && file.synced < file.bytes.len());
+                let known = self.files.iter().find(|(_, file)| Arc::ptr_eq(&file.bytes, bytes) && file.synced < file.bytes.len());
                 let Some((number, file)) = known else { continue };
                 let (length, zeros) = *lengths.entry(*number).or_insert_with(|| {
                     let loose = file.bytes.len() - file.synced;

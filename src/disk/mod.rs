@@ -19,6 +19,8 @@ pub enum Room {
     State,
     /// `STATE_DIR/log`: the segments of the interaction log.
     Log,
+    /// `STATE_DIR/sync`: what is known of users' syncs with their task lists.
+    Sync,
     /// `STATE_DIR/set-aside`: what cannot be used any more, for people to look at.
     SetAside,
 }
@@ -30,6 +32,7 @@ impl Room {
         match self {
             Self::State => "",
             Self::Log => "log",
+            Self::Sync => "sync",
             Self::SetAside => "set-aside",
         }
     }

@@ -25,6 +25,7 @@ pub struct RealDisk {
 struct Rooms {
     state: Arc<OwnedFd>,
     log: Option<Arc<OwnedFd>>,
+    sync: Option<Arc<OwnedFd>>,
     set_aside: Option<Arc<OwnedFd>>,
 }
 
@@ -43,14 +44,14 @@ impl RealDisk {
         let stat = rustix::fs::fstat(&descriptor)?;
         #[allow(clippy::unnecessary_cast, clippy::cast_sign_loss)] // st_dev is signed on some systems
         let identity = Identity { key: (stat.st_dev as u64, stat.st_ino as u64), owner: stat.st_uid };
-        let rooms = Rooms { state: Arc::new(descriptor), log: None, set_aside: None };
+        let rooms = Rooms { state: Arc::new(descriptor), log: None, sync: None, set_aside: None };
         Ok((Self { rooms: Mutex::new(Some(rooms)) }, identity))
     }
 
     /// The same directory, with its segments in it and not in a room of their own.
     pub(crate) fn into_its_own_log(self) -> io::Result<Self> {
         let state = self.room(Room::State)?;
-        Ok(Self { rooms: Mutex::new(Some(Rooms { log: Some(Arc::clone(&state)), state, set_aside: None })) })
+        Ok(Self { rooms: Mutex::new(Some(Rooms { log: Some(Arc::clone(&state)), state, sync: None, set_aside: None })) })
     }
 
     /// Opens (makes) a file to lock.
@@ -64,6 +65,7 @@ impl RealDisk {
             match room {
                 Room::State => {}
                 Room::Log => rooms.log = None,
+                Room::Sync => rooms.sync = None,
                 Room::SetAside => rooms.set_aside = None,
             }
         }
@@ -72,11 +74,12 @@ impl RealDisk {
     /// A room's descriptor, opened at first use: a room that is replaced later, by a link say, is not looked at.
     fn room(&self, room: Room) -> io::Result<Arc<OwnedFd>> {
         let mut rooms = self.rooms.lock();
-        let Rooms { state, log, set_aside } =
+        let Rooms { state, log, sync, set_aside } =
             rooms.as_mut().ok_or_else(|| io::Error::new(io::ErrorKind::NotConnected, "the engine was closed"))?;
         let slot = match room {
             Room::State => return Ok(Arc::clone(state)),
             Room::Log => log,
+            Room::Sync => sync,
             Room::SetAside => set_aside,
         };
         if let Some(descriptor) = slot {

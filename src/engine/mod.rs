@@ -12,7 +12,9 @@ pub use request::{Refused, RewardCall, ScoreCall, Texts};
 pub use shared::{Handle, open_shared};
 
 use crate::clock::Clock;
+use crate::disk::Directory;
 use crate::error::{Done, ErrorKind, Result, again};
+use crate::event::EventBus;
 use crate::feature;
 use crate::log::{Inputs, InteractionLog, PullLine, RewardLine, StateLine};
 use crate::policy::{Candidates, Choice, PolicyName, Scratch, choose_egreedy, choose_linucb};
@@ -31,6 +33,7 @@ pub struct Engine {
     store: Arc<dyn StateStore>,
     log: Option<Arc<InteractionLog>>,
     writer: Writer,
+    bus: Arc<EventBus>,
     recovery: RecoveryReport,
 }
 
@@ -42,6 +45,8 @@ pub struct Keeping {
     pub log: Option<Arc<InteractionLog>>,
     /// What is asked about states that were read.
     pub journal: Option<Box<dyn Journal>>,
+    /// What is known of users from elsewhere; `None`: nothing, and nobody asks.
+    pub directory: Option<Arc<Directory>>,
 }
 
 impl Engine {
@@ -50,7 +55,7 @@ impl Engine {
     /// # Errors
     /// `ERR_STATE_IO` when the writer's thread cannot be started.
     pub fn new(settings: Settings, store: Arc<dyn StateStore>, clock: Arc<dyn Clock>) -> Result<Self> {
-        Self::with(settings, Keeping { store, log: None, journal: None }, clock)
+        Self::with(settings, Keeping { store, log: None, journal: None, directory: None }, clock)
     }
 
     /// The same with a log.
@@ -58,12 +63,15 @@ impl Engine {
     /// # Errors
     /// As [`Engine::new`].
     pub fn with(settings: Settings, keeping: Keeping, clock: Arc<dyn Clock>) -> Result<Self> {
-        let Keeping { store, log, journal } = keeping;
+        let Keeping { store, log, journal, directory } = keeping;
         let most = usize::try_from(settings.max_hot_users).unwrap_or(usize::MAX);
         let users = Arc::new(Users::new(Arc::clone(&store), journal, settings.history_size, most));
-        let writer = Writer::start(Arc::clone(&users), Arc::clone(&store), log.clone())?;
+        let bus = Arc::new(EventBus::new(settings.nats.clone(), directory, log.clone(), Arc::clone(&clock)));
+        let elsewhere = Arc::clone(&bus);
+        let erase_elsewhere = Box::new(move |user_id: &str| elsewhere.erase(user_id));
+        let writer = Writer::start(Arc::clone(&users), Arc::clone(&store), log.clone(), erase_elsewhere)?;
         let chance = Chance::seeded(settings.seed.unwrap_or_else(Chance::unrepeatable_seed));
-        Ok(Self { settings, clock, chance, users, store, log, writer, recovery: RecoveryReport::default() })
+        Ok(Self { settings, clock, chance, users, store, log, writer, bus, recovery: RecoveryReport::default() })
     }
 
     /// What the engine was told.
@@ -375,6 +383,12 @@ impl Engine {
         }));
     }
 
+    /// The event bus.
+    #[must_use]
+    pub fn bus(&self) -> &EventBus {
+        &self.bus
+    }
+
     /// How the engine is doing.
     #[must_use]
     pub fn health(&self) -> Health {
@@ -383,20 +397,24 @@ impl Engine {
 
     /// Writes what is left, ends the threads, and lets go of what the store holds open; afterwards every call fails.
     pub fn close(&self, done: Done) {
-        let (log, store) = (self.log.clone(), Arc::clone(&self.store));
-        let release: Done = Box::new(move |outcome| {
-            store.close();
-            done(outcome);
-        });
-        let Some(log) = log else { return self.writer.stop(release) };
-        // Pulls first, so that the last mark has them behind it and the next start nothing to read.
-        let writer = self.writer.clone();
-        log.clone().flush(Box::new(move |_| {
-            writer.stop(Box::new(move |written| {
-                log.stop(Box::new(move |synced| release(again(&written).and(synced))));
-            }));
-        }));
+        // First, because what the bus brings is written, too.
+        let (log, store, writer) = (self.log.clone(), Arc::clone(&self.store), self.writer.clone());
+        self.bus.stop(Box::new(move || close_files(log, store, writer, done)));
     }
+}
+
+fn close_files(log: Option<Arc<InteractionLog>>, store: Arc<dyn StateStore>, writer: Writer, done: Done) {
+    let release: Done = Box::new(move |outcome| {
+        store.close();
+        done(outcome);
+    });
+    let Some(log) = log else { return writer.stop(release) };
+    // Pulls first, so that the last mark has them behind it and the next start nothing to read.
+    log.clone().flush(Box::new(move |_| {
+        writer.stop(Box::new(move |written| {
+            log.stop(Box::new(move |synced| release(again(&written).and(synced))));
+        }));
+    }));
 }
 
 #[inline]

@@ -44,7 +44,7 @@ pub fn open(settings: Settings, directory: Arc<Directory>, clock: Arc<dyn Clock>
     let standing = survey(&directory)?;
     let store = Arc::new(StateFiles::new(Arc::clone(&directory)));
     if !settings.log && standing.segments.is_empty() {
-        return Engine::with(settings, Keeping { store, log: None, journal: None }, clock);
+        return Engine::with(settings, Keeping { store, log: None, journal: None, directory: Some(directory) }, clock);
     }
     let gathered = gather_tail(&directory, &standing, &mut progress)?;
     let log_settings = LogSettings {
@@ -56,7 +56,7 @@ pub fn open(settings: Settings, directory: Arc<Directory>, clock: Arc<dyn Clock>
     let log = InteractionLog::begin(Arc::clone(&directory), Arc::clone(&clock), log_settings, epoch, &standing)?;
     let history_size = settings.history_size;
     let journal = Box::new(OpenLog { directory: Arc::clone(&directory), log: Arc::clone(&log) });
-    let keeping = Keeping { store, log: Some(Arc::clone(&log)), journal: Some(journal) };
+    let keeping = Keeping { store, log: Some(Arc::clone(&log)), journal: Some(journal), directory: Some(Arc::clone(&directory)) };
     let engine = Engine::with(settings, keeping, clock);
     let mut engine = engine.inspect_err(|_| log.stop(Box::new(|_| {})))?;
     // Until everybody is queued, a round of the writer's says nothing about what the files have.

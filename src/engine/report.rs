@@ -2,13 +2,13 @@
 
 use super::Engine;
 use crate::clock::format_seconds;
+use crate::event::{BusReport, ConnectionState};
 use crate::feature::LABELS;
 use crate::log::LogReport;
 use crate::policy::PolicyName;
 use crate::settings::Source;
 use crate::state::{Counters, DamagedFile, HistoryRow, RecoveryReport};
 use serde::Serialize;
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Where one user stands under one policy.
@@ -118,7 +118,7 @@ pub struct Health {
     pub log: LogHealth,
     pub recovery: RecoveryReport,
     pub damaged_files: Vec<DamagedFile>,
-    pub nats: Nats,
+    pub nats: BusReport,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -182,20 +182,13 @@ impl LogHealth {
     }
 }
 
-/// The place of the NATS consumers, which this release does not have.
-#[derive(Debug, Clone, Default, Serialize)]
-#[allow(missing_docs)] // documented where users read it: index.d.ts
-pub struct Nats {
-    pub enabled: bool,
-    pub consumers: BTreeMap<String, String>,
-}
-
 impl Health {
     pub(super) fn new(engine: &Engine) -> Self {
         let Engine { settings, users, writer, store, log, recovery, .. } = engine;
         let (writer, store) = (writer.report(), store.report());
         let log = log.as_ref().map_or_else(LogHealth::default, |log| LogHealth::new(log.is_on(), log.report()));
         let damaged_files = users.damaged();
+        let nats = engine.bus.report();
         let mut warnings = Vec::new();
         let mut ok = true;
         let dir = settings.state_dir.display();
@@ -235,6 +228,21 @@ impl Health {
             warnings
                 .push(format!("{} state files were damaged and put together from the log: see damagedFiles", damaged_files.len()));
         }
+        // A bus that is away is no reason to restart a process that decides and learns: `ok` stays.
+        if matches!(nats.state, ConnectionState::Connecting | ConnectionState::Reconnecting) {
+            let problem = nats.problem.as_deref().unwrap_or("no answer yet");
+            warnings.push(format!("no NATS server is reached at {}: {problem}", nats.servers.join(", ")));
+        }
+        if nats.state == ConnectionState::Connected {
+            for (name, consumer) in &nats.consumers {
+                if let Some(problem) = &consumer.problem {
+                    warnings.push(format!("consumer {name} waits: {problem}"));
+                }
+            }
+        }
+        if nats.dead > 0 {
+            warnings.push(format!("{} messages from the bus were given up: see nats.deadLetters", nats.dead));
+        }
         Self {
             ok,
             version: env!("CARGO_PKG_VERSION"),
@@ -254,7 +262,7 @@ impl Health {
                 failing: writer.failing,
                 foreign_writes: store.foreign_writes,
             },
-            nats: Nats::default(),
+            nats,
         }
     }
 }

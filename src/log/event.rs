@@ -55,6 +55,9 @@ pub enum Event<'a> {
     Erase {
         user_id: Cow<'a, str>,
     },
+    Dead {
+        user_id: Option<Cow<'a, str>>,
+    },
     Mark {
         low_water: Seq,
         end: bool,
@@ -177,6 +180,10 @@ pub fn read_line(line: &[u8]) -> Result<Recorded<'_>, LineError> {
         return Err(if v > VERSION { LineError::LaterVersion(v) } else { malformed("v") });
     }
     let raw: Raw<'_> = serde_json::from_slice(line).map_err(unreadable)?;
+    if raw.kind == "dead" {
+        let ms = parse_millis(raw.ts).ok_or_else(|| malformed("ts"))?;
+        return Ok(Recorded { seq: raw.seq, ms, event: Event::Dead { user_id: raw.user_id } });
+    }
     let user_id = raw.user_id.ok_or_else(|| malformed("no userId"));
     let policy = || raw.policy.and_then(|name| PolicyName::parse("policy", name).ok()).ok_or_else(|| malformed("no policy"));
     let moment = Moment { hour: raw.hour_of_day, day: raw.day_of_week };

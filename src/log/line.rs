@@ -84,6 +84,23 @@ pub struct StateLine<'a> {
     pub state: &'a RawValue,
 }
 
+/// A message from the event bus that was given up.
+#[derive(Debug, Clone, Copy)]
+pub struct DeadLine<'a> {
+    /// Whom it is about, where that could be read.
+    pub user_id: Option<&'a str>,
+    /// Where it was published.
+    pub subject: &'a str,
+    /// The stream that has it.
+    pub stream: &'a str,
+    /// Its number there.
+    pub stream_seq: u64,
+    /// How often it was delivered.
+    pub deliveries: u64,
+    /// Why it was given up.
+    pub problem: &'a str,
+}
+
 /// Writes lines; remembers the last second's time as text, because many lines fall into one second. Keys stand here as they are
 /// written: serde's structs look for characters to escape in each of them, which is a third of a line's cost.
 #[derive(Debug, Default)]
@@ -141,6 +158,18 @@ impl LineWriter {
             put(to, r#","userId":"#, line.user_id);
             put(to, r#","policy":"#, &line.policy);
             put(to, r#","state":"#, line.state);
+        });
+    }
+
+    /// Appends a message that was given up to `to`.
+    pub fn dead(&mut self, to: &mut Vec<u8>, seq: Seq, ms: u64, line: &DeadLine<'_>) {
+        self.line(to, seq, ms, "dead", |to| {
+            put(to, r#","userId":"#, &line.user_id);
+            put(to, r#","subject":"#, line.subject);
+            put(to, r#","stream":"#, line.stream);
+            put(to, r#","streamSeq":"#, &line.stream_seq);
+            put(to, r#","deliveries":"#, &line.deliveries);
+            put(to, r#","problem":"#, line.problem);
         });
     }
 

@@ -14,6 +14,6 @@ mod unsynced;
 pub use event::{Event, LineError, Recorded, read_line};
 pub(crate) use interaction_log::is_covered;
 pub use interaction_log::{InteractionLog, LogReport, LogSettings, LogStanding};
-pub use line::{Inputs, PullLine, RewardLine, StateLine};
+pub use line::{DeadLine, Inputs, PullLine, RewardLine, StateLine};
 pub use segment::{Piece, SegmentName, last_low_water, pieces};
 pub use seq::Seq;

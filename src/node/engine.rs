@@ -20,11 +20,11 @@ use std::rc::Rc;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-fn checked<T>(result: crate::Result<T>) -> Result<T> {
+pub(super) fn checked<T>(result: crate::Result<T>) -> Result<T> {
     result.map_err(|error| to_napi(&error))
 }
 
-fn json<T: serde::Serialize>(value: crate::Result<T>) -> Result<String> {
+pub(super) fn json<T: serde::Serialize>(value: crate::Result<T>) -> Result<String> {
     checked(value.and_then(|value| {
         serde_json::to_string(&value).map_err(|e| Error::new(crate::ErrorKind::Internal, format!("cannot write JSON: {e}")))
     }))
@@ -164,7 +164,7 @@ impl NativeChannel {
 /// A share of an engine.
 #[napi]
 pub struct NativeEngine {
-    handle: Arc<Handle>,
+    pub(super) handle: Arc<Handle>,
 }
 
 #[napi]

@@ -11,6 +11,9 @@ mod channel;
 #[cfg_attr(test, allow(dead_code))] // napi registers functions with Node only outside of tests
 mod engine;
 mod error;
+#[allow(clippy::needless_pass_by_value)] // as there
+#[cfg_attr(test, allow(dead_code))] // as there
+mod events;
 mod frame;
 #[allow(unsafe_code)] // external memory: see the safety arguments there
 mod memory;

@@ -41,6 +41,12 @@ pub fn plain_name(user_id: &str, policy: PolicyName) -> Option<String> {
 /// The name that no other user and policy can have.
 #[must_use]
 pub fn distinct_name(user_id: &str, policy: PolicyName) -> String {
+    hashed_name(user_id, policy.as_str())
+}
+
+/// The name, among files of one kind, that no other user can have.
+#[must_use]
+pub(crate) fn hashed_name(user_id: &str, kind: &str) -> String {
     let mut name = String::new();
     for c in safe(user_id) {
         if name.len() + c.len_utf8() > RECOGNISABLE {
@@ -49,7 +55,7 @@ pub fn distinct_name(user_id: &str, policy: PolicyName) -> String {
         name.push(c);
     }
     name.push('~');
-    let hash = Sha256::new().chain_update(policy.as_str()).chain_update([0]).chain_update(user_id).finalize();
+    let hash = Sha256::new().chain_update(kind).chain_update([0]).chain_update(user_id).finalize();
     for byte in &hash[..16] {
         // Writing to a String cannot fail.
         let _ = write!(name, "{byte:02x}");

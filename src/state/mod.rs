@@ -19,6 +19,7 @@ mod users;
 mod writer;
 
 pub use file::{parse, serialise, serialise_state};
+pub(crate) use file_name::hashed_name;
 pub use file_name::{distinct_name, plain_name};
 pub use history::{History, HistoryRow, Pull};
 pub use lock::DirectoryLock;
@@ -30,4 +31,4 @@ pub use recovery::{
 pub use store::{Stamp, StateFiles, StateStore, StoreReport};
 pub use user::{PolicyState, Reaction, User, UserState};
 pub use users::{Completeness, DamagedFile, Journal, Users};
-pub use writer::{MarkHold, Writer, WriterReport};
+pub use writer::{EraseElsewhere, MarkHold, Writer, WriterReport};

@@ -255,7 +255,7 @@ impl Gathered {
                 self.gaps += dropped_pulls;
                 return;
             }
-            Event::Mark { .. } | Event::Segment { .. } | Event::Off => return,
+            Event::Dead { .. } | Event::Mark { .. } | Event::Segment { .. } | Event::Off => return,
         };
         if only.is_some_and(|only| only != user_id) {
             return;

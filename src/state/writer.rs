@@ -61,6 +61,8 @@ struct Shared {
     users: Arc<Users>,
     store: Arc<dyn StateStore>,
     log: Option<Arc<InteractionLog>>,
+    /// Removes what is kept of a user elsewhere in the directory.
+    erase_elsewhere: EraseElsewhere,
     /// How many hold the log's low-water mark where it is.
     holds: Arc<AtomicUsize>,
     /// Erasures that failed, to be tried again.
@@ -85,6 +87,9 @@ struct Erasure {
     hold: MarkHold,
 }
 
+/// Removes, for good, what somebody else keeps of a user.
+pub type EraseElsewhere = Box<dyn Fn(&str) -> Result<()> + Send + Sync>;
+
 /// A handle on the thread.
 #[derive(Clone)]
 pub struct Writer {
@@ -96,9 +101,14 @@ impl Writer {
     ///
     /// # Errors
     /// `ERR_STATE_IO` when the system has no thread left.
-    pub fn start(users: Arc<Users>, store: Arc<dyn StateStore>, log: Option<Arc<InteractionLog>>) -> Result<Self> {
+    pub fn start(
+        users: Arc<Users>,
+        store: Arc<dyn StateStore>,
+        log: Option<Arc<InteractionLog>>,
+        erase_elsewhere: EraseElsewhere,
+    ) -> Result<Self> {
         let (queue, wake, holds, unfinished) = (Mutex::default(), Condvar::new(), Arc::default(), Arc::default());
-        let shared = Arc::new(Shared { queue, wake, users, store, log, holds, unfinished });
+        let shared = Arc::new(Shared { queue, wake, users, store, log, erase_elsewhere, holds, unfinished });
         let of_thread = Arc::clone(&shared);
         std::thread::Builder::new()
             .name("bandits-state".to_owned())
@@ -317,6 +327,7 @@ impl Shared {
             // The line first: a power cut must not leave half a person and nobody to finish.
             self.log.as_ref().map_or(Ok(()), |log| log.sync())?;
             PolicyName::ALL.into_iter().try_for_each(|policy| self.store.erase(&user.id, policy))?;
+            (self.erase_elsewhere)(&user.id)?;
             self.store.sync()
         });
         if let Err(e) = erased {

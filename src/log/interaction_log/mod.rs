@@ -8,7 +8,7 @@ mod writing;
 pub(crate) use segments::is_covered;
 
 use super::active::{Active, Numbering};
-use super::line::{LineWriter, PullLine, RewardLine, StateLine};
+use super::line::{DeadLine, LineWriter, PullLine, RewardLine, StateLine};
 use super::queue::PullQueue;
 use super::segment::SegmentName;
 use super::seq::Seq;
@@ -296,6 +296,15 @@ impl InteractionLog {
     /// As [`InteractionLog::reward`].
     pub fn state(&self, seq: Seq, ms: u64, line: &StateLine<'_>) -> Result<()> {
         self.append(|lines, to| lines.state(to, seq, ms, line))
+    }
+
+    /// Appends a message that was given up, whether or not anything else is appended: it happens once and seldom.
+    ///
+    /// # Errors
+    /// As [`InteractionLog::reward`].
+    pub fn dead(&self, ms: u64, line: &DeadLine<'_>) -> Result<()> {
+        let seq = self.next();
+        self.append(|lines, to| lines.dead(to, seq, ms, line))
     }
 
     /// Notes that everything up to `low_water` is in the state files, synced; `end`: and that the epoch ends with that.

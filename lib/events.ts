@@ -1,0 +1,78 @@
+// The event bus: filters and payloads are checked and packed here, listeners are called here.
+
+import type { BusEvent, EventFilter } from '../index'
+import { checkId, isObject } from './check'
+import { BanditError, native, refuse, shown } from './error'
+import type { NativeEngine } from '../dist/addon'
+
+/** As many as there are at most. */
+const MOST_EVENTS = 500
+const FILTERS = ['subject', 'userId', 'sinceSeq', 'limit']
+
+export function listEvents(engine: NativeEngine, filter: EventFilter = {}): BusEvent[] {
+  if (!isObject(filter)) refuse('filter', 'an object', filter)
+  const unknown = Object.keys(filter).find((key) => !FILTERS.includes(key))
+  if (unknown !== undefined) throw new BanditError('ERR_INVALID_ARGUMENT', `filter: no key ${shown(unknown)}; known: ${FILTERS.join(', ')}`)
+  const { subject, userId, sinceSeq, limit } = filter as EventFilter
+  if (subject !== undefined && typeof subject !== 'string') refuse('filter.subject', 'a NATS subject', subject)
+  if (userId !== undefined) checkId(userId, 'filter.userId')
+  if (sinceSeq !== undefined && !(Number.isSafeInteger(sinceSeq) && sinceSeq >= 0)) refuse('filter.sinceSeq', 'a whole number of at least 0', sinceSeq)
+  if (limit !== undefined && !(Number.isInteger(limit) && limit >= 1 && limit <= MOST_EVENTS)) {
+    refuse('filter.limit', `a whole number from 1 to ${MOST_EVENTS}`, limit)
+  }
+  return JSON.parse(native(() => engine.events(JSON.stringify({ subject, userId, sinceSeq, limit })))) as BusEvent[]
+}
+
+/** Calls `listener` for every event from now on, until what is returned is called. */
+export function listen(engine: NativeEngine, listener: (event: BusEvent) => void): () => void {
+  if (typeof listener !== 'function') refuse('listener', 'a function', listener)
+  let isOver = false
+  let last = 0
+  const [bell, before] = native(() =>
+    engine.watch(() => {
+      if (isOver) return
+      let events: BusEvent[]
+      try {
+        events = listEvents(engine, { sinceSeq: last })
+      } catch {
+        // Closed meanwhile: nothing is heard any more.
+        return
+      }
+      for (const event of events) {
+        last = event.seq
+        if (isOver) return
+        try {
+          listener(event)
+        } catch (error) {
+          // As with an EventEmitter nobody wraps: it is the process's to know. The other events are delivered all the same.
+          queueMicrotask(() => {
+            throw error
+          })
+        }
+      }
+    }),
+  ) as [number, number]
+  last = Math.max(last, before)
+  return () => {
+    isOver = true
+    engine.unwatch(bell)
+  }
+}
+
+/** What goes on the wire: text and bytes as they are, anything else as JSON. */
+export function payloadBytes(payload: unknown): Uint8Array {
+  if (payload instanceof Uint8Array) return payload
+  const text = typeof payload === 'string' ? payload : json(payload)
+  return new TextEncoder().encode(text)
+}
+
+function json(payload: unknown): string {
+  let text: string | undefined
+  try {
+    text = JSON.stringify(payload)
+  } catch (error) {
+    throw new BanditError('ERR_INVALID_ARGUMENT', `payload: cannot be written as JSON: ${(error as Error).message}`, { cause: error })
+  }
+  if (text === undefined) refuse('payload', 'a string, bytes, or what JSON can carry', payload)
+  return text
+}

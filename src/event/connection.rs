@@ -1,0 +1,159 @@
+//! How NATS is reached: servers, who we are, TLS, and for how long to wait before the next attempt.
+
+use super::settings::NatsSettings;
+use crate::error::{Error, Result};
+use async_nats::rustls::crypto::{CryptoProvider, ring};
+use async_nats::rustls::pki_types::CertificateDer;
+use async_nats::rustls::pki_types::pem::PemObject;
+use async_nats::{Client, ConnectOptions, Event, ServerAddr};
+use parking_lot::Mutex;
+use serde::Serialize;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The longest wait before another attempt to connect.
+const LAST_RETRY: Duration = Duration::from_secs(4);
+
+/// How the connection is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs)] // documented where users read it: index.d.ts
+pub enum ConnectionState {
+    #[default]
+    Stopped,
+    Connecting,
+    Connected,
+    Reconnecting,
+}
+
+/// What was last heard of the connection.
+#[derive(Debug, Default)]
+pub struct ConnectionReport {
+    inner: Mutex<(ConnectionState, Option<String>, u64)>,
+}
+
+impl ConnectionReport {
+    /// State, why it is not better, and how often it was lost.
+    pub fn get(&self) -> (ConnectionState, Option<String>, u64) {
+        self.inner.lock().clone()
+    }
+
+    pub fn set(&self, state: ConnectionState) {
+        let mut inner = self.inner.lock();
+        inner.0 = state;
+        if matches!(state, ConnectionState::Connected | ConnectionState::Stopped) {
+            inner.1 = None;
+        }
+    }
+
+    fn hear(&self, settings: &NatsSettings, event: &Event) {
+        let mut inner = self.inner.lock();
+        match event {
+            Event::Connected => (inner.0, inner.1) = (ConnectionState::Connected, None),
+            Event::Disconnected => {
+                inner.0 = ConnectionState::Reconnecting;
+                inner.1 = Some("the connection was lost".to_owned());
+                inner.2 += 1;
+            }
+            // What the client says may quote what it was told.
+            Event::ServerError(error) => inner.1 = Some(settings.redacted(&error.to_string())),
+            Event::ClientError(error) => inner.1 = Some(settings.redacted(&error.to_string())),
+            Event::LameDuckMode => inner.1 = Some("the server is shutting down".to_owned()),
+            Event::SlowConsumer(_) | Event::Draining | Event::Closed => {}
+        }
+    }
+
+    fn fail(&self, settings: &NatsSettings, problem: &str) {
+        self.inner.lock().1 = Some(settings.redacted(problem));
+    }
+}
+
+/// How to connect.
+///
+/// # Errors
+/// `ERR_INVALID_ARGUMENT` for credentials or certificates that cannot be read.
+pub async fn options(settings: &Arc<NatsSettings>, report: &Arc<ConnectionReport>) -> Result<ConnectOptions> {
+    // With two providers compiled in, rustls panics at the first TLS connection unless one is chosen. Somebody else's choice counts.
+    let _ = CryptoProvider::install_default(ring::default_provider());
+    let (heard, told) = (Arc::clone(report), Arc::clone(settings));
+    let mut options = ConnectOptions::new()
+        .name("@oo/bandits")
+        .connection_timeout(Duration::from_secs(5))
+        .ping_interval(Duration::from_secs(10))
+        .request_timeout(Some(Duration::from_secs(5)))
+        .reconnect_delay_callback(retry_after)
+        .event_callback(move |event| {
+            heard.hear(&told, &event);
+            std::future::ready(())
+        });
+    if let Some(token) = settings.token() {
+        options = options.token(token.to_owned());
+    }
+    if let Some((user, password)) = settings.user_and_password() {
+        options = options.user_and_password(user.to_owned(), password.to_owned());
+    }
+    if let Some(path) = &settings.credentials_file {
+        let given = options.credentials_file(path).await;
+        let failed = |e| Error::invalid("options.nats.credentialsFile", format_args!("cannot read {}: {e}", path.display()));
+        options = given.map_err(failed)?;
+    }
+    if let Some(path) = &settings.ca_file {
+        check_authorities(path)
+            .map_err(|problem| Error::invalid("options.nats.caFile", format_args!("{}: {problem}", path.display())))?;
+        options = options.add_root_certificates(path.clone());
+    }
+    Ok(options)
+}
+
+fn check_authorities(path: &Path) -> Result<(), String> {
+    let certificates = CertificateDer::pem_file_iter(path).map_err(|e| e.to_string())?;
+    match certificates.collect::<Result<Vec<_>, _>>() {
+        Ok(certificates) if certificates.is_empty() => Err("no certificate in it".to_owned()),
+        Ok(_) => Ok(()),
+        Err(e) => Err(e.to_string()),
+    }
+}
+
+/// Connects, however long that takes; later the client does by itself. (The client could try the first time, too, but would not
+/// tell why it fails.)
+pub async fn connect(options: ConnectOptions, settings: &NatsSettings, report: &ConnectionReport) -> Client {
+    report.set(ConnectionState::Connecting);
+    let servers: Vec<ServerAddr> = settings.servers.iter().map(|server| server.address.clone()).collect();
+    let mut attempt = 0;
+    loop {
+        attempt += 1;
+        // A panic in there must not end the task.
+        match tokio::spawn(options.clone().connect(servers.clone())).await {
+            Ok(Ok(client)) => {
+                report.set(ConnectionState::Connected);
+                return client;
+            }
+            Ok(Err(e)) => report.fail(settings, &with_sources(&e)),
+            Err(e) => report.fail(settings, &e.to_string()),
+        }
+        tokio::time::sleep(retry_after(attempt)).await;
+    }
+}
+
+/// An error and what it came from, which the client's own texts leave out.
+pub fn with_sources(e: &dyn std::error::Error) -> String {
+    let mut text = e.to_string();
+    let mut source = e.source();
+    while let Some(inner) = source {
+        let inner_text = inner.to_string();
+        if !text.contains(&inner_text) {
+            text = format!("{text}: {inner_text}");
+        }
+        source = inner.source();
+    }
+    text
+}
+
+/// 2, 4, 8 … ms up to a few seconds, and up to a half of that more: many clients must not come back at the same moment. (The
+/// client's own waits have no such jitter.)
+fn retry_after(attempts: usize) -> Duration {
+    let exponent = u32::try_from(attempts.min(16)).unwrap_or(16);
+    let wait = Duration::from_millis(1 << exponent).min(LAST_RETRY);
+    wait + wait.mul_f64(crate::rng::jitter() / 2.0)
+}

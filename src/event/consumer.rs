@@ -1,0 +1,304 @@
+//! One durable pull consumer: finds its stream, takes messages in batches, hands them to the handler and answers the server. It
+//! goes on until it is told to stop, whatever the server does meanwhile.
+
+use super::bus::Shared;
+use super::connection::with_sources;
+use super::handler::handle;
+use super::ring::{Delivery, Outcome, Verdict};
+use crate::background::guarded;
+use crate::clock::format_millis;
+use crate::error::{Error, ErrorKind, Result};
+use async_nats::jetstream::consumer::pull::Config;
+use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, FromConsumer, PullConsumer};
+use async_nats::jetstream::stream::Stream;
+use async_nats::jetstream::{AckKind, Context, Message};
+use futures_util::StreamExt;
+use parking_lot::Mutex;
+use serde::Serialize;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout, timeout_at};
+
+/// Messages handled together at most: syncs of one user among them cost one file.
+const BATCH: usize = 500;
+/// A request for messages stands so long. One that a dying server has lost is noticed no earlier, so it is short.
+const REQUEST: Duration = Duration::from_secs(3);
+/// How much later than that the server's word for it may come.
+const SLACK: Duration = Duration::from_millis(500);
+/// A batch waits so long for company once its first message is there.
+const COALESCE: Duration = Duration::from_millis(2);
+/// When stopping, messages that are on their way arrive within this.
+const LAST_WORDS: Duration = Duration::from_millis(20);
+/// The server delivers again what was not answered within this: a batch takes a fraction of it.
+const ACK_WAIT: Duration = Duration::from_secs(30);
+/// Waits between attempts to find the stream.
+const FIRST_RETRY: Duration = Duration::from_millis(250);
+const LAST_RETRY: Duration = Duration::from_secs(5);
+/// Messages that may be unanswered at a time.
+const MOST_UNANSWERED: i64 = 1000;
+/// The server's code for a consumer that is not there.
+const NO_SUCH_CONSUMER: u64 = 10014;
+
+/// What a consumer is for.
+#[derive(Debug, Clone, Copy)]
+pub struct Purpose {
+    /// In names and in health.
+    pub name: &'static str,
+    /// Of which subjects.
+    pub filter: &'static str,
+}
+
+/// How a consumer does, for `health()`.
+#[derive(Debug, Clone, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs)] // documented where users read it: index.d.ts
+pub struct ConsumerReport {
+    pub subject: &'static str,
+    pub stream: Option<String>,
+    pub durable: Option<String>,
+    pub last_msg_ts: Option<String>,
+    pub processed: u64,
+    pub ignored: u64,
+    pub errors: u64,
+    pub redelivered: u64,
+    pub terminated: u64,
+    pub pending: Option<u64>,
+    pub problem: Option<String>,
+}
+
+/// A consumer of one engine.
+pub struct Consumer {
+    pub purpose: Purpose,
+    pub report: Mutex<ConsumerReport>,
+}
+
+impl Consumer {
+    pub fn new(purpose: Purpose) -> Self {
+        Self { purpose, report: Mutex::new(ConsumerReport { subject: purpose.filter, ..ConsumerReport::default() }) }
+    }
+
+    /// Consumes until `stop` says so.
+    pub async fn run(self: Arc<Self>, shared: Arc<Shared>, context: Context, mut stop: watch::Receiver<bool>) {
+        let mut retry = FIRST_RETRY;
+        while !*stop.borrow() {
+            let attached = tokio::select! {
+                attached = self.attach(&shared, &context) => attached,
+                () = told(&mut stop) => return,
+            };
+            let outcome = match attached {
+                Ok(consumer) => {
+                    retry = FIRST_RETRY;
+                    self.report.lock().problem = None;
+                    self.consume(&shared, &consumer, &mut stop).await
+                }
+                Err(e) => Err(e),
+            };
+            if let Err(problem) = outcome {
+                self.report.lock().problem = Some(shared.redacted(&problem));
+                // Told to stop while waiting: the loop's condition sees it.
+                let _ = timeout(retry, told(&mut stop)).await;
+                retry = (retry * 2).min(LAST_RETRY);
+            }
+        }
+    }
+
+    /// Finds the stream and the durable consumer, which is made where it is not there.
+    async fn attach(&self, shared: &Shared, context: &Context) -> std::result::Result<PullConsumer, String> {
+        let Purpose { name, filter } = self.purpose;
+        let found = context.stream_by_subject(filter).await;
+        let stream = found.map_err(|e| format!("no stream for {filter} is there (yet): {}", with_sources(&e)))?;
+        let stream = context.get_stream(&stream).await.map_err(|e| format!("stream {stream}: {}", with_sources(&e)))?;
+        let plain = format!("{}-{name}", shared.settings.durable_prefix);
+        let successor = format!("{plain}-pull");
+        let (durable, existing, start) = match (info(&stream, &successor).await?, info(&stream, &plain).await?) {
+            (Some(existing), _) => (successor, Some(existing), None),
+            // A push consumer, the old service's: it cannot be made a pull consumer (10012), so another one goes on from where it
+            // stands. It stays as it is, for those who want to go back.
+            (None, Some(old)) if old.config.deliver_subject.is_some() => (successor, None, Some(old.ack_floor.stream_sequence + 1)),
+            (None, existing) => (plain, existing, None),
+        };
+        let from_start = || Config {
+            durable_name: Some(durable.clone()),
+            filter_subject: filter.to_owned(),
+            deliver_policy: start.map_or(DeliverPolicy::All, |start_sequence| DeliverPolicy::ByStartSequence { start_sequence }),
+            ..Config::default()
+        };
+        // What operators have set (replicas, limits) stays; where delivery began cannot be changed (10012).
+        let kept = existing.and_then(|info| Config::try_from_consumer_config(info.config).ok());
+        let config = Config {
+            ack_policy: AckPolicy::Explicit,
+            ack_wait: ACK_WAIT,
+            // Without end: whoever counts the attempts is this code, which fails a message; a process that dies fails none, and the
+            // server would drop what it has delivered too often without anybody having tried.
+            max_deliver: -1,
+            max_ack_pending: MOST_UNANSWERED,
+            backoff: Vec::new(),
+            ..kept.unwrap_or_else(from_start)
+        };
+        let consumer = stream.create_consumer(config).await.map_err(|e| format!("consumer {durable}: {}", with_sources(&e)))?;
+        let mut report = self.report.lock();
+        report.stream = Some(stream.cached_info().config.name.clone());
+        report.durable = Some(durable);
+        report.pending = Some(consumer.cached_info().num_pending);
+        Ok(consumer)
+    }
+
+    /// Takes batch after batch. Ends with a problem that attaching anew may mend, or when it is told to.
+    async fn consume(
+        &self,
+        shared: &Arc<Shared>,
+        consumer: &PullConsumer,
+        stop: &mut watch::Receiver<bool>,
+    ) -> std::result::Result<(), String> {
+        loop {
+            // No heartbeats: on one the client's batch sleeps without asking to be woken (`Batch::poll_next` in async-nats 0.51).
+            let request = consumer.batch().max_messages(BATCH).expires(REQUEST).messages();
+            let mut batch = request.await.map_err(|e| e.to_string())?;
+            let end = Instant::now() + REQUEST + SLACK;
+            let mut stopping = false;
+            loop {
+                let first = tokio::select! {
+                    biased;
+                    () = told(stop), if !stopping => {
+                        stopping = true;
+                        continue;
+                    }
+                    // What the server has sent is handled: given back, it would have used up an attempt.
+                    first = timeout_at(if stopping { Instant::now() + LAST_WORDS } else { end }, batch.next()) => first,
+                };
+                let mut messages = match first {
+                    Ok(Some(Ok(message))) => vec![message],
+                    Ok(Some(Err(e))) => return Err(e.to_string()),
+                    // All that was asked for is here, or there was nothing more.
+                    Ok(None) | Err(_) => break,
+                };
+                let mut failed = None;
+                let company = Instant::now() + COALESCE;
+                while messages.len() < BATCH {
+                    match timeout_at(company, batch.next()).await {
+                        Ok(Some(Ok(message))) => messages.push(message),
+                        Ok(Some(Err(e))) => {
+                            failed = Some(e.to_string());
+                            break;
+                        }
+                        Ok(None) | Err(_) => break,
+                    }
+                }
+                self.work(shared, messages).await?;
+                if let Some(problem) = failed {
+                    return Err(problem);
+                }
+            }
+            if stopping {
+                return Ok(());
+            }
+            self.report.lock().problem = None;
+        }
+    }
+
+    /// Handles messages and answers the server.
+    async fn work(&self, shared: &Arc<Shared>, messages: Vec<Message>) -> std::result::Result<(), String> {
+        let mut deliveries = Vec::with_capacity(messages.len());
+        let mut answers = Vec::with_capacity(messages.len());
+        let mut pending = None;
+        for message in messages {
+            let Ok(delivery) = delivery(&message) else { continue };
+            pending = message.info().ok().map(|info| info.pending);
+            deliveries.push(delivery);
+            answers.push(message);
+        }
+        let (of_thread, delivered) = (Arc::clone(shared), deliveries.clone());
+        let handled =
+            tokio::task::spawn_blocking(move || guarded("an event handler", || Ok(handle(&of_thread.files, &delivered)))).await;
+        let handled = handled.unwrap_or_else(|e| Err(Error::new(ErrorKind::Internal, e.to_string())));
+        let mut verdicts = handled.unwrap_or_else(|e| vec![failed(&e); deliveries.len()]);
+        for (delivery, verdict) in deliveries.iter().zip(&mut verdicts) {
+            if verdict.outcome == Outcome::Retried && delivery.deliveries >= u64::from(shared.settings.max_deliver) {
+                verdict.outcome = Outcome::Dead;
+            }
+            if verdict.outcome == Outcome::Dead {
+                shared.bury(delivery, verdict);
+            }
+        }
+        self.count(&deliveries, &verdicts, pending);
+        shared.ring.note(deliveries.iter().zip(&verdicts), shared.clock.now_ms());
+        for ((message, delivery), verdict) in answers.iter().zip(&deliveries).zip(&verdicts) {
+            let answer = match verdict.outcome {
+                Outcome::Handled | Outcome::Stale | Outcome::Ignored => AckKind::Ack,
+                // Never without a delay: a bare nak comes back within a millisecond and burns the attempts.
+                Outcome::Retried => AckKind::Nak(Some(retry_delay(delivery.deliveries))),
+                Outcome::Dead => AckKind::Term,
+            };
+            message.ack_with(answer).await.map_err(|e| e.to_string())?;
+        }
+        Ok(())
+    }
+
+    fn count(&self, deliveries: &[Delivery], verdicts: &[Verdict], pending: Option<u64>) {
+        let of = |outcome| verdicts.iter().filter(|verdict| verdict.outcome == outcome).count() as u64;
+        let mut report = self.report.lock();
+        report.processed += of(Outcome::Handled) + of(Outcome::Stale) + of(Outcome::Ignored);
+        report.ignored += of(Outcome::Ignored);
+        report.errors += of(Outcome::Retried) + of(Outcome::Dead);
+        report.terminated += of(Outcome::Dead);
+        report.redelivered += deliveries.iter().filter(|delivery| delivery.deliveries > 1).count() as u64;
+        report.last_msg_ts = deliveries.last().map(|delivery| format_millis(delivery.published_ms)).or(report.last_msg_ts.take());
+        report.pending = pending.or(report.pending);
+    }
+}
+
+/// Waits until it is said, or nobody is left to say it.
+async fn told(stop: &mut watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+async fn info(stream: &Stream, consumer: &str) -> std::result::Result<Option<async_nats::jetstream::consumer::Info>, String> {
+    use async_nats::jetstream::context::ConsumerInfoErrorKind;
+    match stream.consumer_info(consumer).await {
+        Ok(info) => Ok(Some(info)),
+        Err(e) if e.kind() == ConsumerInfoErrorKind::NotFound => Ok(None),
+        Err(e) => match e.kind() {
+            ConsumerInfoErrorKind::JetStream(error) if error.error_code().0 == NO_SUCH_CONSUMER => Ok(None),
+            _ => Err(format!("consumer {consumer}: {e}")),
+        },
+    }
+}
+
+fn delivery(message: &Message) -> Result<Delivery> {
+    let info = message.info().map_err(|e| Error::new(ErrorKind::Internal, e.to_string()))?;
+    let published_ms = info.published.unix_timestamp_nanos() / 1_000_000;
+    Ok(Delivery {
+        subject: message.subject.to_string(),
+        payload: message.payload.as_ref().into(),
+        stream: info.stream.to_owned(),
+        stream_seq: info.stream_sequence,
+        published_ms: u64::try_from(published_ms).unwrap_or(0),
+        deliveries: u64::try_from(info.delivered).unwrap_or(1),
+    })
+}
+
+fn failed(e: &Error) -> Verdict {
+    Verdict { outcome: Outcome::Retried, user_id: None, problem: Some(e.message().to_owned()) }
+}
+
+/// 1, 2, 4 … s up to a minute, and up to a quarter of that more.
+fn retry_delay(deliveries: u64) -> Duration {
+    let exponent = u32::try_from(deliveries.saturating_sub(1).min(6)).unwrap_or(6);
+    let wait = Duration::from_secs(1 << exponent).min(Duration::from_mins(1));
+    wait + wait.mul_f64(crate::rng::jitter() / 4.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn delays_grow_to_a_minute() {
+        for (deliveries, seconds) in [(0, 1), (1, 1), (2, 2), (3, 4), (6, 32), (7, 60), (1000, 60)] {
+            let delay = retry_delay(deliveries).as_secs_f64();
+            let least = f64::from(seconds);
+            assert!((least..=1.25 * least).contains(&delay), "{deliveries}: {delay}");
+        }
+    }
+}

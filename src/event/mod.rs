@@ -1,0 +1,22 @@
+//! What happens elsewhere: messages on a NATS bus, handled once in effect however often they come, and shown to operators. Here are
+//! subjects, payloads, what a message does, the consumers and their connection; the file of a user's last sync. Rewards do not come
+//! this way: they are the caller's, by `reward()`. `docs/events.md` is the specification.
+
+mod bus;
+mod connection;
+mod consumer;
+mod handler;
+mod payload;
+mod ring;
+mod settings;
+mod subject;
+mod sync_files;
+
+pub use bus::{BusReport, DeadLetter, EventBus, Published};
+pub use connection::ConnectionState;
+pub use consumer::ConsumerReport;
+pub use handler::handle;
+pub use ring::{BusEvent, Delivery, EventFilter, EventRing, Outcome, Verdict};
+pub use settings::{DEFAULT_DELIVERIES, DEFAULT_PREFIX, MOST_DELIVERIES, NatsSettings, Server};
+pub use subject::SubjectFilter;
+pub use sync_files::{SyncFiles, SyncState, When};

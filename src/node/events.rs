@@ -1,0 +1,94 @@
+//! The event bus as `lib/` sees it. Filters and events cross as JSON.
+
+use super::engine::{NativeEngine, checked, json};
+use super::promise::{promise, promise_of};
+use crate::error::Error;
+use crate::event::{EventBus, EventFilter, SubjectFilter};
+use napi::bindgen_prelude::{Function, Object, Uint8Array};
+use napi::threadsafe_function::ThreadsafeFunctionCallMode;
+use napi::{Env, Result};
+use napi_derive::napi;
+use serde::Deserialize;
+use std::sync::Arc;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Filter {
+    subject: Option<String>,
+    user_id: Option<String>,
+    since_seq: Option<u64>,
+    limit: Option<usize>,
+}
+
+fn filter(text: &str) -> crate::Result<EventFilter> {
+    let filter: Filter = serde_json::from_str(text).map_err(|e| Error::invalid("filter", e))?;
+    let subject = filter.subject.map(|subject| SubjectFilter::parse("filter.subject", &subject)).transpose()?;
+    Ok(EventFilter { subject, user_id: filter.user_id, since_seq: filter.since_seq, limit: filter.limit })
+}
+
+#[napi]
+impl NativeEngine {
+    fn bus(&self) -> crate::Result<&EventBus> {
+        self.handle.engine().map(|engine| engine.bus())
+    }
+
+    /// Starts the consumers.
+    #[napi(catch_unwind, ts_return_type = "Promise<void>")]
+    pub fn start(&self, env: Env) -> Result<Object<'static>> {
+        let (done, promise) = promise(env)?;
+        match self.bus() {
+            Ok(bus) => bus.start(done),
+            Err(error) => done(Err(error)),
+        }
+        Ok(promise)
+    }
+
+    /// `BusEvent[]`; `filter` is an `EventFilter`.
+    #[napi(catch_unwind)]
+    pub fn events(&self, filter_json: String) -> Result<String> {
+        json(self.bus().and_then(|bus| {
+            let events = bus.ring().list(&filter(&filter_json)?);
+            Ok(events.iter().map(|event| (**event).clone()).collect::<Vec<_>>())
+        }))
+    }
+
+    /// Has `bell` called soon after there is something new, and never holds the process for it. Returns the bell's number and the
+    /// last event before.
+    #[napi(catch_unwind, ts_args_type = "bell: () => void", ts_return_type = "[number, number]")]
+    pub fn watch(&self, bell: Function<'_, (), ()>) -> Result<Vec<f64>> {
+        let bus = checked(self.bus())?;
+        // One call waits at most: whoever is rung looks for all that is new. A full queue is no loss, and nothing waits for it.
+        let ring = bell.build_threadsafe_function::<()>().weak::<true>().max_queue_size::<1>().build()?;
+        let (number, last) = bus.ring().watch(Arc::new(move || {
+            let _ = ring.call((), ThreadsafeFunctionCallMode::NonBlocking);
+        }));
+        #[allow(clippy::cast_precision_loss)] // counts of events
+        Ok(vec![number as f64, last as f64])
+    }
+
+    /// The bell of this number is not called any more.
+    #[napi(catch_unwind)]
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a number that `watch` gave
+    pub fn unwatch(&self, number: f64) {
+        if let Ok(bus) = self.bus() {
+            bus.ring().unwatch(number as u64);
+        }
+    }
+
+    /// `Published`.
+    #[napi(catch_unwind, ts_return_type = "Promise<string>")]
+    pub fn publish(&self, env: Env, subject: String, payload: Uint8Array) -> Result<Object<'static>> {
+        let (done, promise) = promise_of::<String>(env)?;
+        match self.bus() {
+            Ok(bus) => bus.publish(&subject, payload.to_vec(), Box::new(move |published| done(json(published)))),
+            Err(error) => done(checked(Err(error))),
+        }
+        Ok(promise)
+    }
+
+    /// `SyncState | null`.
+    #[napi(catch_unwind)]
+    pub fn sync_state(&self, user_id: String) -> Result<String> {
+        json(self.bus().and_then(|bus| bus.sync_state(&user_id)))
+    }
+}
