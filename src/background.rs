@@ -1,5 +1,6 @@
 //! What the crate's threads have in common: jobs that others hand them and are told the outcome of, how long they wait before a
-//! failed attempt is made again, and that a panic ends a piece of work and not the thread. What they do is in `log` and `state`.
+//! failed attempt is made again, that a panic ends a piece of work and not the thread, and that they stand back behind the one
+//! that scores. What they do is in `log`, `state` and `event`.
 
 use crate::error::{Done, Error, ErrorKind, Result, again};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -65,6 +66,21 @@ pub fn say(outcome: &Result<()>, waiting: Vec<Done>) {
 pub fn guarded<T>(thread: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
     let panicked = |_| Err(Error::new(ErrorKind::Internal, format!("{thread} panicked; what it was at is kept and tried again")));
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(panicked)
+}
+
+/// How far a thread behind stands back, in the steps of nice(1).
+const NICENESS: i32 = 10;
+
+/// Where two threads want one core, scoring goes first. Called by a thread about itself; not being allowed to is no problem.
+#[cfg(target_os = "linux")]
+pub fn stand_back() {
+    let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICENESS);
+}
+
+/// Elsewhere a priority is the whole process's.
+#[cfg(not(target_os = "linux"))]
+pub const fn stand_back() {
+    let _ = NICENESS;
 }
 
 /// The wait before the next attempt, doubled with each failure in a row.

@@ -1,6 +1,7 @@
 //! The threads of everything that talks to the network: one runtime for the process, started at first use. Its threads stand back
 //! behind the one that scores, and they never hold the process: when Node has nothing left to do, they end with it.
 
+use crate::background::stand_back;
 use crate::error::{Error, Result};
 use std::sync::OnceLock;
 use tokio::runtime::{Builder, Runtime};
@@ -9,8 +10,6 @@ use tokio::runtime::{Builder, Runtime};
 const WORKERS: usize = 2;
 /// File work at the same time.
 const BLOCKING: usize = 4;
-/// How far the threads stand back, in the steps of nice(1).
-const NICENESS: i32 = 10;
 
 static RUNTIME: OnceLock<Result<Runtime, String>> = OnceLock::new();
 
@@ -30,16 +29,4 @@ pub fn runtime() -> Result<&'static Runtime> {
             .map_err(|e| e.to_string())
     };
     RUNTIME.get_or_init(start).as_ref().map_err(|e| Error::io("start the network's threads", std::io::Error::other(e.clone())))
-}
-
-/// Where two threads want one core, scoring goes first. Not being allowed to is no problem.
-#[cfg(target_os = "linux")]
-fn stand_back() {
-    let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICENESS);
-}
-
-#[cfg(not(target_os = "linux"))]
-const fn stand_back() {
-    // Elsewhere a priority is the whole process's.
-    let _ = NICENESS;
 }

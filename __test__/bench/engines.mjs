@@ -25,6 +25,12 @@ export const OPPONENTS = [
   { name: 'expert-bare', full: false, create: plain('pure-js-expert', 'ExpertBandit', '?bare') },
 ]
 
+/** By its public name, as its users have it. @param {object} options */
+function openPackage(options) {
+  const { Bandits } = createRequire(import.meta.url)('@oo/bandits')
+  return Bandits.open(options)
+}
+
 /** @type {Engine[]} */
 const OTHERS = [
   {
@@ -32,9 +38,15 @@ const OTHERS = [
     full: true,
     prepared: true,
     async create(directory) {
-      // By its public name, as its users have it.
-      const { Bandits } = createRequire(import.meta.url)('@oo/bandits')
-      return Bandits.open({ stateDir: directory })
+      return openPackage({ stateDir: directory, log: 'off' })
+    },
+  },
+  {
+    name: 'package-logged',
+    full: true,
+    prepared: true,
+    async create(directory) {
+      return openPackage({ stateDir: directory })
     },
   },
   { name: 'expert-prepared', full: true, prepared: true, create: plain('pure-js-expert', 'ExpertBandit', '?prepared') },

@@ -5,7 +5,7 @@
 //   --quick          a few scenarios, few samples: proves that the bench works, not how fast anything is
 //   --processes N    fresh processes per scenario (default 11)
 //   --only TEXT      only the scenarios whose group or name contains it
-//   --subject NAME   measures another engine in the package's place
+//   --subject NAME   measures another engine in the package's place; package-logged: with the interaction log on
 //   --out FILE       where the JSON goes
 import { spawn } from 'node:child_process'
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
@@ -109,7 +109,8 @@ async function main() {
   process.stdout.write(
     `${before.cpu}, ${before.cores} cores, ${before.system}, Node ${before.node}, load ${before.load.join(' ')}\n` +
       `${processes} fresh processes per scenario; ratio = opponent's time / ${subject}'s time, median of processes (${intervalName(processes)});\n` +
-      `the package writes its state behind to files in .cache while it is measured\n\n`,
+      `the package writes its state behind to files in .cache while it is measured; its interaction log, which no opponent has, is off\n` +
+      `(--subject package-logged: on)\n\n`,
   )
   const scenarios = chosenScenarios()
   const answers = new Map(scenarios.map((scenario) => [scenario, /** @type {Answer[]} */ ([])]))

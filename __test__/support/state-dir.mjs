@@ -19,8 +19,7 @@ const engines = new WeakMap()
 export function emptyDirectory(t) {
   const path = realpathSync(mkdtempSync(join(tmpdir(), 'bandits-test-')))
   t.after(async () => {
-    // Tests of failing writes leave engines whose last write fails as well.
-    for (const bandits of engines.get(t) ?? []) await bandits.close().catch(() => undefined)
+    await closeEngines(t)
     rmSync(path, { recursive: true, force: true })
   })
   return path
@@ -36,6 +35,15 @@ export function openEngine(t, options = {}) {
   const bandits = Bandits.open({ seed: 1, ...options, stateDir })
   engines.set(t, [...(engines.get(t) ?? []), bandits])
   return bandits
+}
+
+/**
+ * Closes the engines of a test, for hooks that take away what they use.
+ * @param {TestContext} t
+ */
+export async function closeEngines(t) {
+  // Tests of failing writes leave engines whose last write fails as well.
+  for (const bandits of engines.get(t) ?? []) await bandits.close().catch(() => undefined)
 }
 
 /**

@@ -29,6 +29,8 @@ const PURPOSES: [Purpose; 2] =
 const DRAIN: Duration = Duration::from_secs(3);
 /// Asking the server takes at most so long.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// A consumer's question to a server that is electing a leader is lost; it is asked again after this.
+const QUESTION: Duration = Duration::from_secs(2);
 /// The last dead letters are shown in health.
 const SHOWN_DEAD: usize = 10;
 
@@ -103,7 +105,7 @@ pub struct DeadLetter {
 
 /// Runs the consumers until they are told to stop, and takes leave of the server.
 async fn consume(client: &Client, shared: &Arc<Shared>, consumers: Vec<Arc<Consumer>>, stopped: &watch::Receiver<bool>) {
-    let context = ContextBuilder::new().timeout(PATIENCE).build(client.clone());
+    let context = ContextBuilder::new().timeout(QUESTION).build(client.clone());
     let run = |consumer: Arc<Consumer>| tokio::spawn(consumer.run(Arc::clone(shared), context.clone(), stopped.clone()));
     let tasks: Vec<_> = consumers.into_iter().map(run).collect();
     for task in tasks {

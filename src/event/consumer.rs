@@ -23,9 +23,9 @@ use tokio::time::{Instant, timeout, timeout_at};
 /// Messages handled together at most: syncs of one user among them cost one file.
 const BATCH: usize = 500;
 /// A request for messages stands so long. One that a dying server has lost is noticed no earlier, so it is short.
-const REQUEST: Duration = Duration::from_secs(3);
+const REQUEST: Duration = Duration::from_secs(2);
 /// How much later than that the server's word for it may come.
-const SLACK: Duration = Duration::from_millis(500);
+const SLACK: Duration = Duration::from_millis(250);
 /// A batch waits so long for company once its first message is there.
 const COALESCE: Duration = Duration::from_millis(2);
 /// When stopping, messages that are on their way arrive within this.
@@ -34,9 +34,9 @@ const LAST_WORDS: Duration = Duration::from_millis(20);
 const ACK_WAIT: Duration = Duration::from_secs(30);
 /// Waits between attempts to find the stream.
 const FIRST_RETRY: Duration = Duration::from_millis(250);
-const LAST_RETRY: Duration = Duration::from_secs(5);
-/// Messages that may be unanswered at a time.
-const MOST_UNANSWERED: i64 = 1000;
+const LAST_RETRY: Duration = Duration::from_secs(2);
+/// Messages that may be unanswered at a time: a few batches that died with their processes must not hold up the next one's.
+const MOST_UNANSWERED: i64 = 10_000;
 /// The server's code for a consumer that is not there.
 const NO_SUCH_CONSUMER: u64 = 10014;
 

@@ -131,15 +131,15 @@ impl PullQueue {
         }
     }
 
-    /// Forgets the pulls; memory for twice as many stays, so that a steady load asks for none, and a burst's goes.
+    /// Forgets the pulls. Memory that they did not need half of is given back: a steady load asks for none, and a burst's goes.
     pub fn clear(&mut self) {
-        let (pulls, profiles, text) = (self.pulls.len(), self.profiles.len(), self.text.len());
+        let needed = self.pulls.len().max(KEPT);
         self.pulls.clear();
         self.profiles.clear();
         self.text.clear();
-        self.pulls.shrink_to((2 * pulls).max(KEPT));
-        self.profiles.shrink_to((2 * profiles).max(KEPT));
-        self.text.shrink_to((2 * text).max(KEPT * TEXTS));
+        if self.pulls.capacity() > 2 * needed {
+            self.shrink(needed);
+        }
     }
 
     /// Gives memory back, down to that for so many pulls.

@@ -4,7 +4,7 @@
 use super::store::StateStore;
 use super::user::{User, UserState};
 use super::users::Users;
-use crate::background::{Backoff, Jobs, guarded, say, say_closed};
+use crate::background::{Backoff, Jobs, guarded, say, say_closed, stand_back};
 use crate::error::{Done, Error, Result, again};
 use crate::log::{InteractionLog, Seq};
 use crate::policy::PolicyName;
@@ -112,7 +112,10 @@ impl Writer {
         let of_thread = Arc::clone(&shared);
         std::thread::Builder::new()
             .name("bandits-state".to_owned())
-            .spawn(move || of_thread.run())
+            .spawn(move || {
+                stand_back();
+                of_thread.run();
+            })
             .map_err(|e| Error::io("start the state writer's thread", e))?;
         Ok(Self { shared })
     }

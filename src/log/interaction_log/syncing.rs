@@ -1,7 +1,7 @@
 //! The thread that syncs. It is another one than that which writes pulls: a sync may take longer than they may wait.
 
 use super::InteractionLog;
-use crate::background::{Backoff, guarded, say};
+use crate::background::{Backoff, guarded, say, stand_back};
 use crate::error::{Done, Result};
 use std::sync::atomic::Ordering;
 
@@ -31,6 +31,7 @@ impl InteractionLog {
 
     /// The thread that syncs: one sync for all who wait when it begins.
     pub(super) fn run_syncs(&self) {
+        stand_back();
         let mut backoff = Backoff::default();
         loop {
             let (waiting, ended) = {
