@@ -15,7 +15,7 @@ import { Load } from './load.mjs'
 
 /**
  * Consumption has to go on within this after the leader is gone. The servers' elections of another leader, for the stream and for the
- * consumer, take 4 to 9 s each, side by side; a request that the dead one has taken with it stands for 3.5 s.
+ * consumer, take 4 to 9 s each, side by side; a request that the dead one has taken with it stands for 2.25 s.
  */
 const RESUME_MS = 10_000
 const LANES = 16
