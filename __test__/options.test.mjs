@@ -123,7 +123,8 @@ test('health() says where settings come from', (t) => {
   assert.deepEqual([health.ok, health.warnings, health.users], [true, [], 0])
   assert.deepEqual([health.stateDir, health.activePolicy], [{ path: stateDir, source: 'option' }, { name: 'egreedy-v1', source: 'default' }])
   assert.deepEqual(health.evictedUsers, 0)
-  assert.deepEqual([health.nats, health.writer], [{ enabled: false, consumers: {} }, { dirtyUsers: 0, filesWritten: 0, errors: 0, lastError: null, failing: false, foreignWrites: 0 }])
+  assert.deepEqual(health.nats, { enabled: false, state: 'stopped', servers: [], server: null, problem: null, reconnects: 0, consumers: {}, dead: 0, deadLetters: [] })
+  assert.deepEqual([health.writer], [{ dirtyUsers: 0, filesWritten: 0, errors: 0, lastError: null, failing: false, foreignWrites: 0 }])
 })
 
 test('the largest and the smallest of each number', async (t) => {

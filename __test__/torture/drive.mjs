@@ -29,7 +29,8 @@ export function drive(bandits, oracle, script, count) {
         if (call.kind === 'reward') bandits.reward(call.request)
         else bandits.reset(call.userId)
         oracle.acknowledge(/** @type {import('./oracle.mjs').Event} */ (events[0]))
-        learned++
+        // A reset of somebody who is at the start changes nothing, and cannot fail.
+        learned += call.kind === 'reward' ? 1 : 0
       }
     } catch (error) {
       if (!(error instanceof BanditError)) throw error
