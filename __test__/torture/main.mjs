@@ -2,10 +2,10 @@
 // The torture tests at any size: node __test__/torture/main.mjs [what] [--size N] …, and 'all' for the sizes that a release has
 // to stand. Prints one line of figures for each, and ends with 1 when anything was lost, doubled or wrong.
 
-import { parseArgs } from 'node:util'
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 
+import { command, runAll } from './command.mjs'
 import { cutEverywhere } from './cut.mjs'
 import { eraseUnderKill, eraseUnderPowerCut } from './erase.mjs'
 import { exchangeTorture } from './exchange.mjs'
@@ -17,7 +17,6 @@ import { powerCuts } from './power.mjs'
 import { twoProcesses } from './processes.mjs'
 import { replayCleanRun, replayKilledRun } from './replay.mjs'
 import * as resources from './resources.mjs'
-import { orSkip } from './skip.mjs'
 import { sharedEngine } from './threads.mjs'
 import { manyUsers } from './users.mjs'
 
@@ -38,26 +37,15 @@ const USAGE = `usage: node __test__/torture/main.mjs [what] [options]
   all                        everything, at these sizes
   --seed N  for all of them; drawn and printed where it is not given`
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: Object.fromEntries(['cycles', 'cuts', 'lines', 'flips', 'step', 'turns', 'rewards', 'users', 'hot', 'seed', 'on'].map((name) => [name, { type: /** @type {const} */ ('string') }])),
-})
-/** @param {string} name @param {number} standard */
-function size(name, standard) {
-  const value = Number(values[name] ?? standard)
-  if (Number.isSafeInteger(value) && value >= 0) return value
-  process.stderr.write(`--${name} takes a number\n${USAGE}\n`)
-  process.exit(2)
-}
-const seed = size('seed', Math.floor(Math.random() * 1e9))
+const { what = 'kill', values, size, seed, refuse } = command(USAGE, ['cycles', 'cuts', 'lines', 'flips', 'step', 'turns', 'rewards', 'users', 'hot', 'on'])
 
-/** @param {string} what @returns {(done: number) => void} */
-function progress(what) {
+/** @param {string} name @returns {(done: number) => void} */
+function progress(name) {
   let last = performance.now()
   return (done) => {
     if (performance.now() - last < 10_000) return
     last = performance.now()
-    process.stderr.write(`torture: ${what}: ${done} …\n`)
+    process.stderr.write(`torture: ${name}: ${done} …\n`)
   }
 }
 
@@ -70,7 +58,7 @@ async function lowLimit() {
   return JSON.parse(stdout)
 }
 
-/** @type {Record<string, [name: string, work: () => Promise<object>][]>} */
+/** @type {Record<string, import('./command.mjs').Torture[]>} */
 const TESTS = {
   judges: [['judges', () => judgesCanTell({ seed })]],
   kill: [['kill -9', () => killTorture({ cycles: size('cycles', 1000), seed, onCycle: progress('kill -9'), ...(values['on'] && { place: values['on'] }) })]],
@@ -100,21 +88,5 @@ const TESTS = {
   ],
 }
 
-const [what = 'kill'] = positionals
 const chosen = what === 'all' ? Object.values(TESTS).flat() : TESTS[what]
-if (chosen === undefined || positionals.length > 1) {
-  process.stderr.write(`${USAGE}\n`)
-  process.exit(2)
-}
-let failed = 0
-for (const [name, work] of chosen) {
-  const began = performance.now()
-  try {
-    const figures = await orSkip(name, work)
-    if (figures !== undefined) process.stdout.write(`torture: ${name}: ok in ${((performance.now() - began) / 1000).toFixed(1)} s: ${JSON.stringify(figures)}\n`)
-  } catch (error) {
-    failed++
-    process.stdout.write(`torture: ${name}: FAILED (seed ${seed}): ${error instanceof Error ? error.stack : String(error)}\n`)
-  }
-}
-process.exitCode = failed > 0 ? 1 : 0
+await runAll(chosen ?? refuse(), seed)

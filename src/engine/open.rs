@@ -38,7 +38,6 @@ impl Journal for OpenLog {
 ///
 /// # Errors
 /// `ERR_STATE_IO`; `ERR_STATE_CORRUPT` when a later release wrote the log.
-#[allow(clippy::needless_pass_by_value)] // the engine's share of it, as the caller's call says
 pub fn open(settings: Settings, directory: Arc<Directory>, clock: Arc<dyn Clock>) -> Result<Engine> {
     let mut progress = Progress::default();
     let standing = survey(&directory)?;

@@ -1,6 +1,6 @@
 //! The event bus of one engine: its consumers, started once and stopped with the engine, and what operators ask about them.
 
-use super::connection::{ConnectionReport, ConnectionState, connect, options, with_sources};
+use super::connection::{ConnectionReport, ConnectionState, Standing, connect, options, with_sources};
 use super::consumer::{Consumer, ConsumerReport, Purpose};
 use super::ring::{Delivery, EventRing, Verdict};
 use super::settings::{NatsSettings, Server};
@@ -16,7 +16,7 @@ use async_nats::connection::State;
 use async_nats::jetstream::{self, ContextBuilder};
 use parking_lot::Mutex;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
@@ -41,7 +41,14 @@ pub struct Shared {
     pub ring: Arc<EventRing>,
     pub clock: Arc<dyn Clock>,
     log: Option<Arc<InteractionLog>>,
-    dead: Mutex<(u64, Vec<DeadLetter>)>,
+    dead: Mutex<Dead>,
+}
+
+/// What was given up: how much, and the last of it.
+#[derive(Default, Clone)]
+struct Dead {
+    count: u64,
+    letters: VecDeque<DeadLetter>,
 }
 
 impl Shared {
@@ -76,11 +83,11 @@ impl Shared {
             problem: problem.to_owned(),
         };
         let mut dead = self.dead.lock();
-        dead.0 += 1;
-        if dead.1.len() >= SHOWN_DEAD {
-            dead.1.remove(0);
+        dead.count += 1;
+        if dead.letters.len() >= SHOWN_DEAD {
+            dead.letters.pop_front();
         }
-        dead.1.push(letter);
+        dead.letters.push_back(letter);
     }
 }
 
@@ -132,7 +139,7 @@ pub struct BusReport {
     pub reconnects: u64,
     pub consumers: BTreeMap<&'static str, ConsumerReport>,
     pub dead: u64,
-    pub dead_letters: Vec<DeadLetter>,
+    pub dead_letters: VecDeque<DeadLetter>,
 }
 
 /// What a publication became.
@@ -211,7 +218,7 @@ impl EventBus {
     pub fn erase(&self, user_id: &str) -> Result<()> {
         self.ring.forget(user_id);
         if let Some(running) = &self.running {
-            running.shared.dead.lock().1.retain(|letter| letter.user_id.as_deref() != Some(user_id));
+            running.shared.dead.lock().letters.retain(|letter| letter.user_id.as_deref() != Some(user_id));
         }
         self.files.as_ref().map_or(Ok(()), |files| files.erase(user_id))
     }
@@ -341,7 +348,7 @@ impl EventBus {
     #[must_use]
     pub fn report(&self) -> BusReport {
         let Some(Running { shared, report, consumers, life }) = &self.running else { return BusReport::default() };
-        let (state, problem, reconnects) = report.get();
+        let Standing { state, problem, reconnects } = report.get();
         let server = match &*life.lock() {
             Life::Running { client, .. } if state == ConnectionState::Connected => client.get().map(|client| {
                 let info = client.server_info();
@@ -349,7 +356,7 @@ impl EventBus {
             }),
             _ => None,
         };
-        let (dead, dead_letters) = shared.dead.lock().clone();
+        let Dead { count, letters } = shared.dead.lock().clone();
         BusReport {
             enabled: true,
             state,
@@ -358,8 +365,8 @@ impl EventBus {
             problem,
             reconnects,
             consumers: consumers.iter().map(|consumer| (consumer.purpose.name, consumer.report.lock().clone())).collect(),
-            dead,
-            dead_letters,
+            dead: count,
+            dead_letters: letters,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! How NATS is reached: servers, who we are, TLS, and for how long to wait before the next attempt.
 
 use super::settings::NatsSettings;
+use crate::background::spread_wait;
 use crate::error::{Error, Result};
 use async_nats::rustls::crypto::{CryptoProvider, ring};
 use async_nats::rustls::pki_types::CertificateDer;
@@ -30,42 +31,51 @@ pub enum ConnectionState {
 /// What was last heard of the connection.
 #[derive(Debug, Default)]
 pub struct ConnectionReport {
-    inner: Mutex<(ConnectionState, Option<String>, u64)>,
+    standing: Mutex<Standing>,
+}
+
+/// How the connection stands.
+#[derive(Debug, Clone, Default)]
+pub struct Standing {
+    pub state: ConnectionState,
+    /// Why that is not better.
+    pub problem: Option<String>,
+    /// How often the connection was lost.
+    pub reconnects: u64,
 }
 
 impl ConnectionReport {
-    /// State, why it is not better, and how often it was lost.
-    pub fn get(&self) -> (ConnectionState, Option<String>, u64) {
-        self.inner.lock().clone()
+    pub fn get(&self) -> Standing {
+        self.standing.lock().clone()
     }
 
     pub fn set(&self, state: ConnectionState) {
-        let mut inner = self.inner.lock();
-        inner.0 = state;
+        let mut standing = self.standing.lock();
+        standing.state = state;
         if matches!(state, ConnectionState::Connected | ConnectionState::Stopped) {
-            inner.1 = None;
+            standing.problem = None;
         }
     }
 
     fn hear(&self, settings: &NatsSettings, event: &Event) {
-        let mut inner = self.inner.lock();
         match event {
-            Event::Connected => (inner.0, inner.1) = (ConnectionState::Connected, None),
+            Event::Connected => self.set(ConnectionState::Connected),
             Event::Disconnected => {
-                inner.0 = ConnectionState::Reconnecting;
-                inner.1 = Some("the connection was lost".to_owned());
-                inner.2 += 1;
+                let mut standing = self.standing.lock();
+                standing.state = ConnectionState::Reconnecting;
+                standing.problem = Some("the connection was lost".to_owned());
+                standing.reconnects += 1;
             }
-            // What the client says may quote what it was told.
-            Event::ServerError(error) => inner.1 = Some(settings.redacted(&error.to_string())),
-            Event::ClientError(error) => inner.1 = Some(settings.redacted(&error.to_string())),
-            Event::LameDuckMode => inner.1 = Some("the server is shutting down".to_owned()),
+            Event::ServerError(error) => self.fail(settings, &error.to_string()),
+            Event::ClientError(error) => self.fail(settings, &error.to_string()),
+            Event::LameDuckMode => self.fail(settings, "the server is shutting down"),
             Event::SlowConsumer(_) | Event::Draining | Event::Closed => {}
         }
     }
 
+    /// What the client says may quote what it was told.
     fn fail(&self, settings: &NatsSettings, problem: &str) {
-        self.inner.lock().1 = Some(settings.redacted(problem));
+        self.standing.lock().problem = Some(settings.redacted(problem));
     }
 }
 
@@ -153,7 +163,5 @@ pub fn with_sources(e: &dyn std::error::Error) -> String {
 /// 2, 4, 8 … ms up to a few seconds, and up to a half of that more: many clients must not come back at the same moment. (The
 /// client's own waits have no such jitter.)
 fn retry_after(attempts: usize) -> Duration {
-    let exponent = u32::try_from(attempts.min(16)).unwrap_or(16);
-    let wait = Duration::from_millis(1 << exponent).min(LAST_RETRY);
-    wait + wait.mul_f64(crate::rng::jitter() / 2.0)
+    spread_wait(Duration::from_millis(1), attempts as u64, LAST_RETRY, 0.5)
 }

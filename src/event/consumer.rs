@@ -5,7 +5,7 @@ use super::bus::Shared;
 use super::connection::with_sources;
 use super::handler::handle;
 use super::ring::{Delivery, Outcome, Verdict};
-use crate::background::guarded;
+use crate::background::{Backoff, guarded, spread_wait};
 use crate::clock::format_millis;
 use crate::error::{Error, ErrorKind, Result};
 use async_nats::jetstream::consumer::pull::Config;
@@ -80,7 +80,7 @@ impl Consumer {
 
     /// Consumes until `stop` says so.
     pub async fn run(self: Arc<Self>, shared: Arc<Shared>, context: Context, mut stop: watch::Receiver<bool>) {
-        let mut retry = FIRST_RETRY;
+        let mut backoff = Backoff::between(FIRST_RETRY, LAST_RETRY);
         while !*stop.borrow() {
             let attached = tokio::select! {
                 attached = self.attach(&shared, &context) => attached,
@@ -88,17 +88,17 @@ impl Consumer {
             };
             let outcome = match attached {
                 Ok(consumer) => {
-                    retry = FIRST_RETRY;
+                    backoff = Backoff::between(FIRST_RETRY, LAST_RETRY);
                     self.report.lock().problem = None;
                     self.consume(&shared, &consumer, &mut stop).await
                 }
                 Err(e) => Err(e),
             };
-            if let Err(problem) = outcome {
+            backoff.note(&outcome);
+            if let (Err(problem), Some(wait)) = (outcome, backoff.wait()) {
                 self.report.lock().problem = Some(shared.redacted(&problem));
                 // Told to stop while waiting: the loop's condition sees it.
-                let _ = timeout(retry, told(&mut stop)).await;
-                retry = (retry * 2).min(LAST_RETRY);
+                let _ = timeout(wait, told(&mut stop)).await;
             }
         }
     }
@@ -208,7 +208,8 @@ impl Consumer {
             deliveries.push(delivery);
             answers.push(message);
         }
-        let (of_thread, delivered) = (Arc::clone(shared), deliveries.clone());
+        let deliveries: Arc<[Delivery]> = deliveries.into();
+        let (of_thread, delivered) = (Arc::clone(shared), Arc::clone(&deliveries));
         let handled =
             tokio::task::spawn_blocking(move || guarded("an event handler", || Ok(handle(&of_thread.files, &delivered)))).await;
         let handled = handled.unwrap_or_else(|e| Err(Error::new(ErrorKind::Internal, e.to_string())));
@@ -223,7 +224,7 @@ impl Consumer {
         }
         self.count(&deliveries, &verdicts, pending);
         shared.ring.note(deliveries.iter().zip(&verdicts), shared.clock.now_ms());
-        for ((message, delivery), verdict) in answers.iter().zip(&deliveries).zip(&verdicts) {
+        for ((message, delivery), verdict) in answers.iter().zip(&*deliveries).zip(&verdicts) {
             let answer = match verdict.outcome {
                 Outcome::Handled | Outcome::Stale | Outcome::Ignored => AckKind::Ack,
                 // Never without a delay: a bare nak comes back within a millisecond and burns the attempts.
@@ -284,9 +285,7 @@ fn failed(e: &Error) -> Verdict {
 
 /// 1, 2, 4 … s up to a minute, and up to a quarter of that more.
 fn retry_delay(deliveries: u64) -> Duration {
-    let exponent = u32::try_from(deliveries.saturating_sub(1).min(6)).unwrap_or(6);
-    let wait = Duration::from_secs(1 << exponent).min(Duration::from_mins(1));
-    wait + wait.mul_f64(crate::rng::jitter() / 4.0)
+    spread_wait(Duration::from_secs(1), deliveries.saturating_sub(1), Duration::from_mins(1), 0.25)
 }
 
 #[cfg(test)]

@@ -46,10 +46,8 @@ impl NativeEngine {
     /// `BusEvent[]`; `filter` is an `EventFilter`.
     #[napi(catch_unwind)]
     pub fn events(&self, filter_json: String) -> Result<String> {
-        json(self.bus().and_then(|bus| {
-            let events = bus.ring().list(&filter(&filter_json)?);
-            Ok(events.iter().map(|event| (**event).clone()).collect::<Vec<_>>())
-        }))
+        let events = checked(self.bus().and_then(|bus| Ok(bus.ring().list(&filter(&filter_json)?))))?;
+        json(Ok(events.iter().map(AsRef::as_ref).collect::<Vec<_>>()))
     }
 
     /// Has `bell` called soon after there is something new, and never holds the process for it. Returns the bell's number and the

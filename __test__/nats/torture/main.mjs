@@ -2,10 +2,9 @@
 // The torture of the event bus at any size: node __test__/nats/torture/main.mjs [what] [--messages N] [--seed N]. Prints one line of
 // figures for each, and ends with 1 when anything was lost or wrong.
 
-import { parseArgs } from 'node:util'
-
 import { NO_SERVER } from '../../support/nats.mjs'
-import { orSkip, skip } from '../../torture/skip.mjs'
+import { command, runAll } from '../../torture/command.mjs'
+import { skip } from '../../torture/skip.mjs'
 import { backlog } from './backlog.mjs'
 import { cluster } from './cluster.mjs'
 import { restarts } from './restarts.mjs'
@@ -17,44 +16,20 @@ const USAGE = `usage: node __test__/nats/torture/main.mjs [what] [options]
   all                                    everything, at these sizes
   --seed N  for all of them; drawn and printed where it is not given`
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: Object.fromEntries(['messages', 'kills', 'seed'].map((name) => [name, { type: /** @type {const} */ ('string') }])),
-})
-/** @param {string} name @param {number} standard */
-function size(name, standard) {
-  const value = Number(values[name] ?? standard)
-  if (Number.isSafeInteger(value) && value >= 0) return value
-  process.stderr.write(`--${name} takes a number\n${USAGE}\n`)
-  process.exit(2)
-}
-const seed = size('seed', Math.floor(Math.random() * 1e9))
+const { what = 'all', size, seed, refuse } = command(USAGE, ['messages', 'kills'])
 
-/** @param {string} what */
-const onKill = (what) => process.stderr.write(`torture: ${what} is killed …\n`)
+/** @param {string} victim */
+const onKill = (victim) => process.stderr.write(`torture: ${victim} is killed …\n`)
 
-/** @type {Record<string, () => Promise<object>>} */
+/** @param {() => Promise<object>} work */
+const onServer = (work) => async () => (NO_SERVER === false ? work() : skip(NO_SERVER))
+
+/** @type {Record<string, import('../../torture/command.mjs').Torture>} */
 const TESTS = {
-  restarts: () => restarts({ messages: size('messages', 20_000), seed, onKill }),
-  cluster: () => cluster({ messages: size('messages', 20_000), kills: size('kills', 5), seed, onKill }),
-  backlog: () => backlog({ messages: size('messages', 100_000), seed }),
+  restarts: ['restarts', onServer(() => restarts({ messages: size('messages', 20_000), seed, onKill }))],
+  cluster: ['cluster', onServer(() => cluster({ messages: size('messages', 20_000), kills: size('kills', 5), seed, onKill }))],
+  backlog: ['backlog', onServer(() => backlog({ messages: size('messages', 100_000), seed }))],
 }
 
-const [what = 'all'] = positionals
-const names = what === 'all' ? Object.keys(TESTS) : [what]
-if (!names.every((name) => Object.hasOwn(TESTS, name)) || positionals.length > 1) {
-  process.stderr.write(`${USAGE}\n`)
-  process.exit(2)
-}
-let failed = 0
-for (const name of names) {
-  const began = performance.now()
-  try {
-    const figures = await orSkip(name, async () => (NO_SERVER === false ? TESTS[name]?.() : skip(NO_SERVER)))
-    if (figures !== undefined) process.stdout.write(`torture: ${name}: ok in ${((performance.now() - began) / 1000).toFixed(1)} s: ${JSON.stringify(figures)}\n`)
-  } catch (error) {
-    failed++
-    process.stdout.write(`torture: ${name}: FAILED (seed ${seed}): ${error instanceof Error ? error.stack : String(error)}\n`)
-  }
-}
-process.exitCode = failed > 0 ? 1 : 0
+const chosen = what === 'all' ? Object.values(TESTS) : [Object.hasOwn(TESTS, what) ? TESTS[what] : undefined]
+await runAll(chosen.map((test) => test ?? refuse()), seed)
