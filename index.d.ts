@@ -30,16 +30,17 @@ export type BanditErrorCode =
   | 'ERR_STATE_IO'
   /**
    * Too much is waiting to be written: over 64 MiB of the interaction log that no sync has covered, or as many users as
-   * `maxHotUsers` allows. The call (`reward()`, `reset()`, `erase()`) was not applied. Retryable, later.
+   * `maxHotUsers` allows. The call (`reward()`, `reset()`, `erase()`) was not applied. `generate()`: too many calls wait for their
+   * turn. Retryable, later.
    */
   | 'ERR_BACKPRESSURE'
   /** There is no NATS server (yet), or none that takes the message. Retryable. */
   | 'ERR_NATS_UNREACHABLE'
-  /** The LLM proxy could not be reached. Retryable. */
+  /** The LLM proxy could not be reached, did not answer in time, or was down a moment ago and is not asked. Retryable. */
   | 'ERR_LLM_UNREACHABLE'
-  /** The LLM proxy answered with an error status. */
+  /** The LLM proxy answered with an error status: see `status`. Retryable where the status says so: 408, 429 and 5xx. */
   | 'ERR_LLM_STATUS'
-  /** The model's reply could not be used. */
+  /** The model's replies could not be used, three times. Retryable: another time it may do better. */
   | 'ERR_LLM_INVALID_REPLY'
   /** The engine was closed. */
   | 'ERR_CLOSED'
@@ -51,13 +52,15 @@ export type BanditErrorCode =
 /** Every error that this package throws or rejects with; `instanceof` works. */
 export class BanditError extends Error {
   /** Made by the package; public so that tests can make one. `retryable` defaults to false. */
-  constructor(code: BanditErrorCode, message: string, options?: { retryable?: boolean; cause?: unknown })
+  constructor(code: BanditErrorCode, message: string, options?: { retryable?: boolean; status?: number; cause?: unknown })
   /** Always `'BanditError'`. */
   readonly name: 'BanditError'
   /** What happened, for programs. */
   readonly code: BanditErrorCode
   /** True when the same call may succeed later without any change. */
   readonly retryable: boolean
+  /** `ERR_LLM_STATUS` only: the HTTP status that the proxy answered with. */
+  readonly status?: number
 }
 
 /** Options of {@link Bandits.open}. Each overrides its environment variable, which overrides the default. */
@@ -107,6 +110,8 @@ export interface BanditsOptions {
   logRetentionBytes?: number
   /** The event bus. Without a URL there is none. */
   nats?: NatsOptions
+  /** The LLM proxy, for `generate()`. */
+  litellm?: LiteLlmOptions
 }
 
 /** One thing that could be shown. */
@@ -243,22 +248,153 @@ export interface FeatureRecord {
 
 /** What to write candidates for. */
 export interface GenerateRequest {
+  /** Whom the tips are for, 1 to 512 UTF-16 units. Not sent to the model. */
   userId: string
-  context?: { tasks?: Record<string, unknown>[]; hourOfDay?: number; dayOfWeek?: number; extra?: Record<string, unknown> }
-  /** How many. @default 3 */
+  /** What the model is told. It is data for it, never instructions. */
+  context?: {
+    /**
+     * The user's open tasks, as plain data, the important ones first. The model sees the first 50 of them; texts longer than 300
+     * characters are cut. Leave out what the model need not know.
+     */
+    tasks?: Record<string, unknown>[]
+    /** 0–23, a whole number. @default the model is not told */
+    hourOfDay?: number
+    /** 0–6, a whole number; 0 is Sunday, as `Date.getDay()` has it. @default the model is not told */
+    dayOfWeek?: number
+    /** Whatever else the model should know, as plain data; up to 4,096 bytes of it as JSON. */
+    extra?: Record<string, unknown>
+  }
+  /** How many candidates to ask for, 1 to 20. Models do not always count well: there may be fewer, or more. @default 3 */
   n?: number
-  /** @default configured */
+  /** Which prompt. @default as `litellm.promptVersion` says */
   promptVersion?: string
+  /** For symmetry with `score()`; prompts do not use it. */
   profileFeatures?: ProfileFeatures | null
+}
+
+/** One candidate that a model has written. `score()` takes it as it is. */
+export interface GeneratedCandidate {
+  /** The model's, where it gave one that is not taken; else made here, and never the same twice. */
+  id: string
+  /** The text to show: 1 to 1,000 UTF-16 units without control characters. It is a model's: escape it like a user's. */
+  content: string
+  source: 'llm'
+  /** Why, in the model's words; `null` when it gave no usable reason. */
+  rationale: string | null
+  /** The prompt that it was written for; `score()` writes it to the interaction log. */
+  promptVersion: string
+}
+
+/** Something in a reply that was not used. */
+export interface DroppedReply {
+  /** The item's place in the reply, from 0; `null` when it is about the reply as a whole. */
+  index: number | null
+  /** What was not used: the whole item, or its id (another was made) or rationale only; `count`: not as many as asked for. */
+  what: 'item' | 'id' | 'rationale' | 'count'
+  /** Why, for people. */
+  reason: string
 }
 
 /** Candidates written by a model. */
 export interface GenerateResult {
-  candidates: { id: string; content: string; source: 'llm'; rationale: string | null; promptVersion: string }[]
+  /** In the model's order. Empty when the model had nothing to say. */
+  candidates: GeneratedCandidate[]
+  /** The model, as the proxy names it. */
   model: string
+  /** The prompt that was used. */
   promptVersion: string
+  /** Summed over all replies that this call took. */
   promptTokens: number
   completionTokens: number
+  /** What was in the last reply and not used. */
+  dropped: DroppedReply[]
+  /** How many requests this call took. */
+  attempts: number
+}
+
+/** A prompt of the registry. */
+export interface Prompt {
+  /** 1 to 64 of `A-Z a-z 0-9 . _ -`. */
+  version: string
+  /** What is special about it, in a sentence. */
+  description: string
+  /** When it was written, `YYYY-MM-DD`. */
+  created: string | null
+  /** `sha256:` and the first 16 hexadecimal digits of the text's SHA-256. */
+  hash: string
+  /** Who brought it: the package, `litellm.prompts` or `litellm.promptsDir`. */
+  source: 'package' | 'option' | 'directory'
+}
+
+/** A prompt of your own. */
+export interface PromptOptions {
+  /** 1 to 64 of `A-Z a-z 0-9 . _ -`, and not one that the package has. */
+  version: string
+  description?: string
+  /** `YYYY-MM-DD`. */
+  created?: string
+  /**
+   * What the model is told, in the form of a prompt file without its header: the system message, a line `--- user ---`, and the user's
+   * message with the places `{{tasks}}`, `{{extra}}`, `{{hour}}`, `{{day}}` and `{{n}}` to be filled in. See docs/generate.md.
+   */
+  text: string
+}
+
+/** The LLM proxy, for `generate()`. Who we are appears in no error, log or `health()`. */
+export interface LiteLlmOptions {
+  /** `http://` or `https://`, with a path where the proxy has one. Default: `LITELLM_URL`, else `http://localhost:4000`. */
+  url?: string
+  /** The bearer token. Default: `LITELLM_MASTER_KEY`, else `sk-oo-dev`. */
+  masterKey?: string
+  /**
+   * The prompt of requests that name none: one version, or several with commas between, one of which is drawn uniformly for each
+   * request. Default: `TIP_PROMPT_VERSION`, else `DEFAULT_PROMPT_VERSION`, else `v1`.
+   */
+  promptVersion?: string
+  /** Prompts of your own, beside the package's. */
+  prompts?: readonly PromptOptions[]
+  /** A directory with prompts of your own, one a file (`*.txt`). Read at open. */
+  promptsDir?: string
+  /** How many requests are under way at most, 1 to 1,000; other calls wait for their turn. @default 16 */
+  maxConcurrent?: number
+  /** How long one request may take, 1 to 600,000 ms. @default 30000 */
+  timeoutMs?: number
+  /** How long one call may take, all requests and waits together, 1 to 3,600,000 ms. @default 90000 */
+  deadlineMs?: number
+  /** PEM of the certificate authorities that are trusted, instead of the system's. Default: `LITELLM_CA`. */
+  caFile?: string
+}
+
+/** How the LLM proxy does. */
+export interface LiteLlmHealth {
+  /** Where it is. */
+  url: string
+  /** The prompts of requests that name none. */
+  promptVersions: string[]
+  /** Calls since open, and how they ended; an aborted one counts in neither. */
+  calls: number
+  succeeded: number
+  failed: number
+  /** Requests sent. */
+  attempts: number
+  /** Of these: because a reply could not be used; because of a status or a connection. */
+  retriedReplies: number
+  retriedFailures: number
+  /** Requests under way, and calls that wait for their turn. */
+  inFlight: number
+  waiting: number
+  /** Tokens, as the proxy counts them. */
+  promptTokens: number
+  completionTokens: number
+  /**
+   * `open`: the proxy failed five times in a row; calls are answered at once with `ERR_LLM_UNREACHABLE`. `probing`: one call is let
+   * through to see whether it is back.
+   */
+  breaker: 'closed' | 'open' | 'probing'
+  /** While the breaker is open: when the next call is let through. */
+  retryAt: string | null
+  /** The last call that failed; kept after recovery. */
+  lastError: { ts: string; code: BanditErrorCode; message: string } | null
 }
 
 /** Where NATS is and how it is used. Who we are stands in the URL or in a file; neither appears in an error, a log or `health()`. */
@@ -510,6 +646,8 @@ export interface Health {
   }[]
   /** The event bus. */
   nats: NatsHealth
+  /** The LLM proxy. */
+  litellm: LiteLlmHealth
 }
 
 /**
@@ -568,8 +706,17 @@ export class Bandits {
    * Takes as long as reading the log. Does not reach copies.
    */
   erase(userId: string): Promise<void>
-  /** Not part of this release: rejects with `ERR_UNSUPPORTED`. */
+  /**
+   * Has a model write candidates, through the LLM proxy. Repeats what failed for now, within `litellm.deadlineMs`: at most two replies
+   * that cannot be used, and two failures. Aborting ends the request under way and rejects with `signal.reason`. Rejects with
+   * `ERR_LLM_UNREACHABLE`, `ERR_LLM_STATUS`, `ERR_LLM_INVALID_REPLY`, `ERR_UNKNOWN_PROMPT_VERSION` or `ERR_BACKPRESSURE`.
+   * @example
+   * const { candidates } = await bandits.generate({ userId, context: { tasks, hourOfDay: 9 } })
+   * const { tipId } = bandits.score({ userId, candidates: [...candidates, ...ownCandidates], context: { hourOfDay: 9 } })
+   */
   generate(request: GenerateRequest, options?: { signal?: AbortSignal }): Promise<GenerateResult>
+  /** The prompts that `generate()` knows, the package's first. */
+  prompts(): Prompt[]
   /** What was seen on the bus: of the last 500 deliveries those that are meant, oldest first. Cheap enough to poll. */
   events(filter?: EventFilter): BusEvent[]
   /**
@@ -636,6 +783,8 @@ export function reset(userId: string): { ok: true }
 export function erase(userId: string): Promise<void>
 /** {@link Bandits.generate} on the default engine. */
 export function generate(request: GenerateRequest, options?: { signal?: AbortSignal }): Promise<GenerateResult>
+/** {@link Bandits.prompts} on the default engine. */
+export function prompts(): Prompt[]
 /** {@link Bandits.events} on the default engine. */
 export function events(filter?: EventFilter): BusEvent[]
 /** {@link Bandits.onEvent} on the default engine. */

@@ -25,13 +25,14 @@ test('every function works on one engine, from the environment', (t) => {
     const { stateDir: dir, activePolicy } = bandits.health()
     console.log(JSON.stringify([policy, pulls, rewardCount, bandits.features('u').history.length, bandits.events(), dir, activePolicy]))
     bandits.reset('u'); await bandits.erase('u')
-    await bandits.generate({ userId: 'u' }).catch((e) => console.log(e.code))
+    console.log(bandits.prompts().length)
+    await bandits.generate({ userId: 'u', promptVersion: 'v0' }).catch((e) => console.log(e.code))
     await bandits.close()
     await bandits.close()
     // The next call opens another.
     console.log(bandits.stats('u').pulls)`, { ACTIVE_POLICY: 'linucb-v1' })
   assert.equal(code, 0, stderr)
-  assert.equal(stdout, `${JSON.stringify(['linucb-v1', 2, 1, 2, [], { path: stateDir, source: 'environment' }, { name: 'linucb-v1', source: 'environment' }])}\nERR_UNSUPPORTED\n0\n`)
+  assert.equal(stdout, `${JSON.stringify(['linucb-v1', 2, 1, 2, [], { path: stateDir, source: 'environment' }, { name: 'linucb-v1', source: 'environment' }])}\n3\nERR_UNKNOWN_PROMPT_VERSION\n0\n`)
   assert.equal(stderr, '')
 })
 

@@ -29,6 +29,7 @@ describe('after close()', () => {
     ['features', (b) => b.features('u')],
     ['reset', (b) => b.reset('u')],
     ['events', (b) => b.events()],
+    ['prompts', (b) => b.prompts()],
     ['recovery', (b) => b.recovery],
     ['health', (b) => b.health()],
   ]
@@ -138,11 +139,6 @@ describe('promises', () => {
     rewardOnce(bandits, 'u')
     await Promise.all(Array.from({ length: 1000 }, () => bandits.flush()))
     assert.ok(bandits.health().log.unsyncedBytes <= A_MARK)
-  })
-
-  test('parts that this release does not have say so', async (t) => {
-    const bandits = openEngine(t)
-    await assertRejects(() => bandits.generate({ userId: 'u' }), 'ERR_UNSUPPORTED')
   })
 })
 

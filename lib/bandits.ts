@@ -13,6 +13,7 @@ import type {
   Health,
   PolicyName,
   PolicyStats,
+  Prompt,
   Published,
   RecoveryReport,
   RewardRequest,
@@ -22,7 +23,7 @@ import type {
 } from '../index'
 import type { NativeChannel, NativeEngine } from '../dist/addon'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { ALONE, checkId, checkLength, isObject, policyNumber } from './check'
+import { ALONE, checkId, checkLength, checkSignal, isObject, policyNumber } from './check'
 import { BanditError, fromNative, native, refuse } from './error'
 import { listen, listEvents, payloadBytes } from './events'
 import { closeAtExit, forgetAtExit } from './exit'
@@ -45,6 +46,7 @@ import {
   setUser,
   shrink,
 } from './frame'
+import { generate } from './generate'
 import { addon } from './native'
 import { environment, optionsJson } from './options'
 import { SharedFlush } from './shared-flush'
@@ -99,7 +101,7 @@ export class Bandits implements Contract {
     if (!isObject(options)) refuse('options', 'an object', options)
     const { lockTimeoutMs = 0, signal, ...rest } = options
     if (typeof lockTimeoutMs !== 'number' || !(lockTimeoutMs >= 0)) refuse('options.lockTimeoutMs', 'a number of at least 0', lockTimeoutMs)
-    if (signal !== undefined && !(signal instanceof AbortSignal)) refuse('options.signal', 'an AbortSignal', signal)
+    checkSignal(signal)
     const json = optionsJson(rest)
     const env = environment()
     const deadline = performance.now() + lockTimeoutMs
@@ -202,10 +204,14 @@ export class Bandits implements Contract {
     await this.#engine.erase(userId).catch(rethrow)
   }
 
-  // eslint-disable-next-line require-await -- a rejection, not a throw, is what callers of a promise expect
-  async generate(_request: GenerateRequest, _options?: { signal?: AbortSignal }): Promise<GenerateResult> {
+  async generate(request: GenerateRequest, options?: { signal?: AbortSignal }): Promise<GenerateResult> {
     this.#check()
-    throw new BanditError('ERR_UNSUPPORTED', 'generate() is not part of this release of @oo/bandits')
+    return generate(this.#engine, request, options)
+  }
+
+  prompts(): Prompt[] {
+    this.#check()
+    return JSON.parse(native(() => this.#engine.prompts())) as Prompt[]
   }
 
   events(filter?: EventFilter): BusEvent[] {

@@ -92,3 +92,11 @@ export function finite(value: unknown, path: string): number {
   if (typeof value !== 'number' || !Number.isFinite(value)) refuse(path, 'a finite number', value)
   return value
 }
+
+export function checkWhole(value: unknown, least: number, most: number, path: string): asserts value is number {
+  if (typeof value !== 'number' || !Number.isInteger(value) || value < least || value > most) refuse(path, `a whole number from ${least} to ${most}`, value)
+}
+
+export function checkSignal(signal: unknown): asserts signal is AbortSignal | undefined {
+  if (signal !== undefined && !(signal instanceof AbortSignal)) refuse('options.signal', 'an AbortSignal', signal)
+}

@@ -17,6 +17,7 @@ export const features: typeof Contract.features = (userId) => open().features(us
 export const reset: typeof Contract.reset = (userId) => open().reset(userId)
 export const erase: typeof Contract.erase = async (userId) => open().erase(userId)
 export const generate: typeof Contract.generate = async (request, options) => open().generate(request, options)
+export const prompts: typeof Contract.prompts = () => open().prompts()
 export const events: typeof Contract.events = (filter) => open().events(filter)
 export const onEvent: typeof Contract.onEvent = (listener) => open().onEvent(listener)
 export const publish: typeof Contract.publish = async (subject, payload) => open().publish(subject, payload)

@@ -6,25 +6,28 @@ export class BanditError extends Error implements Contract {
   declare readonly name: 'BanditError'
   readonly code: BanditErrorCode
   readonly retryable: boolean
+  declare readonly status?: number
 
   static {
     Object.defineProperty(this.prototype, 'name', { value: 'BanditError', configurable: true, writable: true })
   }
 
-  constructor(code: BanditErrorCode, message: string, options: { retryable?: boolean; cause?: unknown } = {}) {
+  constructor(code: BanditErrorCode, message: string, options: { retryable?: boolean; status?: number; cause?: unknown } = {}) {
     super(message, 'cause' in options ? { cause: options.cause } : undefined)
     this.code = code
     this.retryable = options.retryable ?? false
+    if (options.status !== undefined) this.status = options.status
   }
 }
 
-/** Native errors carry `code|retryable|message` (src/node/error.rs); what does not is a defect of this package. */
+/** Native errors carry `code|retryable|status|message` (src/node/error.rs); what does not is a defect of this package. */
 export function fromNative(error: unknown): BanditError {
   if (error instanceof BanditError) return error
   const text = error instanceof Error ? error.message : String(error)
-  const [, code, retryable, message] = /^(ERR_[A-Z_]+)\|([01])\|(.*)$/s.exec(text) ?? []
+  const [, code, retryable, status, message] = /^(ERR_[A-Z_]+)\|([01])\|(\d*)\|(.*)$/s.exec(text) ?? []
   if (code === undefined) return new BanditError('ERR_INTERNAL', text, { cause: error })
-  return new BanditError(code as BanditErrorCode, message ?? '', { retryable: retryable === '1', cause: error })
+  const details = { retryable: retryable === '1', cause: error, ...(status && { status: Number(status) }) }
+  return new BanditError(code as BanditErrorCode, message ?? '', details)
 }
 
 /** Runs a native call. */

@@ -4,22 +4,48 @@ import { BanditError, refuse, shown } from './error'
 import { isObject } from './check'
 import { addon } from './native'
 
+const PROMPT_PARTS = ['version', 'description', 'created', 'text']
+const REQUIRED_PARTS = ['version', 'text']
+
 export function optionsJson(options: unknown): string {
   if (options === undefined) return '{}'
   if (!isObject(options)) refuse('options', 'an object', options)
   const known = addon.optionNames()
-  const plain: [string, string | number][] = []
+  const plain: [string, unknown][] = []
   for (const [key, value] of entries(options, known)) {
     if (value === undefined || value === null) continue
     if (!known.includes(key)) {
       plain.push([key, 0])
       continue
     }
+    if (key === 'litellm.prompts') {
+      plain.push([key, prompts(value)])
+      continue
+    }
     const ordinary = typeof value === 'string' ? value.isWellFormed() : typeof value === 'number' && Number.isFinite(value)
     if (!ordinary) refuse(`options.${key}`, 'a well-formed string or a finite number', value)
-    plain.push([key, value as string | number])
+    plain.push([key, value])
   }
   return JSON.stringify(Object.fromEntries(plain))
+}
+
+/** The one option that is neither text nor number. */
+function prompts(given: unknown): Record<string, string>[] {
+  if (!Array.isArray(given)) refuse('options.litellm.prompts', 'an array', given)
+  return given.map((prompt: unknown, i) => {
+    const path = `options.litellm.prompts[${i}]`
+    if (!isObject(prompt)) refuse(path, 'an object', prompt)
+    const unknown = Object.keys(prompt).find((key) => !PROMPT_PARTS.includes(key))
+    if (unknown !== undefined) throw new BanditError('ERR_INVALID_ARGUMENT', `${path}: no part ${shown(unknown)}; known: ${PROMPT_PARTS.join(', ')}`)
+    const parts = PROMPT_PARTS.filter((part) => prompt[part] !== undefined || REQUIRED_PARTS.includes(part))
+    return Object.fromEntries(
+      parts.map((part): [string, string] => {
+        const text = prompt[part]
+        if (typeof text !== 'string' || !text.isWellFormed()) refuse(`${path}.${part}`, 'a well-formed string', text)
+        return [part, text]
+      }),
+    )
+  })
 }
 
 /** The options, those of a group under `group.option`. */

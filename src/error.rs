@@ -19,12 +19,18 @@ pub enum ErrorKind {
     StateIo,
     /// Too much waits for the disk: the call was not applied, try again later.
     Backpressure,
+    /// No prompt has that version.
+    UnknownPromptVersion,
+    /// The LLM proxy cannot be reached, or does not answer: try again later.
+    LlmUnreachable,
+    /// The LLM proxy answered with a status that is no success.
+    LlmStatus,
+    /// The model's reply cannot be used.
+    LlmInvalidReply,
     /// There is no NATS server, or none that takes a message: try again later.
     NatsUnreachable,
     /// The engine was closed: open another.
     Closed,
-    /// This release does not contain the called part.
-    Unsupported,
     /// A defect in this crate.
     Internal,
 }
@@ -41,17 +47,19 @@ impl ErrorKind {
             Self::StateCorrupt => "ERR_STATE_CORRUPT",
             Self::StateIo => "ERR_STATE_IO",
             Self::Backpressure => "ERR_BACKPRESSURE",
+            Self::UnknownPromptVersion => "ERR_UNKNOWN_PROMPT_VERSION",
+            Self::LlmUnreachable => "ERR_LLM_UNREACHABLE",
+            Self::LlmStatus => "ERR_LLM_STATUS",
+            Self::LlmInvalidReply => "ERR_LLM_INVALID_REPLY",
             Self::NatsUnreachable => "ERR_NATS_UNREACHABLE",
             Self::Closed => "ERR_CLOSED",
-            Self::Unsupported => "ERR_UNSUPPORTED",
             Self::Internal => "ERR_INTERNAL",
         }
     }
 
-    /// Whether the same call may succeed later without any change.
-    #[must_use]
-    pub const fn retryable(self) -> bool {
-        matches!(self, Self::StateLocked | Self::StateIo | Self::Backpressure | Self::NatsUnreachable)
+    const fn retryable(self) -> bool {
+        use ErrorKind as K;
+        matches!(self, K::StateLocked | K::StateIo | K::Backpressure | K::NatsUnreachable | K::LlmUnreachable | K::LlmInvalidReply)
     }
 }
 
@@ -60,6 +68,7 @@ impl ErrorKind {
 pub struct Error {
     kind: ErrorKind,
     message: String,
+    status: Option<u16>,
     source: Option<std::io::Error>,
 }
 
@@ -73,7 +82,7 @@ impl Error {
     /// An error of `kind`.
     #[must_use]
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), source: None }
+        Self { kind, message: message.into(), status: None, source: None }
     }
 
     /// A bad argument: `path` is what the caller wrote, e.g. `features.priority`.
@@ -86,7 +95,13 @@ impl Error {
     #[must_use]
     pub fn io(what: impl fmt::Display, source: impl Into<std::io::Error>) -> Self {
         let source = source.into();
-        Self { kind: ErrorKind::StateIo, message: format!("{what}: {source}"), source: Some(source) }
+        Self { kind: ErrorKind::StateIo, message: format!("{what}: {source}"), status: None, source: Some(source) }
+    }
+
+    /// The LLM proxy answered with this status.
+    #[must_use]
+    pub fn llm_status(status: u16, message: String) -> Self {
+        Self { kind: ErrorKind::LlmStatus, message, status: Some(status), source: None }
     }
 
     /// What every call on a closed engine gets.
@@ -99,6 +114,18 @@ impl Error {
     #[must_use]
     pub const fn kind(&self) -> ErrorKind {
         self.kind
+    }
+
+    /// The HTTP status of `ERR_LLM_STATUS`.
+    #[must_use]
+    pub const fn status(&self) -> Option<u16> {
+        self.status
+    }
+
+    /// Whether the same call may succeed later without any change.
+    #[must_use]
+    pub const fn retryable(&self) -> bool {
+        self.kind.retryable() || matches!(self.status, Some(408 | 429 | 500..))
     }
 
     /// The text for people.
@@ -123,6 +150,20 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.source.as_ref().map(|e| e as _)
     }
+}
+
+/// An error and what it came from, which many errors' own texts leave out.
+pub(crate) fn with_sources(e: &dyn std::error::Error) -> String {
+    let mut text = e.to_string();
+    let mut source = e.source();
+    while let Some(inner) = source {
+        let inner_text = inner.to_string();
+        if !text.contains(&inner_text) {
+            text = format!("{text}: {inner_text}");
+        }
+        source = inner.source();
+    }
+    text
 }
 
 /// A value as an error message shows it: quoted, with control characters escaped, at most 60 characters.

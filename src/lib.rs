@@ -22,6 +22,8 @@ pub mod engine;
 pub mod error;
 pub mod event;
 pub mod feature;
+pub mod generate;
+mod json;
 pub mod log;
 #[cfg(feature = "node")]
 mod node;
@@ -30,6 +32,7 @@ pub mod rng;
 mod runtime;
 pub mod settings;
 pub mod state;
+mod tls;
 
 pub use engine::Engine;
 pub use error::{Error, ErrorKind, Result};

@@ -8,8 +8,8 @@ use tokio::runtime::{Builder, Runtime};
 
 /// One for what arrives while the other is busy. File work is done on threads of the runtime's own pool.
 const WORKERS: usize = 2;
-/// File work at the same time.
-const BLOCKING: usize = 4;
+/// File work at the same time, and names that are looked up: a dead DNS server holds a thread for many seconds.
+const BLOCKING: usize = 32;
 
 static RUNTIME: OnceLock<Result<Runtime, String>> = OnceLock::new();
 

@@ -2,11 +2,15 @@
 
 use crate::error::{Error, Result, shown};
 use crate::event::{DEFAULT_DELIVERIES, DEFAULT_PREFIX, MOST_DELIVERIES, NatsSettings};
+use crate::generate::{LlmSettings, Secret};
+use crate::json::whole_number;
 use crate::policy::PolicyName;
+use crate::tls::authorities;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Where a setting was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -45,6 +49,10 @@ pub struct Settings {
     pub log_retention_bytes: u64,
     /// The event bus; `None`: no server is named.
     pub nats: Option<Arc<NatsSettings>>,
+    /// The LLM proxy.
+    pub litellm: Arc<LlmSettings>,
+    /// Whether anything of that was given.
+    pub litellm_given: bool,
     /// The options that the caller gave.
     pub given: Vec<&'static str>,
 }
@@ -65,7 +73,7 @@ const LONGEST_PATH: usize = 4096;
 
 impl Settings {
     /// The options that [`Settings::check`] takes.
-    pub const OPTIONS: [&str; 13] = [
+    pub const OPTIONS: [&str; 22] = [
         "stateDir",
         "activePolicy",
         "seed",
@@ -79,10 +87,31 @@ impl Settings {
         "nats.maxDeliver",
         "nats.credentialsFile",
         "nats.caFile",
+        "litellm.url",
+        "litellm.masterKey",
+        "litellm.promptVersion",
+        "litellm.prompts",
+        "litellm.promptsDir",
+        "litellm.maxConcurrent",
+        "litellm.timeoutMs",
+        "litellm.deadlineMs",
+        "litellm.caFile",
     ];
     /// The environment variables that it asks for.
-    pub const ENVIRONMENT: [&str; 7] =
-        ["STATE_DIR", "ACTIVE_POLICY", "NATS_URL", "NATS_DURABLE_PREFIX", "NATS_MAX_DELIVER", "NATS_CREDS", "NATS_CA"];
+    pub const ENVIRONMENT: [&str; 12] = [
+        "STATE_DIR",
+        "ACTIVE_POLICY",
+        "NATS_URL",
+        "NATS_DURABLE_PREFIX",
+        "NATS_MAX_DELIVER",
+        "NATS_CREDS",
+        "NATS_CA",
+        "LITELLM_URL",
+        "LITELLM_MASTER_KEY",
+        "LITELLM_CA",
+        "TIP_PROMPT_VERSION",
+        "DEFAULT_PROMPT_VERSION",
+    ];
 
     /// The settings for one directory, all else by default.
     #[must_use]
@@ -99,6 +128,8 @@ impl Settings {
             log_retention_days: DEFAULT_RETENTION_DAYS,
             log_retention_bytes: DEFAULT_RETENTION_BYTES,
             nats: None,
+            litellm: Arc::default(),
+            litellm_given: false,
             given: Vec::new(),
         }
     }
@@ -155,6 +186,8 @@ impl Settings {
         settings.nats = nats(options, &text)?.map(Arc::new);
         let is_given = |key: &&str| options.get(*key).is_some_and(|v| !v.is_null());
         settings.given = Self::OPTIONS.into_iter().filter(is_given).collect();
+        settings.litellm = Arc::new(litellm(options, &text)?);
+        settings.litellm_given = *settings.litellm != LlmSettings::default();
         Ok(settings)
     }
 }
@@ -193,6 +226,46 @@ fn nats(options: &Map<String, Value>, text: &Text<'_>) -> Result<Option<NatsSett
     Ok(Some(NatsSettings { servers, durable_prefix, max_deliver, credentials_file, ca_file }))
 }
 
+/// What the LLM client is told. Prompts and certificates are read here, so that what is wrong with them is said at open.
+fn litellm(options: &Map<String, Value>, text: &Text<'_>) -> Result<LlmSettings> {
+    let mut settings = LlmSettings::default();
+    if let Some((url, _, path)) = text("litellm.url", "LITELLM_URL")? {
+        settings.url = LlmSettings::check_url(&path, &url)?;
+    }
+    if let Some((key, _, path)) = text("litellm.masterKey", "LITELLM_MASTER_KEY")? {
+        settings.key = Secret::check(&path, &key)?;
+    }
+    if let Some(prompts) = options.get("litellm.prompts").filter(|v| !v.is_null()) {
+        let path = "options.litellm.prompts";
+        let prompts = serde_json::from_value(prompts.clone()).map_err(|e| Error::invalid(path, e))?;
+        settings.registry.add_all(path, prompts)?;
+    }
+    if let Some((directory, _, path)) = text("litellm.promptsDir", "")? {
+        settings.registry.add_directory(&path, directory.as_ref())?;
+    }
+    for (key, variable) in [("litellm.promptVersion", "TIP_PROMPT_VERSION"), ("", "DEFAULT_PROMPT_VERSION")] {
+        if let Some((versions, _, path)) = text(key, variable)? {
+            settings.versions = settings.check_versions(&path, &versions)?;
+            break;
+        }
+    }
+    let count = |key: &str, largest: u64| whole_option(options, key, 1, largest);
+    if let Some(most) = count("litellm.maxConcurrent", 1000)? {
+        settings.max_concurrent = usize::try_from(most).unwrap_or(usize::MAX);
+    }
+    if let Some(ms) = count("litellm.timeoutMs", 600_000)? {
+        settings.timeout = Duration::from_millis(ms);
+    }
+    if let Some(ms) = count("litellm.deadlineMs", 3_600_000)? {
+        settings.deadline = Duration::from_millis(ms);
+    }
+    if let Some((file, _, path)) = text("litellm.caFile", "LITELLM_CA")? {
+        authorities(&path, file.as_ref())?;
+        settings.ca_file = Some(file.into());
+    }
+    Ok(settings)
+}
+
 /// `historySize`, the one option of `replay()`, too.
 fn history_size(options: &Map<String, Value>) -> Result<u32> {
     let size = whole_option(options, "historySize", 0, LARGEST_HISTORY)?;
@@ -212,12 +285,6 @@ fn whole_option(options: &Map<String, Value>, key: &str, least: u64, largest: u6
         let problem = format!("must be a whole number from {least} to {largest}, got {}", brief(value));
         Error::invalid(&format!("options.{key}"), problem)
     })
-}
-
-/// JavaScript has one kind of number: 7 may come as 7 or 7.0.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // checked before the cast
-fn whole_number(value: &Value) -> Option<u64> {
-    value.as_u64().or_else(|| value.as_f64().filter(|v| v.fract() == 0.0 && (0.0..=9e15).contains(v)).map(|v| v as u64))
 }
 
 fn brief(value: &Value) -> String {

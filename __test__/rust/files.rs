@@ -575,7 +575,7 @@ fn a_directory_is_locked_once_and_free_again_after() {
     let lock = DirectoryLock::acquire(&directory).unwrap();
     let error = DirectoryLock::acquire(&OpenedDirectory::open(dir.path(), false).unwrap()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::StateLocked);
-    assert!(error.kind().retryable());
+    assert!(error.retryable());
     assert!(error.message().contains(&format!("process {}", std::process::id())), "{error}");
     assert!(error.message().contains(dir.path().to_str().unwrap()), "{error}");
     drop(lock);

@@ -33,7 +33,7 @@ const changes = {
   'a required input renamed': ['assignability.ts', 'export interface ScoreRequest {\n  /** 1 to 512 UTF-16 units, no lone surrogates. */\n  userId: string', 'export interface ScoreRequest {\n  user: string'],
   'an optional input renamed': ['assignability.ts', 'taskAgeDays?: number\n', 'taskAge?: number\n'],
   'an optional input narrowed': ['assignability.ts', 'sourceId?: string | null', 'sourceId?: string'],
-  'a nested optional input gone': ['assignability.ts', 'extra?: Record<string, unknown> }', '}'],
+  'a nested optional input gone': ['assignability.ts', '    extra?: Record<string, unknown>\n', ''],
   'an optional input made required': ['assignability.ts', 'hourOfDay?: number\n', 'hourOfDay: number\n'],
   'an output renamed': ['assignability.ts', 'propensity: number', 'probability: number'],
   'an output widened': ['assignability.ts', 'lastUpdated: string | null', 'lastUpdated: string | null | undefined'],

@@ -16,6 +16,7 @@ use crate::disk::Directory;
 use crate::error::{Done, ErrorKind, Result, again};
 use crate::event::EventBus;
 use crate::feature;
+use crate::generate::Generator;
 use crate::log::{Inputs, InteractionLog, PullLine, RewardLine, StateLine};
 use crate::policy::{Candidates, Choice, PolicyName, Scratch, choose_egreedy, choose_linucb};
 use crate::rng::Chance;
@@ -34,6 +35,7 @@ pub struct Engine {
     log: Option<Arc<InteractionLog>>,
     writer: Writer,
     bus: Arc<EventBus>,
+    generator: Generator,
     recovery: RecoveryReport,
 }
 
@@ -70,8 +72,11 @@ impl Engine {
         let elsewhere = Arc::clone(&bus);
         let erase_elsewhere = Box::new(move |user_id: &str| elsewhere.erase(user_id));
         let writer = Writer::start(Arc::clone(&users), Arc::clone(&store), log.clone(), erase_elsewhere)?;
-        let chance = Chance::seeded(settings.seed.unwrap_or_else(Chance::unrepeatable_seed));
-        Ok(Self { settings, clock, chance, users, store, log, writer, bus, recovery: RecoveryReport::default() })
+        let seed = settings.seed.unwrap_or_else(Chance::unrepeatable_seed);
+        // Draws of its own: who asks for tips must not change who explores.
+        let generator = Generator::new(Arc::clone(&settings.litellm), !seed, Arc::clone(&clock));
+        let chance = Chance::seeded(seed);
+        Ok(Self { settings, clock, chance, users, store, log, writer, bus, generator, recovery: RecoveryReport::default() })
     }
 
     /// What the engine was told.
@@ -389,6 +394,12 @@ impl Engine {
         &self.bus
     }
 
+    /// The way to the LLM proxy.
+    #[must_use]
+    pub const fn generator(&self) -> &Generator {
+        &self.generator
+    }
+
     /// How the engine is doing.
     #[must_use]
     pub fn health(&self) -> Health {
@@ -397,6 +408,7 @@ impl Engine {
 
     /// Writes what is left, ends the threads, and lets go of what the store holds open; afterwards every call fails.
     pub fn close(&self, done: Done) {
+        self.generator.stop();
         // First, because what the bus brings is written, too.
         let (log, store, writer) = (self.log.clone(), Arc::clone(&self.store), self.writer.clone());
         self.bus.stop(Box::new(move || close_files(log, store, writer, done)));

@@ -4,6 +4,7 @@ use super::Engine;
 use crate::clock::format_seconds;
 use crate::event::{BusReport, ConnectionState};
 use crate::feature::LABELS;
+use crate::generate::{BreakerState, GenerateReport};
 use crate::log::LogReport;
 use crate::policy::PolicyName;
 use crate::settings::Source;
@@ -119,6 +120,7 @@ pub struct Health {
     pub recovery: RecoveryReport,
     pub damaged_files: Vec<DamagedFile>,
     pub nats: BusReport,
+    pub litellm: GenerateReport,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -188,7 +190,7 @@ impl Health {
         let (writer, store) = (writer.report(), store.report());
         let log = log.as_ref().map_or_else(LogHealth::default, |log| LogHealth::new(log.is_on(), log.report()));
         let damaged_files = users.damaged();
-        let nats = engine.bus.report();
+        let (nats, litellm) = (engine.bus.report(), engine.generator.report());
         let mut warnings = Vec::new();
         let mut ok = true;
         let dir = settings.state_dir.display();
@@ -243,6 +245,9 @@ impl Health {
         if nats.dead > 0 {
             warnings.push(format!("{} messages from the bus were given up: see nats.deadLetters", nats.dead));
         }
+        if litellm.breaker != BreakerState::Closed {
+            warnings.push(format!("the LLM proxy at {} does not answer: {}", litellm.url, litellm.tally.last_failure));
+        }
         Self {
             ok,
             version: env!("CARGO_PKG_VERSION"),
@@ -263,6 +268,7 @@ impl Health {
                 foreign_writes: store.foreign_writes,
             },
             nats,
+            litellm,
         }
     }
 }

@@ -88,6 +88,7 @@ fn agree(running: &Settings, asked: &Settings) -> Result<()> {
         (asks("log") && asked.log != running.log, "log"),
         (asks("logRetentionDays") && asked.log_retention_days != running.log_retention_days, "logRetentionDays"),
         (asked.nats.is_some() && asked.nats != running.nats, "nats"),
+        (asked.litellm_given && asked.litellm != running.litellm, "litellm"),
         (asks("logRetentionBytes") && asked.log_retention_bytes != running.log_retention_bytes, "logRetentionBytes"),
     ];
     differs.into_iter().find(|(differs, _)| *differs).map_or(Ok(()), |(_, option)| {

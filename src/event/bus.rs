@@ -1,6 +1,6 @@
 //! The event bus of one engine: its consumers, started once and stopped with the engine, and what operators ask about them.
 
-use super::connection::{ConnectionReport, ConnectionState, Standing, connect, options, with_sources};
+use super::connection::{ConnectionReport, ConnectionState, Standing, connect, options};
 use super::consumer::{Consumer, ConsumerReport, Purpose};
 use super::ring::{Delivery, EventRing, Verdict};
 use super::settings::{NatsSettings, Server};
@@ -8,7 +8,7 @@ use super::subject::check_subject;
 use super::sync_files::{SyncFiles, SyncState};
 use crate::clock::{Clock, format_millis};
 use crate::disk::Directory;
-use crate::error::{Done, Error, ErrorKind, Result};
+use crate::error::{Done, Error, ErrorKind, Result, with_sources};
 use crate::log::{DeadLine, InteractionLog};
 use crate::runtime::runtime;
 use async_nats::Client;

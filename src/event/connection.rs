@@ -2,14 +2,11 @@
 
 use super::settings::NatsSettings;
 use crate::background::spread_wait;
-use crate::error::{Error, Result};
-use async_nats::rustls::crypto::{CryptoProvider, ring};
-use async_nats::rustls::pki_types::CertificateDer;
-use async_nats::rustls::pki_types::pem::PemObject;
+use crate::error::{Error, Result, with_sources};
+use crate::tls::{authorities, choose_provider};
 use async_nats::{Client, ConnectOptions, Event, ServerAddr};
 use parking_lot::Mutex;
 use serde::Serialize;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -84,8 +81,7 @@ impl ConnectionReport {
 /// # Errors
 /// `ERR_INVALID_ARGUMENT` for credentials or certificates that cannot be read.
 pub async fn options(settings: &Arc<NatsSettings>, report: &Arc<ConnectionReport>) -> Result<ConnectOptions> {
-    // With two providers compiled in, rustls panics at the first TLS connection unless one is chosen. Somebody else's choice counts.
-    let _ = CryptoProvider::install_default(ring::default_provider());
+    choose_provider();
     let (heard, told) = (Arc::clone(report), Arc::clone(settings));
     let mut options = ConnectOptions::new()
         .name("@oo/bandits")
@@ -109,20 +105,10 @@ pub async fn options(settings: &Arc<NatsSettings>, report: &Arc<ConnectionReport
         options = given.map_err(failed)?;
     }
     if let Some(path) = &settings.ca_file {
-        check_authorities(path)
-            .map_err(|problem| Error::invalid("options.nats.caFile", format_args!("{}: {problem}", path.display())))?;
+        authorities("options.nats.caFile", path)?;
         options = options.add_root_certificates(path.clone());
     }
     Ok(options)
-}
-
-fn check_authorities(path: &Path) -> Result<(), String> {
-    let certificates = CertificateDer::pem_file_iter(path).map_err(|e| e.to_string())?;
-    match certificates.collect::<Result<Vec<_>, _>>() {
-        Ok(certificates) if certificates.is_empty() => Err("no certificate in it".to_owned()),
-        Ok(_) => Ok(()),
-        Err(e) => Err(e.to_string()),
-    }
 }
 
 /// Connects, however long that takes; later the client does by itself. (The client could try the first time, too, but would not
@@ -144,20 +130,6 @@ pub async fn connect(options: ConnectOptions, settings: &NatsSettings, report: &
         }
         tokio::time::sleep(retry_after(attempt)).await;
     }
-}
-
-/// An error and what it came from, which the client's own texts leave out.
-pub fn with_sources(e: &dyn std::error::Error) -> String {
-    let mut text = e.to_string();
-    let mut source = e.source();
-    while let Some(inner) = source {
-        let inner_text = inner.to_string();
-        if !text.contains(&inner_text) {
-            text = format!("{text}: {inner_text}");
-        }
-        source = inner.source();
-    }
-    text
 }
 
 /// 2, 4, 8 … ms up to a few seconds, and up to a half of that more: many clients must not come back at the same moment. (The

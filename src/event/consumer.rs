@@ -2,12 +2,11 @@
 //! goes on until it is told to stop, whatever the server does meanwhile.
 
 use super::bus::Shared;
-use super::connection::with_sources;
 use super::handler::handle;
 use super::ring::{Delivery, Outcome, Verdict};
 use crate::background::{Backoff, guarded, spread_wait};
 use crate::clock::format_millis;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, with_sources};
 use async_nats::jetstream::consumer::pull::Config;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, FromConsumer, PullConsumer};
 use async_nats::jetstream::stream::Stream;

@@ -3,10 +3,10 @@
 use crate::error::{Error, ErrorKind};
 use std::any::Any;
 
-/// An error as napi carries it: code, whether to retry, and message, separated by bars.
+/// An error as napi carries it: code, whether to retry, HTTP status if there is one, and message, separated by bars.
 pub fn to_napi(error: &Error) -> napi::Error {
-    let kind = error.kind();
-    napi::Error::from_reason(format!("{}|{}|{}", kind.code(), u8::from(kind.retryable()), error.message()))
+    let status = error.status().map(|status| status.to_string()).unwrap_or_default();
+    napi::Error::from_reason(format!("{}|{}|{status}|{}", error.kind().code(), u8::from(error.retryable()), error.message()))
 }
 
 /// What a panic becomes: the state is behind locks that do not poison, and every change is made after what could panic.

@@ -15,6 +15,9 @@ mod error;
 #[cfg_attr(test, allow(dead_code))] // as there
 mod events;
 mod frame;
+#[allow(clippy::needless_pass_by_value)] // as there
+#[cfg_attr(test, allow(dead_code))] // as there
+mod generate;
 #[allow(unsafe_code)] // external memory: see the safety arguments there
 mod memory;
 mod promise;

@@ -1,0 +1,267 @@
+//! The course of one call: what is asked, what is asked again, and when it is given up.
+
+use super::client::Failure;
+use super::completion::{Completion, Usage, read_completion};
+use super::extract::extract;
+use super::generator::Shared;
+use super::items::{Candidate, Dropped, read_items};
+use super::prompt::Prompt;
+use super::render::{GenerateRequest, Messages, render};
+use super::settings::{LlmSettings, excerpt};
+use super::turn::{Counted, Turn};
+use crate::background::spread_wait;
+use crate::error::{Error, ErrorKind, Result};
+use serde::Serialize;
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// The name under which the proxy knows the model.
+const MODEL: &str = "tip-generator";
+const TEMPERATURE: f64 = 0.7;
+/// So often a reply that cannot be used is answered with a correction, and so often a request that failed is repeated.
+const REPLY_RETRIES: u32 = 2;
+const FAILURE_RETRIES: u32 = 2;
+/// Between requests that fail; doubled.
+const FIRST_WAIT: Duration = Duration::from_millis(250);
+const LAST_WAIT: Duration = Duration::from_secs(5);
+const SPREAD: f64 = 0.5;
+/// Of a reply that cannot be used, so much is shown to the model again.
+const LONGEST_FED_BACK: usize = 2000;
+
+/// What a call gives.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs)] // documented where users read it: index.d.ts
+pub struct GenerateResult {
+    pub candidates: Vec<Candidate>,
+    pub model: String,
+    pub prompt_version: String,
+    pub prompt_tokens: u64,
+    pub completion_tokens: u64,
+    pub dropped: Vec<Dropped>,
+    pub attempts: u32,
+}
+
+#[derive(Serialize)]
+struct Message {
+    role: &'static str,
+    content: String,
+}
+
+#[derive(Serialize)]
+struct Payload<'m> {
+    model: &'static str,
+    messages: &'m [Message],
+    temperature: f64,
+}
+
+/// One call on its way.
+pub struct Call<'s> {
+    shared: &'s Arc<Shared>,
+    prompt: &'s Prompt,
+    request: &'s GenerateRequest,
+    deadline: Instant,
+    /// Of the last request.
+    patience: Duration,
+    messages: Vec<Message>,
+    attempts: u32,
+    reply_retries: u32,
+    failure_retries: u32,
+    usage: Usage,
+}
+
+/// What an answer means for a call.
+enum Verdict {
+    Done(GenerateResult),
+    /// The reply cannot be used; `reply` is what the model wrote, where that could be read.
+    Unusable {
+        problem: String,
+        shown: String,
+        reply: Option<String>,
+    },
+    /// The proxy failed; it may not, later.
+    Failed {
+        error: Error,
+        at_least: Duration,
+    },
+    /// It will fail again.
+    Refused(Error),
+}
+
+impl<'s> Call<'s> {
+    /// A call that has not begun.
+    pub fn new(shared: &'s Arc<Shared>, prompt: &'s Prompt, request: &'s GenerateRequest) -> Self {
+        let Messages { system, user } = render(prompt, request);
+        let messages = vec![Message { role: "system", content: system }, Message { role: "user", content: user }];
+        let deadline = Instant::now() + shared.settings.deadline;
+        let (attempts, reply_retries, failure_retries, usage, patience) = (0, 0, 0, Usage::default(), Duration::ZERO);
+        Self { shared, prompt, request, deadline, patience, messages, attempts, reply_retries, failure_retries, usage }
+    }
+
+    /// Sees it through, beginning with the turn that was taken for it.
+    pub async fn run(mut self, first: Result<Turn>) -> Result<GenerateResult> {
+        let mut turn = first;
+        // What went wrong last: where nothing can be asked any more, that is the outcome.
+        let mut last: Option<Error> = None;
+        loop {
+            let answer = match self.ask(turn).await {
+                Ok(answer) => answer,
+                Err(e) => return Err(last.unwrap_or(e)),
+            };
+            match self.judge(answer) {
+                Verdict::Done(result) => return Ok(result),
+                Verdict::Refused(error) => return Err(error),
+                Verdict::Unusable { problem, shown, reply } => {
+                    let error =
+                        Error::new(ErrorKind::LlmInvalidReply, format!("the model's reply cannot be used, {problem}: {shown}"));
+                    if self.reply_retries == REPLY_RETRIES {
+                        return Err(error);
+                    }
+                    last = Some(error);
+                    self.correct(&problem, reply);
+                }
+                Verdict::Failed { error, at_least } => {
+                    let wait = spread_wait(FIRST_WAIT, self.failure_retries.into(), LAST_WAIT, SPREAD).max(at_least);
+                    let now = Instant::now();
+                    let is_late = self.deadline.saturating_duration_since(now) <= wait;
+                    if self.failure_retries == FAILURE_RETRIES || is_late || self.shared.breaker.refuses(now).is_some() {
+                        return Err(error);
+                    }
+                    last = Some(error);
+                    self.failure_retries += 1;
+                    self.shared.tally.lock().retried_failures += 1;
+                    sleep(wait).await;
+                }
+            }
+            turn = Turn::queue(self.shared);
+        }
+    }
+
+    /// Sends the conversation, when it is our turn and the proxy is not known to be down.
+    async fn ask(&mut self, turn: Result<Turn>) -> Result<Result<Vec<u8>, Failure>> {
+        let Self { shared, deadline, .. } = *self;
+        let settings = &shared.settings;
+        // Nobody waits for a turn only to be refused.
+        if let Some(left) = shared.breaker.refuses(Instant::now()) {
+            return Err(shared.refused(left));
+        }
+        let _turn = turn?.take(shared, deadline).await?;
+        let client = shared.client()?;
+        let payload = Payload { model: MODEL, messages: &self.messages, temperature: TEMPERATURE };
+        let body = serde_json::to_string(&payload).map_err(|e| Error::new(ErrorKind::Internal, e.to_string()))?;
+        let now = Instant::now();
+        let patience = settings.timeout.min(deadline.saturating_duration_since(now));
+        self.patience = patience;
+        let pass = shared.breaker.admit(now).map_err(|left| shared.refused(left))?;
+        self.attempts += 1;
+        shared.tally.lock().attempts += 1;
+        let _in_flight = Counted::new(shared, |tally| &mut tally.in_flight);
+        let answer = client.post(settings, body, patience).await;
+        let failed = match &answer {
+            Err(Failure::Unreachable(problem)) => Some(problem.clone()),
+            // Of a proxy that was given little time, because others were waited for first, being late says nothing.
+            Err(Failure::Late) if patience < settings.timeout.min(settings.deadline) / 2 => return Ok(answer),
+            Err(Failure::Late) => Some(self.late()),
+            Err(Failure::Status { status, problem, .. }) if *status >= 500 => Some(format!("{status}: {problem}")),
+            _ => None,
+        };
+        match failed {
+            None => pass.answered(),
+            Some(problem) => {
+                shared.tally.lock().last_failure = problem;
+                pass.failed(Instant::now());
+            }
+        }
+        Ok(answer)
+    }
+
+    /// Which time was up.
+    fn late(&self) -> String {
+        let LlmSettings { timeout, deadline, .. } = &*self.shared.settings;
+        if self.patience == *timeout {
+            format!("no answer within {} ms (litellm.timeoutMs)", timeout.as_millis())
+        } else {
+            format!("no answer within the {} ms that a call may take (litellm.deadlineMs)", deadline.as_millis())
+        }
+    }
+
+    fn judge(&mut self, answer: Result<Vec<u8>, Failure>) -> Verdict {
+        let url = || self.shared.settings.shown_url();
+        let unreachable = |problem: String| {
+            let error = Error::new(ErrorKind::LlmUnreachable, format!("the LLM proxy at {}: {problem}", url()));
+            Verdict::Failed { error, at_least: Duration::ZERO }
+        };
+        let unusable = |problem: &str, shown: String, reply| Verdict::Unusable { problem: problem.to_owned(), shown, reply };
+        let body = match answer {
+            Ok(body) => body,
+            Err(Failure::TooLarge) => return unusable("the proxy's answer is larger than 1 MiB", "(not read)".to_owned(), None),
+            Err(Failure::Unreachable(problem)) => return unreachable(problem),
+            Err(Failure::Late) => return unreachable(self.late()),
+            Err(Failure::Status { status, problem, retry_after }) => {
+                let error = Error::llm_status(status, format!("the LLM proxy at {} answered {status}: {problem}", url()));
+                let at_least = retry_after.unwrap_or_default();
+                return if status == 429 || status >= 500 { Verdict::Failed { error, at_least } } else { Verdict::Refused(error) };
+            }
+        };
+        let shown = |text: &str| excerpt(&self.shared.settings.key.redact(text));
+        let Some(completion) = read_completion(&body) else {
+            return unusable("the proxy's answer is no completion", shown(&String::from_utf8_lossy(&body)), None);
+        };
+        let Completion { content, model, usage } = completion;
+        let Some(content) = content else {
+            self.count(usage);
+            return unusable("it was no text", "(no text)".to_owned(), Some(String::new()));
+        };
+        let shown = shown(&content);
+        self.count(usage);
+        let items = match extract(&content) {
+            Ok(items) => items,
+            Err(problem) => return unusable(problem, shown, Some(content)),
+        };
+        let Self { prompt, request, .. } = *self;
+        let taken: HashSet<&str> = request.context.tasks.iter().filter_map(|task| task.get("id")?.as_str()).collect();
+        let (candidates, dropped) = read_items(&items, request.n, &prompt.version, &taken);
+        if candidates.is_empty() && !items.is_empty() {
+            let reason = dropped.first().map(|dropped| dropped.reason.as_str()).unwrap_or_default();
+            return unusable(&format!("none of its items had usable content ({reason})"), shown, Some(content));
+        }
+        Verdict::Done(GenerateResult {
+            candidates,
+            model: model.map_or_else(|| MODEL.to_owned(), |model| self.shared.settings.key.redact(&model)),
+            prompt_version: prompt.version.clone(),
+            prompt_tokens: self.usage.prompt,
+            completion_tokens: self.usage.completion,
+            dropped,
+            attempts: self.attempts,
+        })
+    }
+
+    fn count(&mut self, usage: Usage) {
+        self.usage.prompt = self.usage.prompt.saturating_add(usage.prompt);
+        self.usage.completion = self.usage.completion.saturating_add(usage.completion);
+        let mut tally = self.shared.tally.lock();
+        tally.prompt_tokens = tally.prompt_tokens.saturating_add(usage.prompt);
+        tally.completion_tokens = tally.completion_tokens.saturating_add(usage.completion);
+    }
+
+    /// Goes on with the conversation after a reply that cannot be used; where none was read, the same is asked again.
+    fn correct(&mut self, problem: &str, reply: Option<String>) {
+        self.reply_retries += 1;
+        self.shared.tally.lock().retried_replies += 1;
+        let Some(reply) = reply else { return };
+        let mut content: String = reply.chars().take(LONGEST_FED_BACK).collect();
+        if content.trim().is_empty() {
+            // Some providers refuse empty turns.
+            "(empty)".clone_into(&mut content);
+        }
+        self.messages.push(Message { role: "assistant", content });
+        let n = self.request.n;
+        let correction = format!(
+            "Your previous reply could not be used: {problem}. Reply again, with a JSON array of {n} objects and nothing else: each with a \
+             string \"content\", no prose before or after it, no markdown fences, no trailing commas."
+        );
+        self.messages.push(Message { role: "user", content: correction });
+    }
+}

@@ -1,0 +1,225 @@
+//! What the LLM client is told, checked. The key is in here and comes out in no message, log line or debug output.
+
+use super::registry::Registry;
+use crate::error::{Error, Result};
+use reqwest::Url;
+use reqwest::header::HeaderValue;
+use sha2::{Digest, Sha256};
+use std::fmt;
+use std::fmt::Write;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Where the proxy is, unless somebody says otherwise.
+pub const DEFAULT_URL: &str = "http://localhost:4000";
+/// The old service's key for development.
+pub const DEFAULT_KEY: &str = "sk-oo-dev";
+/// The prompt of requests that name none.
+pub const DEFAULT_VERSION: &str = "v1";
+const LONGEST_KEY: usize = 1024;
+
+/// See the module.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LlmSettings {
+    /// Where the proxy is, without a slash at the end.
+    pub url: Url,
+    /// The bearer token.
+    pub key: Secret,
+    /// The prompts of requests that name none: at least one, all of them in the registry.
+    pub versions: Vec<String>,
+    /// The prompts that there are.
+    pub registry: Registry,
+    /// So many requests at once; at least 1.
+    pub max_concurrent: usize,
+    /// For one request.
+    pub timeout: Duration,
+    /// For one call.
+    pub deadline: Duration,
+    /// PEM of the authorities that are trusted instead of the system's.
+    pub ca_file: Option<PathBuf>,
+}
+
+impl Default for LlmSettings {
+    #[allow(clippy::expect_used)] // constants, which a test reads
+    fn default() -> Self {
+        Self {
+            url: Self::check_url("url", DEFAULT_URL).expect("the default URL is one"),
+            key: Secret::check("key", DEFAULT_KEY).expect("the default key is one"),
+            versions: vec![DEFAULT_VERSION.to_owned()],
+            registry: Registry::default(),
+            max_concurrent: 16,
+            timeout: Duration::from_secs(30),
+            deadline: Duration::from_secs(90),
+            ca_file: None,
+        }
+    }
+}
+
+impl LlmSettings {
+    /// Reads a URL; `path` is where it stood.
+    ///
+    /// # Errors
+    /// `ERR_INVALID_ARGUMENT`, without the URL: it may hold a password.
+    pub fn check_url(path: &str, text: &str) -> Result<Url> {
+        let bad = |problem: &str| Error::invalid(path, problem);
+        let mut url: Url = text.parse().map_err(|_| bad("is no URL: expected http[s]://host[:port][/path]"))?;
+        if !["http", "https"].contains(&url.scheme()) {
+            return Err(bad("must begin with http:// or https://"));
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(bad("must not hold user or password; the proxy's key is litellm.masterKey"));
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err(bad("must have neither ? nor #"));
+        }
+        let path = url.path().trim_end_matches('/').to_owned();
+        url.set_path(&path);
+        Ok(url)
+    }
+
+    /// Reads one version or several with commas between, all of which the registry has to know; `path` is where they stood.
+    ///
+    /// # Errors
+    /// `ERR_INVALID_ARGUMENT`, `ERR_UNKNOWN_PROMPT_VERSION`.
+    pub fn check_versions(&self, path: &str, text: &str) -> Result<Vec<String>> {
+        let check = |version: &str| self.registry.get(path, version.trim()).map(|prompt| prompt.version.clone());
+        text.split(',').map(check).collect()
+    }
+
+    /// The URL for people.
+    #[must_use]
+    pub fn shown_url(&self) -> String {
+        self.url.as_str().trim_end_matches('/').to_owned()
+    }
+}
+
+/// A bearer token.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret {
+    key: String,
+    /// The forms in which others could repeat it: as it is, as JSON has it, and its hash, which the proxy puts into messages.
+    forms: [String; 3],
+}
+
+impl Secret {
+    /// Reads a key; `path` is where it stood.
+    ///
+    /// # Errors
+    /// `ERR_INVALID_ARGUMENT`, without the key.
+    pub fn check(path: &str, key: &str) -> Result<Self> {
+        let is_token = |c: char| c.is_ascii_graphic();
+        if !(1..=LONGEST_KEY).contains(&key.len()) || !key.chars().all(is_token) {
+            return Err(Error::invalid(path, format_args!("must be 1 to {LONGEST_KEY} visible ASCII characters without spaces")));
+        }
+        let json = serde_json::Value::from(key).to_string();
+        let mut hash = String::new();
+        for byte in Sha256::digest(key) {
+            let _ = write!(hash, "{byte:02x}");
+        }
+        let inner = json.get(1..json.len() - 1).unwrap_or_default().to_owned();
+        Ok(Self { key: key.to_owned(), forms: [key.to_owned(), inner, hash] })
+    }
+
+    /// The header that says who we are.
+    ///
+    /// # Errors
+    /// None: the characters were checked.
+    pub fn header(&self) -> Result<HeaderValue> {
+        let failed = |_| Error::invalid("options.litellm.masterKey", "cannot be sent");
+        let mut header: HeaderValue = format!("Bearer {}", self.key).parse().map_err(failed)?;
+        header.set_sensitive(true);
+        Ok(header)
+    }
+
+    /// The bytes that the longest of its forms takes.
+    #[must_use]
+    pub fn longest_form(&self) -> usize {
+        self.forms.iter().map(String::len).max().unwrap_or_default()
+    }
+
+    /// A text of others', without the key.
+    #[must_use]
+    pub fn redact(&self, text: &str) -> String {
+        self.forms.iter().fold(text.to_owned(), |text, form| text.replace(form.as_str(), "***"))
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// The first of a text of others', on one line.
+pub fn excerpt(text: &str) -> String {
+    const LONGEST: usize = 200;
+    let mut excerpt: String = text.trim().chars().take(LONGEST).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if text.trim().chars().nth(LONGEST).is_some() {
+        excerpt.push('…');
+    }
+    if excerpt.is_empty() { "(empty)".to_owned() } else { excerpt }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_are_checked_and_not_repeated() {
+        let shown = |text: &str| {
+            let url = LlmSettings::check_url("options.litellm.url", text)?;
+            Ok::<_, Error>(LlmSettings { url, ..LlmSettings::default() }.shown_url())
+        };
+        assert_eq!(shown("http://localhost:4000/").unwrap(), "http://localhost:4000");
+        assert_eq!(shown("https://x.example/llm/").unwrap(), "https://x.example/llm");
+        for text in [
+            "",
+            "localhost:4000",
+            "secret",
+            "ftp://secret",
+            "http://user:secret@x",
+            "http://secret@x",
+            "http://x/?secret",
+            "http://x#secret",
+            "http://",
+        ] {
+            let error = shown(text).unwrap_err();
+            assert!(error.message().starts_with("options.litellm.url: ") && !error.message().contains("secret"), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn keys_are_kept_from_sight() {
+        let secret = Secret::check("k", r#"sk-"a\b"#).unwrap();
+        let hash = secret.forms[2].clone();
+        let text = secret.redact(&format!(r#"got sk-"a\b, as JSON "sk-\"a\\b", hash {hash}"#));
+        assert_eq!(text, r#"got ***, as JSON "***", hash ***"#);
+        assert_eq!(format!("{secret:?}"), "***");
+        assert!(!format!("{:?}", secret.header().unwrap()).contains("sk-"));
+        for key in ["", "a b", "a\nb", "ü", &"x".repeat(1025)] {
+            let error = Secret::check("options.litellm.masterKey", key).unwrap_err();
+            assert!(key.is_empty() || !error.message().contains(key), "{error}");
+        }
+    }
+
+    #[test]
+    fn versions_are_one_or_several() {
+        let settings = LlmSettings::default();
+        assert_eq!(settings.check_versions("p", "v1").unwrap(), ["v1"]);
+        assert_eq!(settings.check_versions("p", "v1, v2-mentor,v1").unwrap(), ["v1", "v2-mentor", "v1"]);
+        for text in ["v9", "v1,", ",", " "] {
+            assert_eq!(
+                settings.check_versions("TIP_PROMPT_VERSION", text).unwrap_err().kind().code(),
+                "ERR_UNKNOWN_PROMPT_VERSION",
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn excerpts_are_short_and_on_one_line() {
+        assert_eq!(excerpt(" a\nb\u{1b}c "), "a b c");
+        assert_eq!(excerpt(&"x".repeat(300)).chars().count(), 201);
+        assert_eq!(excerpt(""), "(empty)");
+    }
+}
