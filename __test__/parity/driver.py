@@ -1,15 +1,17 @@
-"""The existing service behind JSON lines on stdin and stdout, for exchange-live.test.mjs: one process, any state directory.
+"""The existing service behind JSON lines on stdin and stdout, for the live tests here: one process, any state directory.
 
 A line {"directory", "op", "user_id", "policy"?, "request"?, "seed"?} makes one call there and is answered by the call with
 the service's answer, as in the golden files. A line {"seed"} alone starts the drawing of calls; {"draw": user_id} draws one;
-{"check": directory} reads each state file as the service would and answers how many.
+{"check": directory} reads each state file as the service would and answers how many. {"script": true} draws a script of an
+LLM proxy's replies; {"generate": request, "url"} has the service ask the proxy there.
 """
 import json
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "fixtures"))
-from reference import Draw, call, service, use  # noqa: E402
+from llm_draws import DrawScript  # noqa: E402
+from reference import Draw, call, generate, service, use  # noqa: E402
 
 
 def check(directory):
@@ -29,7 +31,11 @@ def check(directory):
     return count
 
 
-def answer(line, draw):
+def answer(line, draw, scripts):
+    if "script" in line:
+        return scripts.draw()
+    if "generate" in line:
+        return generate(line["generate"], line["url"])
     if "draw" in line:
         return draw.any(line["draw"], line["resets"])
     if "check" in line:
@@ -39,10 +45,11 @@ def answer(line, draw):
 
 
 def main():
-    draw = Draw(json.loads(sys.stdin.readline())["seed"])
+    seed = json.loads(sys.stdin.readline())["seed"]
+    draw, scripts = Draw(seed), DrawScript(seed)
     print("{}", flush=True)
     for line in sys.stdin:
-        print(json.dumps(answer(json.loads(line), draw)), flush=True)
+        print(json.dumps(answer(json.loads(line), draw, scripts)), flush=True)
 
 
 main()

@@ -4,6 +4,7 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 
 /** From here, '@oo/bandits' means this checkout. */
 export const ROOT = join(import.meta.dirname, '../..')
@@ -41,6 +42,18 @@ export function run(script, { stateDir, env, flags, prefix = [], timeoutMs = 60_
   const result = spawnSync(file, [...before, ...args], { ...options, encoding: 'utf8', timeout: timeoutMs, killSignal: 'SIGKILL' })
   if (result.error !== undefined && result.signal === null) throw result.error
   return { code: result.status, signal: result.signal, stdout: result.stdout, stderr: result.stderr }
+}
+
+/**
+ * The same while this process goes on: it may serve what the script asks for.
+ * @param {string} script
+ * @param {{ stateDir: string, env?: Record<string, string>, flags?: string[], timeoutMs?: number }} settings
+ */
+export async function runBeside(script, { stateDir, env, flags, timeoutMs = 60_000 }) {
+  const { args, options } = command(script, stateDir, env, flags)
+  const child = spawn(process.execPath, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'], timeout: timeoutMs, killSignal: 'SIGKILL' })
+  const [stdout, stderr, [code, signal]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')])
+  return { code, signal, stdout, stderr }
 }
 
 /**

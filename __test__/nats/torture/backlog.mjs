@@ -3,38 +3,17 @@
 
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 
 import { Bandits } from '@oo/bandits'
 import { PREFIX, SIGNALS } from '../../support/bus.mjs'
 import { startServer } from '../../support/nats.mjs'
 import { syncsIn } from '../../support/sync-files.mjs'
+import { after, scoreUntil } from '../../torture/scoring.mjs'
 import { withScratch } from '../../torture/scratch.mjs'
 import { withHooks } from './hooks.mjs'
 import { Load } from './load.mjs'
 
 const USERS = 100
-const CANDIDATES = Array.from({ length: 10 }, (_candidate, i) => ({ id: `c${i}`, features: { isOverdue: i % 2 === 0, taskAgeDays: i, priority: 1 + (i % 4) } }))
-/** Calls one after the other, then a millisecond for everything else. */
-const BURST = 50
-
-/** The durations of score() in µs, called until it is over. @param {Bandits} bandits @param {() => boolean} isOver */
-async function scoreUntil(bandits, isOver) {
-  /** @type {number[]} */
-  const durations = []
-  for (let call = 0; !isOver(); ) {
-    for (let i = 0; i < BURST; i++, call++) {
-      const from = process.hrtime.bigint()
-      bandits.score({ userId: `scored ${call % 50}`, candidates: CANDIDATES })
-      durations.push(Number(process.hrtime.bigint() - from) / 1000)
-    }
-    await sleep(1)
-  }
-  durations.sort((a, b) => a - b)
-  /** @param {number} share */
-  const at = (share) => Number((durations[Math.floor(durations.length * share)] ?? NaN).toFixed(1))
-  return { calls: durations.length, p50: at(0.5), p99: at(0.99) }
-}
 
 /** @param {{ messages: number, seed: number, quietMs?: number }} settings */
 export const backlog = ({ messages, seed, quietMs = 3000 }) => withScratch((scratch) => withHooks(async (t) => {
@@ -47,11 +26,6 @@ export const backlog = ({ messages, seed, quietMs = 3000 }) => withScratch((scra
   await load.publish(admin, { lanes: 500 })
   const bandits = Bandits.open({ stateDir, nats: { url: server.url, durablePrefix: PREFIX } })
   t.after(() => bandits.close())
-  /** @param {number} ms */
-  const after = (ms) => {
-    const from = performance.now()
-    return () => performance.now() - from > ms
-  }
   // Compiled, and with everybody in memory.
   await scoreUntil(bandits, after(Math.min(quietMs, 1000)))
   const quiet = await scoreUntil(bandits, after(quietMs))

@@ -1,0 +1,238 @@
+// @ts-check
+// A proxy that fails again and again is left alone for a while, and asked by one call alone whether it is back. The server counts.
+
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+
+import { openOnLlm, settled } from '../support/llm-engine.mjs'
+import { completion, failure, json, startLlmServer, tips } from '../support/llm-server.mjs'
+import { freePort } from '../support/ports.mjs'
+import { until } from '../support/until.mjs'
+
+/** @typedef {import('@oo/bandits').Bandits} Bandits */
+/** @typedef {import('../support/llm-server.mjs').Answer} Answer */
+
+const GOOD = tips([{ id: 'a', content: 'Water the plants' }])
+/** No call lives to see a repeat: each is one request. */
+const ONCE = { deadlineMs: 240 }
+/** Nor here, where the proxy says so. @param {number} status */
+const refusal = (status) => failure(status, 'the proxy is down', { 'retry-after': '3600' })
+const DOWN = refusal(500)
+
+/** A server whose answer can be changed. @param {import('../support/state-dir.mjs').TestContext} t @param {Answer} answer @param {import('@oo/bandits').LiteLlmOptions} [litellm] */
+async function startChanging(t, answer, litellm) {
+  const server = await startLlmServer(t, (response, received) => now.answer(response, received))
+  const now = { answer }
+  return { server, now, bandits: openOnLlm(t, server.url, litellm) }
+}
+
+/** One call; the code of its error. @param {Bandits} bandits */
+const codeOf = async (bandits) => (await settled(bandits.generate({ userId: 'u' }))).error?.code
+
+/** @param {Bandits} bandits @param {number} times */
+async function failing(bandits, times) {
+  const codes = []
+  for (let i = 0; i < times; i++) codes.push(await codeOf(bandits))
+  return codes
+}
+
+/** @param {Bandits} bandits */
+const breakerOf = (bandits) => bandits.health().litellm.breaker
+/** How far away the next probe is, in ms. @param {Bandits} bandits */
+const waitOf = (bandits) => Date.parse(String(bandits.health().litellm.retryAt)) - Date.now()
+/** Resolves when a probe is due beyond doubt: the package reads the time of day in steps of some ms. @param {Bandits} bandits */
+async function probeIsDue(bandits) {
+  await until(() => waitOf(bandits) <= 0, 'the next probe is due')
+  const from = performance.now()
+  await until(() => performance.now() - from > 15, 'those steps are over')
+}
+
+/** Refused, with no request, at once. @param {Bandits} bandits @param {{ requests: unknown[] }} server */
+async function assertRefused(bandits, server) {
+  const before = server.requests.length
+  const { attempts } = bandits.health().litellm
+  const from = performance.now()
+  await assert.rejects(bandits.generate({ userId: 'u' }), { code: 'ERR_LLM_UNREACHABLE', retryable: true })
+  assert.ok(performance.now() - from < 150)
+  assert.deepEqual([server.requests.length, bandits.health().litellm.attempts], [before, attempts])
+}
+
+describe('the breaker', () => {
+  test('opens with the fifth failure in a row, and closes with a good probe', async (t) => {
+    const { server, now, bandits } = await startChanging(t, DOWN)
+    assert.deepEqual([breakerOf(bandits), bandits.health().litellm.retryAt], ['closed', null])
+    assert.deepEqual(await failing(bandits, 4), Array.from({ length: 4 }, () => 'ERR_LLM_STATUS'))
+    assert.equal(breakerOf(bandits), 'closed')
+    assert.equal(await codeOf(bandits), 'ERR_LLM_STATUS')
+    assert.equal(breakerOf(bandits), 'open')
+    const wait = waitOf(bandits)
+    assert.ok(wait > 500 && wait <= 1005, `${wait} ms`)
+    assert.match(String(bandits.health().litellm.retryAt), /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$/)
+    for (let i = 0; i < 3; i++) await assertRefused(bandits, server)
+    assert.equal(server.requests.length, 5)
+
+    await probeIsDue(bandits)
+    // One asks; what is called meanwhile is refused.
+    /** @type {(() => unknown)[]} */
+    const held = []
+    now.answer = (response, received) => held.push(() => GOOD(response, received))
+    const patient = settled(bandits.generate({ userId: 'u' }))
+    await until(() => held.length === 1, 'the probe is there')
+    assert.equal(breakerOf(bandits), 'probing')
+    await assertRefused(bandits, server)
+    held[0]?.()
+    assert.equal((await patient).error, undefined)
+    assert.deepEqual([breakerOf(bandits), bandits.health().litellm.retryAt, server.requests.length], ['closed', null, 6])
+    now.answer = GOOD
+    await bandits.generate({ userId: 'u' })
+    // It counts from the start again.
+    now.answer = DOWN
+    await failing(bandits, 4)
+    assert.equal(breakerOf(bandits), 'closed')
+    assert.equal(bandits.health().litellm.lastError?.code, 'ERR_LLM_STATUS')
+  })
+
+  test('stays open for longer when a probe fails, which is one request', async (t) => {
+    const { server, bandits } = await startChanging(t, failure(503), { deadlineMs: 20_000 })
+    // Five at once: what they would repeat is refused.
+    const ended = await Promise.all(Array.from({ length: 5 }, () => settled(bandits.generate({ userId: 'u' }))))
+    assert.deepEqual(new Set(ended.map(({ error }) => error?.code)), new Set(['ERR_LLM_STATUS']))
+    assert.equal(server.requests.length, 5)
+    for (const [i, longest] of [2005, 4005].entries()) {
+      await probeIsDue(bandits)
+      assert.equal(await codeOf(bandits), 'ERR_LLM_STATUS')
+      assert.equal(server.requests.length, 6 + i)
+      assert.equal(breakerOf(bandits), 'open')
+      const wait = waitOf(bandits)
+      assert.ok(wait > longest - 505 && wait <= longest, `${wait} ms after failed probe ${i + 1}`)
+      await assertRefused(bandits, server)
+    }
+  })
+
+  test('lets a single call through of many that are made at once', async (t) => {
+    const { server, now, bandits } = await startChanging(t, DOWN)
+    await failing(bandits, 5)
+    await probeIsDue(bandits)
+    now.answer = (response, received) => { setTimeout(() => GOOD(response, received), 50) }
+    const ended = await Promise.all(Array.from({ length: 20 }, () => settled(bandits.generate({ userId: 'u' }))))
+    assert.equal(server.requests.length, 6)
+    assert.equal(ended.filter(({ error }) => error === undefined).length, 1)
+    assert.deepEqual(new Set(ended.flatMap(({ error }) => error?.code ?? [])), new Set(['ERR_LLM_UNREACHABLE']))
+    assert.equal(breakerOf(bandits), 'closed')
+  })
+
+  test('closes with a probe that has an answer, whatever the answer', async (t) => {
+    for (const answer of [json(completion('no')), failure(401), refusal(429), failure(404)]) {
+      const { now, bandits } = await startChanging(t, DOWN)
+      await failing(bandits, 5)
+      assert.equal(breakerOf(bandits), 'open')
+      await probeIsDue(bandits)
+      now.answer = answer
+      assert.notEqual(await codeOf(bandits), 'ERR_LLM_UNREACHABLE')
+      assert.equal(breakerOf(bandits), 'closed')
+    }
+  })
+
+  /** @type {[string, Answer, import('@oo/bandits').LiteLlmOptions?][]} */
+  const counting = [['500', refusal(500)], ['502', refusal(502)], ['599', refusal(599)], ['a reset', (response) => response.socket?.resetAndDestroy(), ONCE], ['a time-out', () => undefined, { timeoutMs: 100, deadlineMs: 300 }]]
+  for (const [name, answer, litellm] of counting) {
+    test(`counts ${name}`, async (t) => {
+      const { bandits, server } = await startChanging(t, answer, litellm)
+      await failing(bandits, 5)
+      assert.deepEqual([breakerOf(bandits), server.requests.length], ['open', 5])
+    })
+  }
+
+  test('counts connections that are refused', async (t) => {
+    const bandits = openOnLlm(t, `http://127.0.0.1:${await freePort()}`, ONCE)
+    await failing(bandits, 5)
+    assert.deepEqual([breakerOf(bandits), bandits.health().litellm.attempts], ['open', 5])
+  })
+
+  for (const status of [400, 401, 404, 408, 422, 429]) {
+    test(`does not count ${status}`, async (t) => {
+      const { bandits, server } = await startChanging(t, refusal(status))
+      await failing(bandits, 12)
+      assert.deepEqual([breakerOf(bandits), server.requests.length], ['closed', 12])
+    })
+  }
+
+  test('does not count replies that cannot be used, nor redirects', async (t) => {
+    const { bandits, now } = await startChanging(t, json(completion('no')))
+    await failing(bandits, 4)
+    now.answer = failure(302, 'no', { location: '/' })
+    await failing(bandits, 6)
+    assert.equal(breakerOf(bandits), 'closed')
+  })
+
+  test('counts failures in a row, across calls, each request of them', async (t) => {
+    const { bandits, now, server } = await startChanging(t, DOWN)
+    for (let round = 0; round < 3; round++) {
+      now.answer = DOWN
+      await failing(bandits, 4)
+      now.answer = GOOD
+      await bandits.generate({ userId: 'u' })
+    }
+    assert.equal(breakerOf(bandits), 'closed')
+    const other = openOnLlm(t, server.url, { deadlineMs: 20_000 })
+    now.answer = failure(500)
+    const before = server.requests.length
+    // Three requests of the first call, two of the second.
+    assert.deepEqual(await failing(other, 2), ['ERR_LLM_STATUS', 'ERR_LLM_STATUS'])
+    assert.deepEqual([server.requests.length - before, breakerOf(other), breakerOf(bandits)], [5, 'open', 'closed'])
+  })
+
+  test('is not stuck when a probe is aborted', async (t) => {
+    const { server, now, bandits } = await startChanging(t, DOWN)
+    await failing(bandits, 5)
+    await probeIsDue(bandits)
+    now.answer = () => undefined
+    for (let i = 0; i < 3; i++) {
+      const controller = new AbortController()
+      const probe = bandits.generate({ userId: 'u' }, { signal: controller.signal })
+      await until(() => server.requests.length === 6 + i, 'the probe is there')
+      assert.equal(breakerOf(bandits), 'probing')
+      controller.abort()
+      await assert.rejects(probe, { name: 'AbortError' })
+      await until(() => breakerOf(bandits) !== 'probing', 'the probe is over')
+      if (breakerOf(bandits) === 'open') await probeIsDue(bandits)
+    }
+    now.answer = GOOD
+    await bandits.generate({ userId: 'u' })
+    assert.deepEqual([breakerOf(bandits), server.requests.length], ['closed', 9])
+  })
+
+  test('is not stuck when a probe takes too long', async (t) => {
+    const { server, now, bandits } = await startChanging(t, DOWN, { timeoutMs: 300 })
+    await failing(bandits, 5)
+    await probeIsDue(bandits)
+    now.answer = () => undefined
+    assert.equal(await codeOf(bandits), 'ERR_LLM_UNREACHABLE')
+    assert.equal(server.requests.length, 6)
+    assert.equal(breakerOf(bandits), 'open')
+    await probeIsDue(bandits)
+    now.answer = GOOD
+    await bandits.generate({ userId: 'u' })
+    assert.equal(breakerOf(bandits), 'closed')
+  })
+
+  test('ends what waits for its turn when it opens', async (t) => {
+    const { server, bandits } = await startChanging(t, failure(500), { maxConcurrent: 1, deadlineMs: 20_000 })
+    const from = performance.now()
+    const ended = await Promise.all(Array.from({ length: 30 }, () => settled(bandits.generate({ userId: 'u' }))))
+    for (const { error } of ended) assert.ok(['ERR_LLM_STATUS', 'ERR_LLM_UNREACHABLE'].includes(error?.code), String(error))
+    assert.equal(server.requests.length, 5)
+    assert.ok(performance.now() - from < 3000)
+  })
+
+  test('leaves the last error in health()', async (t) => {
+    const { bandits } = await startChanging(t, DOWN)
+    assert.deepEqual([bandits.health().ok, bandits.health().warnings], [true, []])
+    await failing(bandits, 5)
+    const { litellm } = bandits.health()
+    assert.match(String(litellm.lastError?.message), /the proxy is down/)
+    assert.ok(Math.abs(Date.parse(String(litellm.lastError?.ts)) - Date.now()) < 5000)
+    await codeOf(bandits)
+    assert.equal(bandits.health().litellm.failed, 6)
+  })
+})
