@@ -17,6 +17,6 @@ pub use connection::ConnectionState;
 pub use consumer::ConsumerReport;
 pub use handler::handle;
 pub use ring::{BusEvent, Delivery, EventFilter, EventRing, Outcome, Verdict};
-pub use settings::{DEFAULT_DELIVERIES, DEFAULT_PREFIX, MOST_DELIVERIES, NatsSettings, Server};
+pub use settings::{NatsSettings, Server};
 pub use subject::SubjectFilter;
 pub use sync_files::{SyncFiles, SyncState, When};

@@ -1,17 +1,18 @@
 //! What the event bus is told, checked. Secrets are in here and come out in no message, log line or debug output.
 
 use crate::error::{Error, Result, shown};
+use crate::settings::{Given, Text};
 use async_nats::ServerAddr;
 use percent_encoding::percent_decode_str;
 use std::fmt;
 use std::path::PathBuf;
 
 /// Names of durable consumers begin with this.
-pub const DEFAULT_PREFIX: &str = "oo-bandits";
+const DEFAULT_PREFIX: &str = "oo-bandits";
 /// So often a message is delivered whose handling fails.
-pub const DEFAULT_DELIVERIES: u32 = 5;
+const DEFAULT_DELIVERIES: u32 = 5;
 /// More than this is no attempt to succeed any more.
-pub const MOST_DELIVERIES: u64 = 1000;
+const MOST_DELIVERIES: u64 = 1000;
 const LONGEST_PREFIX: usize = 64;
 
 /// See the module.
@@ -39,6 +40,43 @@ pub struct Server {
 }
 
 impl NatsSettings {
+    /// What was given; `None` when no server is named. All of it is checked, also then.
+    ///
+    /// # Errors
+    /// `ERR_INVALID_ARGUMENT`.
+    pub fn read(given: &Given<'_>) -> Result<Option<Self>> {
+        let durable_prefix = match given.text("nats.durablePrefix", "NATS_DURABLE_PREFIX")? {
+            Some(Text { text, path, .. }) => {
+                Self::check_prefix(&path, &text)?;
+                text
+            }
+            None => DEFAULT_PREFIX.to_owned(),
+        };
+        let max_deliver = match (given.whole("nats.maxDeliver", 1, MOST_DELIVERIES)?, given.variable("NATS_MAX_DELIVER")) {
+            (Some(given), _) => given,
+            (None, Some(Text { text, path, .. })) => {
+                let number = text.parse().ok().filter(|n| (1..=MOST_DELIVERIES).contains(n));
+                number.ok_or_else(|| {
+                    let problem = format!("must be a whole number from 1 to {MOST_DELIVERIES}, got {}", shown(&text));
+                    Error::invalid(&path, problem)
+                })?
+            }
+            (None, None) => DEFAULT_DELIVERIES.into(),
+        };
+        let file = |key: &str, variable: &str| match given.text(key, variable)? {
+            Some(Text { text, path, .. }) if text.is_empty() || text.contains('\0') => Err(Error::invalid(&path, "must be a path")),
+            found => Ok(found.map(|found| PathBuf::from(found.text))),
+        };
+        let credentials_file = file("nats.credentialsFile", "NATS_CREDS")?;
+        let ca_file = file("nats.caFile", "NATS_CA")?;
+        let servers = match given.text("nats.url", "NATS_URL")? {
+            Some(Text { text, path, .. }) if !text.is_empty() => Self::servers(&path, &text)?,
+            _ => return Ok(None),
+        };
+        let max_deliver = u32::try_from(max_deliver).unwrap_or(DEFAULT_DELIVERIES);
+        Ok(Some(Self { servers, durable_prefix, max_deliver, credentials_file, ca_file }))
+    }
+
     /// Reads a list of URLs, separated by commas (the client's own parser takes one URL only); `path` is where it stood.
     ///
     /// # Errors

@@ -2,6 +2,8 @@
 
 use super::registry::Registry;
 use crate::error::{Error, Result};
+use crate::settings::{Given, Text};
+use crate::tls::authorities;
 use reqwest::Url;
 use reqwest::header::HeaderValue;
 use sha2::{Digest, Sha256};
@@ -11,11 +13,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// Where the proxy is, unless somebody says otherwise.
-pub const DEFAULT_URL: &str = "http://localhost:4000";
+const DEFAULT_URL: &str = "http://localhost:4000";
 /// The old service's key for development.
-pub const DEFAULT_KEY: &str = "sk-oo-dev";
+const DEFAULT_KEY: &str = "sk-oo-dev";
 /// The prompt of requests that name none.
-pub const DEFAULT_VERSION: &str = "v1";
+const DEFAULT_VERSION: &str = "v1";
 const LONGEST_KEY: usize = 1024;
 
 /// See the module.
@@ -56,6 +58,46 @@ impl Default for LlmSettings {
 }
 
 impl LlmSettings {
+    /// What was given. Prompts and certificates are read here, so that what is wrong with them is said at open.
+    ///
+    /// # Errors
+    /// `ERR_INVALID_ARGUMENT`, `ERR_UNKNOWN_PROMPT_VERSION`.
+    pub fn read(given: &Given<'_>) -> Result<Self> {
+        let mut settings = Self::default();
+        if let Some(Text { text, path, .. }) = given.text("litellm.url", "LITELLM_URL")? {
+            settings.url = Self::check_url(&path, &text)?;
+        }
+        if let Some(Text { text, path, .. }) = given.text("litellm.masterKey", "LITELLM_MASTER_KEY")? {
+            settings.key = Secret::check(&path, &text)?;
+        }
+        if let Some(prompts) = given.option("litellm.prompts") {
+            let path = "options.litellm.prompts";
+            let prompts = serde_json::from_value(prompts.clone()).map_err(|e| Error::invalid(path, e))?;
+            settings.registry.add_all(path, prompts)?;
+        }
+        if let Some(Text { text, path, .. }) = given.option_text("litellm.promptsDir")? {
+            settings.registry.add_directory(&path, text.as_ref())?;
+        }
+        let versions = given.text("litellm.promptVersion", "TIP_PROMPT_VERSION")?;
+        if let Some(Text { text, path, .. }) = versions.or_else(|| given.variable("DEFAULT_PROMPT_VERSION")) {
+            settings.versions = settings.check_versions(&path, &text)?;
+        }
+        if let Some(most) = given.whole("litellm.maxConcurrent", 1, 1000)? {
+            settings.max_concurrent = usize::try_from(most).unwrap_or(usize::MAX);
+        }
+        if let Some(ms) = given.whole("litellm.timeoutMs", 1, 600_000)? {
+            settings.timeout = Duration::from_millis(ms);
+        }
+        if let Some(ms) = given.whole("litellm.deadlineMs", 1, 3_600_000)? {
+            settings.deadline = Duration::from_millis(ms);
+        }
+        if let Some(Text { text, path, .. }) = given.text("litellm.caFile", "LITELLM_CA")? {
+            authorities(&path, text.as_ref())?;
+            settings.ca_file = Some(text.into());
+        }
+        Ok(settings)
+    }
+
     /// Reads a URL; `path` is where it stood.
     ///
     /// # Errors

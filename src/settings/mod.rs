@@ -1,16 +1,18 @@
 //! Options and environment, checked: options outrank the environment, which outranks the defaults.
 
+mod given;
+
+pub use given::{Given, Text};
+
 use crate::error::{Error, Result, shown};
-use crate::event::{DEFAULT_DELIVERIES, DEFAULT_PREFIX, MOST_DELIVERIES, NatsSettings};
-use crate::generate::{LlmSettings, Secret};
-use crate::json::whole_number;
+use crate::event::NatsSettings;
+use crate::generate::LlmSettings;
 use crate::policy::PolicyName;
-use crate::tls::authorities;
+use given::brief;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Where a setting was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -139,8 +141,7 @@ impl Settings {
     /// # Errors
     /// `ERR_INVALID_ARGUMENT`, naming the option.
     pub fn check_replay(options: &Map<String, Value>) -> Result<u32> {
-        check_names(options, &["historySize"])?;
-        history_size(options)
+        history_size(&Given::new(options, &|_| None, &["historySize"])?)
     }
 
     /// Checks the caller's options (`null` and missing are the same) and, for those not given, what `environment` says; an empty
@@ -149,33 +150,25 @@ impl Settings {
     /// # Errors
     /// `ERR_INVALID_ARGUMENT` or `ERR_UNKNOWN_POLICY`, naming the option or variable.
     pub fn check(options: &Map<String, Value>, environment: impl Fn(&str) -> Option<String>) -> Result<Self> {
-        check_names(options, &Self::OPTIONS)?;
-        let text = |key: &str, variable: &str| match options.get(key).filter(|v| !v.is_null()) {
-            Some(Value::String(text)) => Ok(Some((text.clone(), Source::Option, format!("options.{key}")))),
-            Some(other) => Err(Error::invalid(&format!("options.{key}"), format_args!("must be a string, got {}", brief(other)))),
-            None => Ok(environment(variable).filter(|v| !v.is_empty()).map(|v| (v, Source::Environment, variable.to_owned()))),
-        };
-        let whole_from = |key: &str, least: u64, largest: u64| whole_option(options, key, least, largest);
-        let whole = |key: &str, largest: u64| whole_from(key, 0, largest);
+        let given = Given::new(options, &environment, &Self::OPTIONS)?;
         let mut settings = Self { state_dir_source: Source::Default, ..Self::at(DEFAULT_STATE_DIR) };
-        if let Some((dir, source, path)) = text("stateDir", "STATE_DIR")? {
-            if dir.is_empty() || dir.contains('\0') || dir.len() > LONGEST_PATH {
-                return Err(Error::invalid(
-                    &path,
-                    format_args!("must be a path of 1 to {LONGEST_PATH} bytes, got {}", shown(&dir)),
-                ));
+        if let Some(Text { text, source, path }) = given.text("stateDir", "STATE_DIR")? {
+            if text.is_empty() || text.contains('\0') || text.len() > LONGEST_PATH {
+                let problem = format!("must be a path of 1 to {LONGEST_PATH} bytes, got {}", shown(&text));
+                return Err(Error::invalid(&path, problem));
             }
-            (settings.state_dir, settings.state_dir_source) = (dir.into(), source);
+            (settings.state_dir, settings.state_dir_source) = (text.into(), source);
         }
-        if let Some((name, source, path)) = text("activePolicy", "ACTIVE_POLICY")? {
-            (settings.active_policy, settings.active_policy_source) = (PolicyName::parse(&path, &name)?, source);
+        if let Some(Text { text, source, path }) = given.text("activePolicy", "ACTIVE_POLICY")? {
+            (settings.active_policy, settings.active_policy_source) = (PolicyName::parse(&path, &text)?, source);
         }
-        settings.seed = whole("seed", LARGEST_SEED)?;
-        settings.history_size = history_size(options)?;
-        settings.max_hot_users = whole_from("maxHotUsers", 1, LARGEST_HOT_USERS)?.unwrap_or(DEFAULT_HOT_USERS);
-        settings.log_retention_days = whole("logRetentionDays", LONGEST_RETENTION_DAYS)?.unwrap_or(DEFAULT_RETENTION_DAYS);
-        settings.log_retention_bytes = whole("logRetentionBytes", LARGEST_RETENTION_BYTES)?.unwrap_or(DEFAULT_RETENTION_BYTES);
-        settings.log = match options.get("log").filter(|v| !v.is_null()) {
+        settings.seed = given.whole("seed", 0, LARGEST_SEED)?;
+        settings.history_size = history_size(&given)?;
+        settings.max_hot_users = given.whole("maxHotUsers", 1, LARGEST_HOT_USERS)?.unwrap_or(DEFAULT_HOT_USERS);
+        settings.log_retention_days = given.whole("logRetentionDays", 0, LONGEST_RETENTION_DAYS)?.unwrap_or(DEFAULT_RETENTION_DAYS);
+        settings.log_retention_bytes =
+            given.whole("logRetentionBytes", 0, LARGEST_RETENTION_BYTES)?.unwrap_or(DEFAULT_RETENTION_BYTES);
+        settings.log = match given.option("log") {
             None => true,
             Some(Value::String(text)) if text == "on" => true,
             Some(Value::String(text)) if text == "off" => false,
@@ -183,117 +176,18 @@ impl Settings {
                 return Err(Error::invalid("options.log", format_args!("must be \"on\" or \"off\", got {}", brief(other))));
             }
         };
-        settings.nats = nats(options, &text)?.map(Arc::new);
-        let is_given = |key: &&str| options.get(*key).is_some_and(|v| !v.is_null());
-        settings.given = Self::OPTIONS.into_iter().filter(is_given).collect();
-        settings.litellm = Arc::new(litellm(options, &text)?);
+        settings.nats = NatsSettings::read(&given)?.map(Arc::new);
+        settings.litellm = Arc::new(LlmSettings::read(&given)?);
         settings.litellm_given = *settings.litellm != LlmSettings::default();
+        settings.given = Self::OPTIONS.into_iter().filter(|key| given.option(key).is_some()).collect();
         Ok(settings)
     }
 }
 
-type Text<'a> = dyn Fn(&str, &str) -> Result<Option<(String, Source, String)>> + 'a;
-
-/// What the event bus is told; all of it is checked, also where no server is named.
-fn nats(options: &Map<String, Value>, text: &Text<'_>) -> Result<Option<NatsSettings>> {
-    let durable_prefix = match text("nats.durablePrefix", "NATS_DURABLE_PREFIX")? {
-        Some((prefix, _, path)) => {
-            NatsSettings::check_prefix(&path, &prefix)?;
-            prefix
-        }
-        None => DEFAULT_PREFIX.to_owned(),
-    };
-    let max_deliver = match whole_option(options, "nats.maxDeliver", 1, MOST_DELIVERIES)? {
-        Some(given) => given,
-        None => match text("", "NATS_MAX_DELIVER")? {
-            Some((variable, _, path)) => variable.parse().ok().filter(|n| (1..=MOST_DELIVERIES).contains(n)).ok_or_else(|| {
-                Error::invalid(&path, format_args!("must be a whole number from 1 to {MOST_DELIVERIES}, got {}", shown(&variable)))
-            })?,
-            None => DEFAULT_DELIVERIES.into(),
-        },
-    };
-    let file = |key: &str, variable: &str| match text(key, variable)? {
-        Some((file, _, path)) if file.is_empty() || file.contains('\0') => Err(Error::invalid(&path, "must be a path")),
-        found => Ok(found.map(|(file, ..)| PathBuf::from(file))),
-    };
-    let credentials_file = file("nats.credentialsFile", "NATS_CREDS")?;
-    let ca_file = file("nats.caFile", "NATS_CA")?;
-    let servers = match text("nats.url", "NATS_URL")? {
-        Some((urls, _, path)) if !urls.is_empty() => NatsSettings::servers(&path, &urls)?,
-        _ => return Ok(None),
-    };
-    let max_deliver = u32::try_from(max_deliver).unwrap_or(DEFAULT_DELIVERIES);
-    Ok(Some(NatsSettings { servers, durable_prefix, max_deliver, credentials_file, ca_file }))
-}
-
-/// What the LLM client is told. Prompts and certificates are read here, so that what is wrong with them is said at open.
-fn litellm(options: &Map<String, Value>, text: &Text<'_>) -> Result<LlmSettings> {
-    let mut settings = LlmSettings::default();
-    if let Some((url, _, path)) = text("litellm.url", "LITELLM_URL")? {
-        settings.url = LlmSettings::check_url(&path, &url)?;
-    }
-    if let Some((key, _, path)) = text("litellm.masterKey", "LITELLM_MASTER_KEY")? {
-        settings.key = Secret::check(&path, &key)?;
-    }
-    if let Some(prompts) = options.get("litellm.prompts").filter(|v| !v.is_null()) {
-        let path = "options.litellm.prompts";
-        let prompts = serde_json::from_value(prompts.clone()).map_err(|e| Error::invalid(path, e))?;
-        settings.registry.add_all(path, prompts)?;
-    }
-    if let Some((directory, _, path)) = text("litellm.promptsDir", "")? {
-        settings.registry.add_directory(&path, directory.as_ref())?;
-    }
-    for (key, variable) in [("litellm.promptVersion", "TIP_PROMPT_VERSION"), ("", "DEFAULT_PROMPT_VERSION")] {
-        if let Some((versions, _, path)) = text(key, variable)? {
-            settings.versions = settings.check_versions(&path, &versions)?;
-            break;
-        }
-    }
-    let count = |key: &str, largest: u64| whole_option(options, key, 1, largest);
-    if let Some(most) = count("litellm.maxConcurrent", 1000)? {
-        settings.max_concurrent = usize::try_from(most).unwrap_or(usize::MAX);
-    }
-    if let Some(ms) = count("litellm.timeoutMs", 600_000)? {
-        settings.timeout = Duration::from_millis(ms);
-    }
-    if let Some(ms) = count("litellm.deadlineMs", 3_600_000)? {
-        settings.deadline = Duration::from_millis(ms);
-    }
-    if let Some((file, _, path)) = text("litellm.caFile", "LITELLM_CA")? {
-        authorities(&path, file.as_ref())?;
-        settings.ca_file = Some(file.into());
-    }
-    Ok(settings)
-}
-
 /// `historySize`, the one option of `replay()`, too.
-fn history_size(options: &Map<String, Value>) -> Result<u32> {
-    let size = whole_option(options, "historySize", 0, LARGEST_HISTORY)?;
+fn history_size(given: &Given<'_>) -> Result<u32> {
+    let size = given.whole("historySize", 0, LARGEST_HISTORY)?;
     Ok(size.and_then(|size| u32::try_from(size).ok()).unwrap_or(DEFAULT_HISTORY))
-}
-
-fn check_names(options: &Map<String, Value>, known: &[&str]) -> Result<()> {
-    match options.keys().find(|key| !known.contains(&key.as_str())) {
-        Some(key) => Err(Error::invalid("options", format_args!("no option {}; known: {}", shown(key), known.join(", ")))),
-        None => Ok(()),
-    }
-}
-
-fn whole_option(options: &Map<String, Value>, key: &str, least: u64, largest: u64) -> Result<Option<u64>> {
-    let Some(value) = options.get(key).filter(|v| !v.is_null()) else { return Ok(None) };
-    whole_number(value).filter(|n| (least..=largest).contains(n)).map(Some).ok_or_else(|| {
-        let problem = format!("must be a whole number from {least} to {largest}, got {}", brief(value));
-        Error::invalid(&format!("options.{key}"), problem)
-    })
-}
-
-fn brief(value: &Value) -> String {
-    match value {
-        Value::String(text) => shown(text),
-        Value::Array(_) => "an array".to_owned(),
-        Value::Object(_) => "an object".to_owned(),
-        other => other.to_string(),
-    }
 }
 
 #[cfg(test)]
