@@ -253,15 +253,15 @@ export interface GenerateRequest {
   /** What the model is told. It is data for it, never instructions. */
   context?: {
     /**
-     * The user's open tasks, as plain data, the important ones first. The model sees the first 50 of them; texts longer than 300
-     * characters are cut. Leave out what the model need not know.
+     * The user's open tasks, as plain data, the important ones first. The model sees the first 50 of them,
+     * each with its first 30 entries; texts are cut at 300 characters. At most 256 KiB as JSON. Leave out what it need not know.
      */
     tasks?: Record<string, unknown>[]
     /** 0–23, a whole number. @default the model is not told */
     hourOfDay?: number
     /** 0–6, a whole number; 0 is Sunday, as `Date.getDay()` has it. @default the model is not told */
     dayOfWeek?: number
-    /** Whatever else the model should know, as plain data; up to 4,096 bytes of it as JSON. */
+    /** Whatever else the model should know, as plain data, up to 4,096 bytes as JSON; texts are cut at 300 characters. */
     extra?: Record<string, unknown>
   }
   /** How many candidates to ask for, 1 to 20. Models do not always count well: there may be fewer, or more. @default 3 */
@@ -371,10 +371,11 @@ export interface LiteLlmHealth {
   url: string
   /** The prompts of requests that name none. */
   promptVersions: string[]
-  /** Calls since open, and how they ended; an aborted one counts in neither. */
+  /** Calls since open, and how they ended; the rest are under way. */
   calls: number
   succeeded: number
   failed: number
+  aborted: number
   /** Requests sent. */
   attempts: number
   /** Of these: because a reply could not be used; because of a status or a connection. */

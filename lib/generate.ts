@@ -10,7 +10,8 @@ import { addon } from './native'
 const LARGEST_N = 20
 const STANDARD_N = 3
 const LARGEST_EXTRA = 4096
-const LARGEST_TASKS = 1 << 20
+// Read and written on this thread, and the model sees an eighth of it.
+const LARGEST_TASKS = 1 << 18
 
 /** Rejects, never throws: what callers of a promise expect. */
 export async function generate(engine: NativeEngine, request: GenerateRequest, options: { signal?: AbortSignal } = {}): Promise<GenerateResult> {

@@ -4,9 +4,10 @@
 
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 
 import { assertFault, echoOf } from '../support/llm-faults.mjs'
-import { startLlm } from '../support/llm-engine.mjs'
+import { marked, markOf, startLlm } from '../support/llm-engine.mjs'
 import { completion, inTurn, startLlmServer, tips } from '../support/llm-server.mjs'
 import { freePort } from '../support/ports.mjs'
 import { until } from '../support/until.mjs'
@@ -107,6 +108,24 @@ describe('a proxy that', { concurrency: 4 }, () => {
     })
   }
 
+  test('fails many calls at once is not asked again by all of them at once', async (t) => {
+    const waits = []
+    for (let round = 0; round < 8; round++) {
+      /** @type {Map<string | undefined, number>} */
+      const failedAt = new Map()
+      const { server, bandits } = await startLlm(t, (response, received) => {
+        if (failedAt.has(markOf(received))) return GOOD(response, received)
+        failedAt.set(markOf(received), received.at)
+        return socketOf(response).resetAndDestroy()
+      })
+      await Promise.all(Array.from({ length: 4 }, (_call, i) => bandits.generate(marked(`call ${i}`))))
+      waits.push(...server.requests.slice(4).map((received) => received.at - Number(failedAt.get(markOf(received)))))
+    }
+    // 250 ms and up to a half more: that all 32 are within 60 ms is less than one chance in ten million.
+    assert.equal(waits.length, 32)
+    assert.ok(Math.max(...waits) - Math.min(...waits) > 60, waits.join())
+  })
+
   test('has closed a connection that waited for the next call is asked on another', async (t) => {
     const { server, bandits } = await startLlm(t, (response, received) => {
       response.setHeader('keep-alive', 'timeout=100')
@@ -122,6 +141,15 @@ describe('a proxy that', { concurrency: 4 }, () => {
     assert.equal(server.requests.length, 10)
     assert.ok(server.connections >= 5 && server.connections <= 10, `${server.connections} connections`)
     assert.deepEqual([bandits.health().litellm.succeeded, bandits.health().litellm.failed], [10, 0])
+  })
+
+  test('keeps connections is asked again on them after a while', async (t) => {
+    const { server, bandits } = await startLlm(t, GOOD)
+    for (let i = 0; i < 4; i++) {
+      await bandits.generate({ userId: 'u' })
+      await sleep(300)
+    }
+    assert.deepEqual([server.requests.length, server.connections], [4, 1])
   })
 
   test('keeps connections is asked again on them', async (t) => {

@@ -122,12 +122,24 @@ describe('an envelope that cannot be read:', { concurrency: 4 }, () => {
 describe('a reply without text:', { concurrency: 4 }, () => {
   for (const [name, answer] of Object.entries(SILENT)) test(name, async (t) => { await assertFault(t, { answer, ends: THRICE }) })
 
-  test('is fed back as empty', async (t) => {
-    for (const content of [null, '', 5]) {
+  test('is fed back as empty where it is a text', async (t) => {
+    const { server, bandits } = await startLlm(t, inTurn(says(() => ''), GOOD))
+    await bandits.generate({ userId: 'u' })
+    assertFedBack(conversations(server.requests), ['(empty)'])
+  })
+
+  test('and is asked for again where it is none', async (t) => {
+    for (const content of [null, 5]) {
       const { server, bandits } = await startLlm(t, inTurn(says(() => content), GOOD))
       await bandits.generate({ userId: 'u' })
-      assertFedBack(conversations(server.requests), ['(empty)'])
+      const [first, again] = server.requests
+      assert.deepEqual(again?.body, first?.body)
     }
+  })
+
+  test('what the proxy says instead is shown', async (t) => {
+    const { bandits } = await startLlm(t, (response) => { response.end('{"error":{"message":"Budget exceeded"}}') })
+    await assert.rejects(bandits.generate({ userId: 'u' }), { code: 'ERR_LLM_INVALID_REPLY', message: /Budget exceeded/ })
   })
 })
 

@@ -189,6 +189,10 @@ describe('what an error says of the body', () => {
   })
 })
 
+test('an error status whose body does not come is not waited for', async (t) => {
+  await assertFault(t, { answer: (response) => { response.writeHead(401).write('half of ') }, ends: { ...once(401), message: /401: /, withinMs: 1500 } })
+})
+
 test('an error status without an end is not read to its end', async (t) => {
   let taken = 0
   const chunk = Buffer.alloc(1 << 16, 'x')

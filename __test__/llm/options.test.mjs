@@ -20,9 +20,10 @@ describe('options.litellm', () => {
   const WHOLE = [NaN, Infinity, 0, -1, 1.5, '5', true, {}, [], 5n, Symbol('s')]
   /** @type {[string, unknown[]][]} */
   const cases = [
-    ['url', [...KINDS, 'localhost:4000', 'ftp://a', 'file:///a', 'ws://a', 'nats://a', 'http://', 'http://a:99999', 'http://a:port', 'http://a b', 'http://a/b?c=d', 'http://a/?', 'http://a#b', `http://me:${KEY}@a`, `http://${KEY}@a`, `https://a/?key=${KEY}`, `http://a/#${KEY}`, '://a', 'x'.repeat(10_000)]],
+    ['url', [...KINDS, 'localhost:4000', 'ftp://a', 'file:///a', 'ws://a', 'nats://a', 'http://', 'http://a:99999', 'http://a:port', 'http://a b', 'http://a/b?c=d', 'http://a/?', 'http://a#b', `http://me:${KEY}@a`, `http://:${KEY}@a`, `http://${KEY}@a`, `https://a/?key=${KEY}`, `http://a/#${KEY}`, '://a', 'http://a/v1/chat/completions', 'x'.repeat(10_000)]],
     ['masterKey', [...KINDS, '', '\n', `${KEY}\n`, `${KEY}\r\nx-more: 1`, `${KEY}\0`, `${KEY} é`, `${KEY}\u007f`, `😀${KEY}`, `${KEY}${'x'.repeat(100_000)}`]],
-    ['promptVersion', [...KINDS, 'v1,,v2-mentor', ',', 'v1,', '__proto__', 'V1']],
+    ['promptVersion', [...KINDS, '', ' ', 'v1,,v2-mentor', ',', 'v1,']],
+    ['promptVersion', ['__proto__', 'V1', 'v1,v9']],
     ['maxConcurrent', [...WHOLE, 1001]],
     ['timeoutMs', [...WHOLE, 600_001]],
     ['deadlineMs', [...WHOLE, 3_600_001]],
@@ -30,13 +31,15 @@ describe('options.litellm', () => {
     ['promptsDir', [...KINDS]],
     ['prompts', [5, true, 'v9', {}, [5], [null], [{}], [[]], () => []]],
   ]
+  /** @param {string} name @param {unknown} value */
+  const namesVersions = (name, value) => name === 'promptVersion' && typeof value === 'string' && value.isWellFormed() && value.split(',').every((version) => version.trim() !== '')
   for (const [name, values] of cases) {
     for (const value of values) {
       test(`${name}: ${typeof value} ${typeof value === 'object' ? JSON.stringify(value) : JSON.stringify(String(value).slice(0, 30).replace(KEY, 'key'))}`, (t) => {
         const directory = emptyDirectory(t)
         const open = () => Bandits.open({ stateDir: join(directory, 'state'), litellm: /** @type {any} */ ({ url: URL_OF_ONE, [name]: value }) })
         const path = name === 'prompts' ? undefined : `options.litellm.${name}`
-        assertRefuses(open, name === 'promptVersion' && typeof value === 'string' && value.isWellFormed() ? 'ERR_UNKNOWN_PROMPT_VERSION' : INVALID, path, `${name}: ${typeof value}`)
+        assertRefuses(open, namesVersions(name, value) ? 'ERR_UNKNOWN_PROMPT_VERSION' : INVALID, path, `${name}: ${typeof value}`)
         assert.throws(open, (error) => {
           assertNoKey(everythingOf(error))
           assert.match(String(/** @type {Error} */ (error).message), /^options\.litellm/)

@@ -129,6 +129,18 @@ describe('a signal', () => {
     assert.deepEqual(getEventListeners(signal, 'abort'), [])
   })
 
+  test('that calls share ends those that are left, when others are over', async (t) => {
+    const { server, bandits } = await startLlm(t, (response, received) => (markOf(received) === 'left' ? NEVER : GOOD)(response, received))
+    const controller = new AbortController()
+    const left = assertRejectsWith(bandits.generate(marked('left'), { signal: controller.signal }), 'now')
+    await bandits.generate(marked('over'), { signal: controller.signal })
+    assert.equal(getEventListeners(controller.signal, 'abort').length, 1)
+    controller.abort('now')
+    await left
+    assert.deepEqual(getEventListeners(controller.signal, 'abort'), [])
+    await until(() => server.underWay === 0, 'nothing is under way')
+  })
+
   test('of many calls at once warns of nothing', async (t) => {
     const server = await startLlmServer(t, GOOD)
     const { code, stdout, stderr } = await runBeside(`

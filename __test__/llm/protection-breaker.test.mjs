@@ -93,11 +93,10 @@ describe('the breaker', () => {
   })
 
   test('stays open for longer when a probe fails, which is one request', async (t) => {
-    const { server, bandits } = await startChanging(t, failure(503), { deadlineMs: 20_000 })
-    // Five at once: what they would repeat is refused.
-    const ended = await Promise.all(Array.from({ length: 5 }, () => settled(bandits.generate({ userId: 'u' }))))
-    assert.deepEqual(new Set(ended.map(({ error }) => error?.code)), new Set(['ERR_LLM_STATUS']))
+    const { server, now, bandits } = await startChanging(t, DOWN, { deadlineMs: 20_000 })
+    await failing(bandits, 5)
     assert.equal(server.requests.length, 5)
+    now.answer = failure(503)
     for (const [i, longest] of [2005, 4005].entries()) {
       await probeIsDue(bandits)
       assert.equal(await codeOf(bandits), 'ERR_LLM_STATUS')
@@ -162,7 +161,75 @@ describe('the breaker', () => {
     await failing(bandits, 4)
     now.answer = failure(302, 'no', { location: '/' })
     await failing(bandits, 6)
+    now.answer = (response) => { response.end(' '.repeat((1 << 20) + 1)) }
+    await failing(bandits, 6)
     assert.equal(breakerOf(bandits), 'closed')
+  })
+
+  test('takes connections that are lost together for one outage', async (t) => {
+    /** @type {import('../support/llm-server.mjs').Response[]} */
+    const held = []
+    const { server, bandits } = await startChanging(t, (response, received) => {
+      if (received.number > 16) return GOOD(response, received)
+      held.push(response)
+      if (held.length === 16) for (const { socket } of held) socket?.destroy()
+      return undefined
+    })
+    const ended = await Promise.all(Array.from({ length: 16 }, () => settled(bandits.generate({ userId: 'u' }))))
+    assert.deepEqual(ended.flatMap(({ error }) => error ?? []), [])
+    assert.deepEqual([server.requests.length, breakerOf(bandits)], [32, 'closed'])
+  })
+
+  test('learns from calls that are given up after half of the time for a request', async (t) => {
+    const { server, bandits } = await startChanging(t, () => undefined, { timeoutMs: 400 })
+    for (let i = 0; i < 5; i++) await assert.rejects(bandits.generate({ userId: 'u' }, { signal: AbortSignal.timeout(250) }), { name: 'TimeoutError' })
+    await until(() => breakerOf(bandits) === 'open', 'the breaker is open')
+    const { aborted, failed } = bandits.health().litellm
+    assert.deepEqual([aborted, failed, server.requests.length], [5, 0, 5])
+    assert.match(bandits.health().warnings.join(), /does not answer: no answer within \d+ ms/)
+  })
+
+  test('that opens ends at once the call that opened it', async (t) => {
+    const { server, now, bandits } = await startChanging(t, DOWN, { deadlineMs: 20_000 })
+    await failing(bandits, 4)
+    now.answer = failure(503)
+    assert.equal(await codeOf(bandits), 'ERR_LLM_STATUS')
+    // Before any repeat could be.
+    const ms = performance.now() - Number(server.requests.at(-1)?.at)
+    assert.ok(ms < 245, `${ms} ms`)
+    assert.deepEqual([server.requests.length, breakerOf(bandits)], [5, 'open'])
+  })
+
+  test('refuses at once while a probe has the only turn', async (t) => {
+    const { server, now, bandits } = await startChanging(t, DOWN, { maxConcurrent: 1 })
+    await failing(bandits, 5)
+    await probeIsDue(bandits)
+    /** @type {(() => unknown)[]} */
+    const held = []
+    now.answer = (response, received) => held.push(() => GOOD(response, received))
+    const probe = settled(bandits.generate({ userId: 'u' }))
+    await until(() => held.length === 1, 'the probe is there')
+    await assertRefused(bandits, server)
+    held[0]?.()
+    assert.equal((await probe).error, undefined)
+  })
+
+  test('counts calls that are too late, where the deadline is far shorter than the time for one request', async (t) => {
+    const { bandits } = await startChanging(t, () => undefined, { deadlineMs: 100 })
+    assert.deepEqual(await failing(bandits, 5), Array.from({ length: 5 }, () => 'ERR_LLM_UNREACHABLE'))
+    assert.equal(breakerOf(bandits), 'open')
+  })
+
+  test('is told of in the warnings of health(), with what went wrong', async (t) => {
+    const { server, now, bandits } = await startChanging(t, DOWN)
+    await failing(bandits, 5)
+    assert.deepEqual([bandits.health().ok, bandits.health().warnings.length], [true, 1])
+    assert.match(String(bandits.health().warnings[0]), new RegExp(`^the LLM proxy at ${server.url} does not answer: 500: .*the proxy is down`))
+    await assert.rejects(bandits.generate({ userId: 'u' }), { code: 'ERR_LLM_UNREACHABLE', message: /the last time: 500: .*the proxy is down/ })
+    await probeIsDue(bandits)
+    now.answer = GOOD
+    await bandits.generate({ userId: 'u' })
+    assert.deepEqual(bandits.health().warnings, [])
   })
 
   test('counts failures in a row, across calls, each request of them', async (t) => {

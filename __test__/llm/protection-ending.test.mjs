@@ -87,7 +87,7 @@ describe('health()', () => {
     await assert.rejects(bandits.generate({ userId: 'u', n: 0 }), { code: 'ERR_INVALID_ARGUMENT' })
     const { lastError, ...figures } = bandits.health().litellm
     assert.deepEqual(figures, {
-      url: server.url, promptVersions: ['v1'], calls: 5, succeeded: 3, failed: 1, attempts: 7, retriedReplies: 1, retriedFailures: 1, inFlight: 0, waiting: 0,
+      url: server.url, promptVersions: ['v1'], calls: 5, succeeded: 3, failed: 1, aborted: 1, attempts: 7, retriedReplies: 1, retriedFailures: 1, inFlight: 0, waiting: 0,
       promptTokens: 400, completionTokens: 28, breaker: 'closed', retryAt: null,
     })
     assert.equal(lastError?.code, 'ERR_LLM_STATUS')

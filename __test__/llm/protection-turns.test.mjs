@@ -136,6 +136,18 @@ describe('ERR_BACKPRESSURE', () => {
   })
 })
 
+test('who has no turn to ask again ends with what went wrong', async (t) => {
+  for (const [bad, code] of /** @type {[Answer, string][]} */ ([[tips([{ content: 5 }]), 'ERR_LLM_INVALID_REPLY'], [failure(503), 'ERR_LLM_STATUS']])) {
+    const { server, bandits } = await startLlm(t, (response, received) => { setTimeout(() => (markOf(received) === 'bad' ? bad(response, received) : undefined), 150) }, { maxConcurrent: 1, deadlineMs: 600 })
+    const call = settled(bandits.generate(marked('bad')))
+    await until(() => server.requests.length === 1, 'the request is there')
+    const other = settled(bandits.generate(marked('never answered')))
+    assert.equal((await call).error?.code, code)
+    assert.equal((await other).error?.code, 'ERR_LLM_UNREACHABLE')
+    assert.equal(server.requests.length, 2)
+  }
+})
+
 test('one that fails gives its turn to the next', async (t) => {
   const { server, bandits } = await startLlm(t, inTurn(failure(401), (response) => response.socket?.resetAndDestroy(), GOOD), { maxConcurrent: 1 })
   const calls = Array.from({ length: 5 }, () => settled(bandits.generate({ userId: 'u' })))

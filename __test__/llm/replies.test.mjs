@@ -207,9 +207,16 @@ describe('the envelope', () => {
     }
   })
 
+  test('without text has cost tokens as well', async (t) => {
+    const { bandits } = await startLlm(t, inTurn(json(completion(null)), json(completion('no')), tips(THREE)))
+    const { attempts, promptTokens, completionTokens } = await bandits.generate({ userId: 'u' })
+    assert.deepEqual([attempts, promptTokens, completionTokens], [3, 30, 15])
+    assert.deepEqual([bandits.health().litellm.promptTokens, bandits.health().litellm.completionTokens], [30, 15])
+  })
+
   test('may name a model, or not', async (t) => {
     /** @type {[unknown, string][]} */
-    const models = [['gpt-4o', 'gpt-4o'], [undefined, 'tip-generator'], [null, 'tip-generator'], [5, 'tip-generator']]
+    const models = [['gpt-4o', 'gpt-4o'], [undefined, 'tip-generator'], [null, 'tip-generator'], [5, 'tip-generator'], [`of ${KEY}`, 'of ***']]
     for (const [model, expected] of models) {
       const { bandits } = await startLlm(t, json({ ...completion(LIST), model }))
       assert.equal((await bandits.generate({ userId: 'u' })).model, expected)

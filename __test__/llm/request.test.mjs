@@ -133,6 +133,12 @@ describe('taken', () => {
     assert.ok(!JSON.stringify([headers, body]).includes('never-told'))
   })
 
+  test('with half a character replaced, and nothing that only looks like one', async () => {
+    await bandits.generate({ userId: 'u', context: { tasks: [{ title: LONE, note: 'a\\ud800b', '\\\ud800': 1 }] } })
+    const user = server.requests.at(-1)?.body.messages[1].content
+    assert.deepEqual(JSON.parse(/<tasks>\n(.*)\n/.exec(user)?.[1] ?? ''), { title: 'a\ufffdb', note: 'a\\ud800b', '\\\ufffd': 1 })
+  })
+
   test('with the path that the URL has', async (t) => {
     for (const [url, path] of [['', '/chat/completions'], ['/', '/chat/completions'], ['/v1', '/v1/chat/completions'], ['/v1/', '/v1/chat/completions'], ['/a/b', '/a/b/chat/completions']]) {
       const own = openOnLlm(t, `${server.url}${url}`)

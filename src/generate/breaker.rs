@@ -13,9 +13,18 @@ const LAST_WAIT: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Clone, Copy)]
 enum State {
-    Closed { failures: u32 },
-    Open { until: Instant, wait: Duration },
-    Probing { wait: Duration },
+    /// `last`: when the last failure that counted was noticed.
+    Closed {
+        failures: u32,
+        last: Option<Instant>,
+    },
+    Open {
+        until: Instant,
+        wait: Duration,
+    },
+    Probing {
+        wait: Duration,
+    },
 }
 
 /// See the module.
@@ -39,12 +48,13 @@ pub enum Standing {
 #[derive(Debug)]
 pub struct Pass<'b> {
     breaker: &'b Breaker,
+    began: Instant,
     is_probe: bool,
 }
 
 impl Default for Breaker {
     fn default() -> Self {
-        Self { state: Mutex::new(State::Closed { failures: 0 }) }
+        Self { state: Mutex::new(State::Closed { failures: 0, last: None }) }
     }
 }
 
@@ -61,7 +71,7 @@ impl Breaker {
             State::Open { until, .. } => return Err(until - now),
             State::Probing { wait } => return Err(wait),
         };
-        Ok(Pass { breaker: self, is_probe })
+        Ok(Pass { breaker: self, began: now, is_probe })
     }
 
     /// Whether a request would be let through now.
@@ -86,14 +96,16 @@ impl Breaker {
 impl Pass<'_> {
     /// The proxy answered, be it with a refusal.
     pub fn answered(self) {
-        *self.breaker.state.lock() = State::Closed { failures: 0 };
+        *self.breaker.state.lock() = State::Closed { failures: 0, last: None };
     }
 
-    /// It did not, or not as one that works.
-    pub fn failed(self, now: Instant) {
+    /// It did not, or not as one that works. Requests that fail together tell of one outage, not of several; those that were `late`
+    /// each tell of as much time.
+    pub fn failed(self, now: Instant, late: bool) {
         let mut state = self.breaker.state.lock();
         *state = match *state {
-            State::Closed { failures } if failures + 1 < FAILURES => State::Closed { failures: failures + 1 },
+            State::Closed { last: Some(last), .. } if !late && self.began < last => *state,
+            State::Closed { failures, .. } if failures + 1 < FAILURES => State::Closed { failures: failures + 1, last: Some(now) },
             State::Closed { .. } => State::Open { until: now + FIRST_WAIT, wait: FIRST_WAIT },
             State::Probing { wait } if self.is_probe => {
                 let wait = (wait * 2).min(LAST_WAIT);
@@ -122,7 +134,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn fail(breaker: &Breaker, now: Instant) {
-        breaker.admit(now).unwrap().failed(now);
+        breaker.admit(now).unwrap().failed(now, false);
     }
 
     #[test]
@@ -152,10 +164,10 @@ mod tests {
             let probe = breaker.admit(now).unwrap();
             assert!(breaker.admit(now).is_err() && breaker.refuses(now).is_some());
             assert_eq!(breaker.standing(now), Standing::Probing);
-            probe.failed(now);
+            probe.failed(now, false);
             assert_eq!(breaker.standing(now), Standing::Open(SECOND * seconds));
         }
-        early.failed(now);
+        early.failed(now, false);
         assert_eq!(breaker.standing(now), Standing::Open(SECOND * 30));
         now += SECOND * 30;
         breaker.admit(now).unwrap().answered();
@@ -169,6 +181,33 @@ mod tests {
         let later = now + SECOND;
         drop(breaker.admit(later).unwrap());
         assert!(breaker.admit(Instant::now() + SECOND).is_ok());
+    }
+
+    #[test]
+    fn a_probe_that_is_given_up_leaves_the_wait_as_it_was() {
+        let (breaker, mut now) = (Breaker::default(), Instant::now());
+        (0..FAILURES).for_each(|_| fail(&breaker, now));
+        now += SECOND;
+        drop(breaker.admit(now).unwrap());
+        assert_eq!(breaker.refuses(now), None);
+        fail(&breaker, now);
+        assert_eq!(breaker.standing(now), Standing::Open(2 * SECOND));
+        now += 2 * SECOND;
+        drop(breaker.admit(now).unwrap());
+        fail(&breaker, now);
+        assert_eq!(breaker.standing(now), Standing::Open(4 * SECOND));
+    }
+
+    #[test]
+    fn a_late_failure_is_no_outcome_of_the_probe() {
+        let (breaker, now) = (Breaker::default(), Instant::now());
+        let early = breaker.admit(now).unwrap();
+        (0..FAILURES).for_each(|_| fail(&breaker, now));
+        let probe = breaker.admit(now + SECOND).unwrap();
+        early.failed(now + SECOND, false);
+        assert_eq!(breaker.standing(now + SECOND), Standing::Probing);
+        probe.answered();
+        assert_eq!(breaker.standing(now + SECOND), Standing::Closed);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The course of one call: what is asked, what is asked again, and when it is given up.
 
+use super::breaker::Pass;
 use super::client::Failure;
 use super::completion::{Completion, Usage, read_completion};
 use super::extract::extract;
@@ -27,6 +28,10 @@ const FAILURE_RETRIES: u32 = 2;
 const FIRST_WAIT: Duration = Duration::from_millis(250);
 const LAST_WAIT: Duration = Duration::from_secs(5);
 const SPREAD: f64 = 0.5;
+/// With less time than this, or a twentieth of what a call may take, nothing more is asked.
+const LEAST_TIME: Duration = Duration::from_secs(1);
+/// A proxy that has not answered for so long, or half of the time that a request may take, counts as one that is down.
+const A_GOOD_DEAL: Duration = Duration::from_secs(5);
 /// Of a reply that cannot be used, so much is shown to the model again.
 const LONGEST_FED_BACK: usize = 2000;
 
@@ -70,6 +75,43 @@ pub struct Call<'s> {
     reply_retries: u32,
     failure_retries: u32,
     usage: Usage,
+}
+
+/// A request that was sent. Let go of without an answer, because it is late or nobody wants it any more, it tells that the proxy is down
+/// if it had a good deal of time: callers may have less patience than the settings.
+struct Underway<'s> {
+    shared: &'s Shared,
+    pass: Option<Pass<'s>>,
+    began: Instant,
+}
+
+impl Underway<'_> {
+    fn answered(mut self) {
+        if let Some(pass) = self.pass.take() {
+            pass.answered();
+        }
+    }
+
+    fn failed(mut self, problem: String) {
+        if let Some(pass) = self.pass.take() {
+            self.shared.tally.lock().last_failure = problem;
+            pass.failed(Instant::now(), false);
+        }
+    }
+}
+
+impl Drop for Underway<'_> {
+    fn drop(&mut self) {
+        let LlmSettings { timeout, deadline, .. } = &*self.shared.settings;
+        let (now, enough) = (Instant::now(), (*timeout.min(deadline) / 2).min(A_GOOD_DEAL));
+        let waited = now.saturating_duration_since(self.began);
+        if waited >= enough
+            && let Some(pass) = self.pass.take()
+        {
+            self.shared.tally.lock().last_failure = format!("no answer within {} ms", waited.as_millis());
+            pass.failed(now, true);
+        }
+    }
 }
 
 /// What an answer means for a call.
@@ -123,7 +165,8 @@ impl<'s> Call<'s> {
                     self.correct(&problem, reply);
                 }
                 Verdict::Failed { error, at_least } => {
-                    let wait = spread_wait(FIRST_WAIT, self.failure_retries.into(), LAST_WAIT, SPREAD).max(at_least);
+                    // On top of what the proxy asks for: those whom it sends away together must not come back together.
+                    let wait = at_least + spread_wait(FIRST_WAIT, self.failure_retries.into(), LAST_WAIT, SPREAD);
                     let now = Instant::now();
                     let is_late = self.deadline.saturating_duration_since(now) <= wait;
                     if self.failure_retries == FAILURE_RETRIES || is_late || self.shared.breaker.refuses(now).is_some() {
@@ -134,6 +177,12 @@ impl<'s> Call<'s> {
                     self.shared.tally.lock().retried_failures += 1;
                     sleep(wait).await;
                 }
+            }
+            // A request without time is paid for and thrown away.
+            if self.deadline.saturating_duration_since(Instant::now()) < (self.shared.settings.deadline / 20).min(LEAST_TIME)
+                && let Some(last) = last
+            {
+                return Err(last);
             }
             turn = Turn::queue(self.shared);
         }
@@ -155,24 +204,17 @@ impl<'s> Call<'s> {
         let patience = settings.timeout.min(deadline.saturating_duration_since(now));
         self.patience = patience;
         let pass = shared.breaker.admit(now).map_err(|left| shared.refused(left))?;
+        let underway = Underway { shared, pass: Some(pass), began: now };
         self.attempts += 1;
         shared.tally.lock().attempts += 1;
         let _in_flight = Counted::new(shared, |tally| &mut tally.in_flight);
         let answer = client.post(settings, body, patience).await;
-        let failed = match &answer {
-            Err(Failure::Unreachable(problem)) => Some(problem.clone()),
-            // Of a proxy that was given little time, because others were waited for first, being late says nothing.
-            Err(Failure::Late) if patience < settings.timeout.min(settings.deadline) / 2 => return Ok(answer),
-            Err(Failure::Late) => Some(self.late()),
-            Err(Failure::Status { status, problem, .. }) if *status >= 500 => Some(format!("{status}: {problem}")),
-            _ => None,
-        };
-        match failed {
-            None => pass.answered(),
-            Some(problem) => {
-                shared.tally.lock().last_failure = problem;
-                pass.failed(Instant::now());
-            }
+        match &answer {
+            Err(Failure::Unreachable(problem)) => underway.failed(problem.clone()),
+            // Whether that says anything depends on how long it was.
+            Err(Failure::Late) => drop(underway),
+            Err(Failure::Status { status, problem, .. }) if *status >= 500 => underway.failed(format!("{status}: {problem}")),
+            _ => underway.answered(),
         }
         Ok(answer)
     }
@@ -212,7 +254,8 @@ impl<'s> Call<'s> {
         let Completion { content, model, usage } = completion;
         let Some(content) = content else {
             self.count(usage);
-            return unusable("it was no text", "(no text)".to_owned(), Some(String::new()));
+            // What the proxy says instead, an error say, or why the model stopped, is for people; the model is not told.
+            return unusable("there was no text in it", shown(&String::from_utf8_lossy(&body)), None);
         };
         let shown = shown(&content);
         self.count(usage);
@@ -259,8 +302,8 @@ impl<'s> Call<'s> {
         self.messages.push(Message { role: "assistant", content });
         let n = self.request.n;
         let correction = format!(
-            "Your previous reply could not be used: {problem}. Reply again, with a JSON array of {n} objects and nothing else: each with a \
-             string \"content\", no prose before or after it, no markdown fences, no trailing commas."
+            "Your previous reply could not be used: {problem}. Reply again in the form asked for above: a JSON array of {n} objects, each \
+             with a string \"content\", and nothing else: no prose before or after it, no markdown fences, no trailing commas."
         );
         self.messages.push(Message { role: "user", content: correction });
     }

@@ -33,20 +33,36 @@ pub fn extract(text: &str) -> Result<Vec<Value>, Problem> {
     }
     let blocks = fenced_blocks(text);
     // A reply that begins with a block means that block, whatever follows.
-    let from_blocks = if text.starts_with(FENCE) { blocks.get(..blocks.len().min(1)) } else { Some(&*blocks) };
-    let mut lists: Vec<_> = from_blocks
-        .unwrap_or_default()
-        .iter()
-        .filter_map(|block| serde_json::from_str::<Value>(block.trim()).ok().and_then(items_of))
-        .collect();
-    if lists.is_empty() && blocks.iter().all(|block| !begins_like_json(block.trim_start())) {
+    if let (true, Some(first)) = (text.starts_with(FENCE), blocks.first())
+        && let Some(items) = list_in_block(first)?
+    {
+        return Ok(items);
+    }
+    let mut lists = Vec::new();
+    for block in &blocks {
+        lists.extend(list_in_block(block)?);
+    }
+    // Outside of blocks, or, where these hold nothing of the kind, as if the fences were only more of the text.
+    if lists.is_empty() {
         lists = lists_in_prose(text)?;
+    } else {
+        for prose in text.split(FENCE).step_by(2) {
+            lists.extend(lists_in_prose(prose)?);
+        }
     }
     match lists.len() {
-        0 if blocks.is_empty() => Err(NO_LIST),
-        0 => Err(NOT_JSON),
+        0 => Err(NO_LIST),
         1 => Ok(lists.swap_remove(0)),
         _ => Err(SEVERAL),
+    }
+}
+
+/// The list that a block holds; `None` for a block of something else.
+fn list_in_block(block: &str) -> Result<Option<Vec<Value>>, Problem> {
+    match serde_json::from_str::<Value>(block.trim()) {
+        Ok(value) => Ok(items_of(value)),
+        Err(_) if begins_like_json(block) => Err(NOT_JSON),
+        Err(_) => Ok(None),
     }
 }
 
@@ -63,8 +79,13 @@ fn without_thoughts(text: &str) -> Result<&str, Problem> {
 fn items_of(value: Value) -> Option<Vec<Value>> {
     match value {
         Value::Array(items) => Some(items),
-        Value::Object(entries) if entries.get("content").is_some_and(Value::is_string) => Some(vec![Value::Object(entries)]),
         Value::Object(entries) => {
+            let is_item = entries.get("content").is_some_and(Value::is_string);
+            let is_list = |value: &Value| value.as_array().is_some_and(|items| items.iter().any(Value::is_object));
+            if is_item {
+                // Or an introduction to a list: who knows.
+                return (!entries.values().any(is_list)).then(|| vec![Value::Object(entries)]);
+            }
             let lists = entries.into_iter().filter_map(|(_, value)| match value {
                 Value::Array(items) if items.iter().all(Value::is_object) => Some(items),
                 _ => None,
@@ -180,6 +201,9 @@ mod tests {
             (r#"{"a":[],"b":[]}"#, NO_LIST),
             ("Sorry, I cannot help with that.", NO_LIST),
             ("See [1] and [2].", NO_LIST),
+            (r#"{"content":"Here they are","tips":[{"content":"a"}]}"#, NO_LIST),
+            ("As a draft:\n```json\n[{\"content\":\"a\"}]\n```\nFinally:\n```json\n[{\"content\":\"b\"},", NOT_JSON),
+            ("First [{\"content\":\"a\"}], then\n```\n[{\"content\":\"b\"}]\n```", SEVERAL),
             ("5", NO_LIST),
             ("\"text\"", NO_LIST),
             ("null", NO_LIST),
@@ -200,6 +224,9 @@ mod tests {
             assert_eq!(extract(text), Err(problem), "{text}");
         }
         assert_eq!(extract(&"[".repeat(LONGEST_TEXT)), Err(NO_LIST));
+        // What was not looked at could be another list.
+        assert_eq!(extract(&format!("Either [{{}}] or {}", "[x] ".repeat(MOST_PLACES))), Err(NO_LIST));
+        assert_eq!(extract(&format!(r#"[{{"content":"a"}}] {}"#, "[x] ".repeat(MOST_PLACES))), Err(NO_LIST));
         assert_eq!(extract(&"x".repeat(LONGEST_TEXT + 1)), Err("it was too long"));
     }
 

@@ -97,16 +97,14 @@ impl Generator {
         let turn = Turn::queue(&shared);
         runtime.spawn(async move {
             let mut over = shared.over.subscribe();
-            let call = AssertUnwindSafe(Call::new(&shared, &prompt, &request).run(turn)).catch_unwind();
+            let call = AssertUnwindSafe(async { Call::new(&shared, &prompt, &request).run(turn).await }).catch_unwind();
             let outcome = tokio::select! {
                 biased;
                 () = cancel.0.notified() => None,
                 _ = over.wait_for(|over| *over) => Some(Err(Error::closed())),
                 outcome = call => Some(outcome.unwrap_or_else(|_| Err(Error::new(ErrorKind::Internal, "generate() panicked")))),
             };
-            if let Some(outcome) = &outcome {
-                shared.tally.lock().end(outcome, &*shared.clock);
-            }
+            shared.tally.lock().end(outcome.as_ref(), &*shared.clock);
             done(outcome);
         });
     }
@@ -149,8 +147,9 @@ impl Shared {
     pub fn refused(&self, left: Duration) -> Error {
         let problem = self.tally.lock().last_failure.clone();
         let (url, left) = (self.settings.shown_url(), left.as_millis());
-        let message =
-            format!("the proxy at {url} failed {FAILURES} times in a row and is not asked for {left} ms; the last time: {problem}");
+        let message = format!(
+            "the proxy at {url} failed at least {FAILURES} times in a row and is not asked for {left} ms; the last time: {problem}"
+        );
         Error::new(ErrorKind::LlmUnreachable, message)
     }
 

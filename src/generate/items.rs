@@ -1,5 +1,6 @@
 //! What a model's list of items becomes: candidates that can be shown and scored, and what was not used of it, with reasons.
 
+use super::text::is_blank;
 use crate::rng::Chance;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -97,7 +98,7 @@ pub fn read_items(items: &[Value], n: u32, prompt_version: &str, taken: &HashSet
 fn usable_content(item: &Map<String, Value>) -> Result<&str, &'static str> {
     match item.get("content") {
         None => Err("no content"),
-        Some(Value::String(text)) if text.trim().is_empty() => Err("empty content"),
+        Some(Value::String(text)) if is_blank(text) => Err("empty content"),
         Some(Value::String(text)) if utf16_len(text) > LONGEST_CONTENT => Err("content longer than 1000 UTF-16 units"),
         Some(Value::String(text)) if text.contains(|c: char| c.is_control() && c != '\n' && c != '\t') => {
             Err("control characters in the content")
@@ -147,19 +148,19 @@ mod tests {
             {"content": "none"},
             {"id": "", "content": "empty id", "rationale": "x".repeat(2001)},
             {"id": "x".repeat(513), "content": "long id"},
-            "text", null, {"id": "b"}, {"content": ""}, {"content": " \n"}, {"content": 5}, {"content": null},
+            "text", null, {"id": "b"}, {"content": ""}, {"content": " \n"}, {"content": "\u{200b}\u{2060}\u{ad}"}, {"content": 5}, {"content": null},
             {"content": "x".repeat(1001)}, {"content": "a\u{1b}[31m"}, {"content": "x".repeat(1000)},
         ]);
         let (candidates, dropped) = read(&items, 8);
         let contents: Vec<_> = candidates.iter().take(7).map(|c| c.content.as_str()).collect();
         assert_eq!(contents, [" kept as it is\n", "a again", "a task's", "a number", "none", "empty id", "long id"]);
         assert_eq!((candidates.len(), candidates[0].id.as_str(), candidates[0].rationale.as_deref()), (8, "a", Some("why")));
-        for (candidate, index) in candidates.iter().zip([0, 1, 2, 3, 4, 5, 6, 16]).skip(1) {
+        for (candidate, index) in candidates.iter().zip([0, 1, 2, 3, 4, 5, 6, 17]).skip(1) {
             assert!(candidate.id.starts_with(&format!("tip-{index}-")) && candidate.id.len() >= 22, "{candidate:?}");
         }
         let reasons: Vec<_> = dropped.iter().map(|d| (d.index.unwrap(), d.what, d.reason.as_str())).collect();
         assert_eq!(reasons[0], (1, What::Id, "an id that another candidate or a task has"));
-        assert_eq!(reasons.iter().filter(|(.., what, _)| *what == What::Item).count(), 9);
+        assert_eq!(reasons.iter().filter(|(.., what, _)| *what == What::Item).count(), 10);
         assert_eq!(reasons.iter().filter(|(.., what, _)| *what == What::Id).count(), 5);
         assert_eq!(reasons.iter().filter(|(.., what, _)| *what == What::Rationale).count(), 2);
     }

@@ -15,6 +15,7 @@ mod registry;
 mod render;
 mod report;
 mod settings;
+mod text;
 mod turn;
 
 pub use call::GenerateResult;

@@ -2,7 +2,7 @@
 
 use super::prompt::{Prompt, PromptParts, PromptSource};
 use crate::error::{Error, ErrorKind, Result, shown};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The package's, as they stand in the repository.
 const PACKAGE: [(&str, &str); 3] = [
@@ -70,7 +70,12 @@ impl Registry {
         let entries =
             std::fs::read_dir(directory).and_then(|entries| entries.map(|e| Ok(e?.path())).collect::<Result<Vec<_>, _>>());
         let mut files = entries.map_err(|e| failed(directory, e))?;
-        files.retain(|file| file.extension().is_some_and(|extension| extension == "txt"));
+        // Editors and systems leave files of their own, whose names begin with a dot.
+        let is_ours = |file: &PathBuf| {
+            let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            !name.starts_with('.') && file.extension().is_some_and(|extension| extension == "txt") && file.is_file()
+        };
+        files.retain(is_ours);
         files.sort();
         for file in files {
             let size = std::fs::metadata(&file).map_err(|e| failed(&file, e))?.len();
@@ -139,7 +144,10 @@ mod tests {
         };
         write("b.txt", "b");
         write("a.txt", "a");
-        std::fs::write(directory.path().join("notes.md"), "not a prompt").unwrap();
+        for other in ["notes.md", "._a.txt", ".#b.txt"] {
+            std::fs::write(directory.path().join(other), "not a prompt").unwrap();
+        }
+        std::fs::create_dir(directory.path().join("old.txt")).unwrap();
         let mut registry = Registry::default();
         registry.add_directory("options.litellm.promptsDir", directory.path()).unwrap();
         assert_eq!(registry.list()[3..].iter().map(|prompt| &*prompt.version).collect::<Vec<_>>(), ["a", "b"]);

@@ -2,9 +2,11 @@
 //! programs: it is shown to the model as JSON between marks that it cannot contain, shortened, and without what nobody sees.
 
 use super::prompt::{Piece, Place, Prompt};
+use super::text::{is_invisible, is_joiner};
 use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::{Map, Value};
-use std::fmt::Write;
+use std::fmt::{self, Write};
 
 /// What to write candidates for; checked by the caller, but for what only concerns the text.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -23,13 +25,47 @@ pub struct GenerateRequest {
 #[serde(rename_all = "camelCase", default)]
 pub struct Context {
     /// Open tasks, in the order of their importance.
-    pub tasks: Vec<Map<String, Value>>,
+    pub tasks: Vec<Entries>,
     /// 0–23.
     pub hour_of_day: Option<u8>,
     /// 0 (Sunday) to 6.
     pub day_of_week: Option<u8>,
     /// Anything else.
-    pub extra: Map<String, Value>,
+    pub extra: Entries,
+}
+
+/// An object's entries in the order in which they were given: the first ones matter most.
+#[derive(Debug, Clone, Default)]
+pub struct Entries(pub Vec<(String, Value)>);
+
+impl Entries {
+    /// The value of a name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.0.iter().rfind(|(key, _)| key == name).map(|(_, value)| value)
+    }
+}
+
+impl<'de> Deserialize<'de> for Entries {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct InOrder;
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = Entries;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entries, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    entries.push(entry);
+                }
+                Ok(Entries(entries))
+            }
+        }
+        deserializer.deserialize_map(InOrder)
+    }
 }
 
 /// The two messages that begin a conversation.
@@ -47,6 +83,8 @@ const LARGEST_TASKS: usize = 32 * 1024;
 /// The caller has refused larger ones; escapes make them longer.
 const LARGEST_EXTRA: usize = 16 * 1024;
 const LONGEST_STRING: usize = 300;
+/// Where that does not fit.
+const SHORT_STRING: usize = 40;
 const LONGEST_KEY: usize = 64;
 const MOST_ENTRIES: usize = 30;
 const DEEPEST: usize = 4;
@@ -82,13 +120,13 @@ fn fill_in(text: &mut String, place: Place, request: &GenerateRequest) {
             Ok(())
         }
         Place::Extra => {
-            let shown = if extra.is_empty() { "(nothing)".to_owned() } else { object(extra, LARGEST_EXTRA) };
+            let shown = if extra.0.is_empty() { "(nothing)".to_owned() } else { object(extra, LARGEST_EXTRA) };
             write!(text, "<extra>\n{shown}\n</extra>")
         }
     };
 }
 
-fn show_tasks(text: &mut String, tasks: &[Map<String, Value>]) {
+fn show_tasks(text: &mut String, tasks: &[Entries]) {
     text.push_str("<tasks>\n");
     let (begin, mut shown) = (text.len(), 0);
     for task in tasks.iter().take(MOST_TASKS) {
@@ -109,50 +147,53 @@ fn show_tasks(text: &mut String, tasks: &[Map<String, Value>]) {
     }
 }
 
-/// An object as JSON of at most so many bytes: entries that do not fit any more are left out.
-fn object(entries: &Map<String, Value>, largest: usize) -> String {
+/// An object as JSON of at most so many bytes. Its entries come in their order; a text that does not fit is cut further, and what does
+/// not fit then is left out.
+fn object(entries: &Entries, largest: usize) -> String {
     let mut json = String::from("{");
-    for (key, value) in entries.iter().take(MOST_ENTRIES) {
-        let entry = escaped(&Value::Object(Map::from_iter([(clean(key, LONGEST_KEY), bounded(value, DEEPEST))])));
-        let inner = entry.get(1..entry.len() - 1).unwrap_or_default();
-        if json.len() + inner.len() + 2 > largest {
-            continue;
-        }
+    for (key, value) in entries.0.iter().take(MOST_ENTRIES) {
+        let whole = bounded(value, DEEPEST, LONGEST_STRING);
+        let cut = || bounded(value, DEEPEST, SHORT_STRING);
+        let fits = |value: Value| {
+            let entry = escaped(&Value::Object(Map::from_iter([(clean(key, LONGEST_KEY), value)])));
+            let inner = entry.get(1..entry.len() - 1).unwrap_or_default().to_owned();
+            (json.len() + inner.len() + 2 <= largest).then_some(inner)
+        };
+        let Some(inner) = fits(whole).or_else(|| fits(cut())) else { continue };
         if json.len() > 1 {
             json.push(',');
         }
-        json.push_str(inner);
+        json.push_str(&inner);
     }
     json.push('}');
     json
 }
 
-fn bounded(value: &Value, depth: usize) -> Value {
+fn bounded(value: &Value, depth: usize, longest: usize) -> Value {
     match value {
-        Value::String(text) => Value::String(clean(text, LONGEST_STRING)),
+        Value::String(text) => Value::String(clean(text, longest)),
         Value::Array(_) | Value::Object(_) if depth == 0 => Value::String("…".to_owned()),
-        Value::Array(values) => values.iter().take(MOST_ENTRIES).map(|value| bounded(value, depth - 1)).collect(),
+        Value::Array(values) => values.iter().take(MOST_ENTRIES).map(|value| bounded(value, depth - 1, longest)).collect(),
         Value::Object(entries) => {
             let entries = entries.iter().take(MOST_ENTRIES);
-            Value::Object(entries.map(|(key, value)| (clean(key, LONGEST_KEY), bounded(value, depth - 1))).collect())
+            Value::Object(entries.map(|(key, value)| (clean(key, LONGEST_KEY), bounded(value, depth - 1, longest))).collect())
         }
         other => other.clone(),
     }
 }
 
-/// A text without what nobody sees (a model does: hidden instructions are written in such characters), on one line, cut.
+/// A text without what nobody sees, on one line, cut.
 fn clean(text: &str, longest: usize) -> String {
-    let mut seen = text.chars().filter_map(|c| match c {
-        // Marks that turn the direction of writing, space of no width, and the tags of plane 14.
-        '\u{200b}'
-        | '\u{200e}'
-        | '\u{200f}'
-        | '\u{202a}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}'
-        | '\u{feff}'
-        | '\u{e0000}'..='\u{e0fff}' => None,
-        c if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') => Some(' '),
-        c => Some(c),
+    let mut before = ' ';
+    let mut seen = text.chars().filter_map(|c| {
+        let kept = match c {
+            c if is_invisible(c) => return None,
+            c if is_joiner(c) && (is_joiner(before) || before.is_whitespace()) => return None,
+            c if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') => ' ',
+            c => c,
+        };
+        before = kept;
+        Some(kept)
     });
     let mut cut: String = seen.by_ref().take(longest).collect();
     if seen.next().is_some() {
@@ -172,26 +213,27 @@ mod tests {
     use crate::generate::prompt::PromptSource;
     use serde_json::json;
 
-    fn request(context: Value) -> GenerateRequest {
-        GenerateRequest { context: serde_json::from_value(context).unwrap(), n: 3, prompt_version: None }
+    fn user(context: Value) -> String {
+        user_of(serde_json::from_value(context).unwrap())
     }
 
-    fn user(context: Value) -> String {
+    fn user_of(context: Context) -> String {
+        let request = GenerateRequest { context, n: 3, prompt_version: None };
         let file = "version: t\n---\nsystem {{n}}\n--- user ---\n{{n}} {{hour}} {{day}}\n{{tasks}}\n{{extra}}";
         let prompt = Prompt::parse("t", file, PromptSource::Option).unwrap();
-        let messages = render(&prompt, &request(context));
+        let messages = render(&prompt, &request);
         assert_eq!(messages.system, "system 3");
         messages.user
     }
 
     #[test]
     fn everything_has_its_place() {
-        let text = user(
-            json!({"tasks": [{"title": "Call mum", "priority": 4}, {"title": "b"}], "hourOfDay": 9, "dayOfWeek": 0, "extra": {"mood": "calm"}}),
-        );
+        // As text: a value's entries are sorted.
+        let context = r#"{"tasks": [{"title": "Call mum", "priority": 4}, {"title": "b"}], "hourOfDay": 9, "dayOfWeek": 0, "extra": {"mood": "calm"}}"#;
+        let text = user_of(serde_json::from_str(context).unwrap());
         assert_eq!(
             text,
-            "3 09:00 Sunday\n<tasks>\n{\"priority\":4,\"title\":\"Call mum\"}\n{\"title\":\"b\"}\n</tasks>\n<extra>\n{\"mood\":\"calm\"}\n</extra>"
+            "3 09:00 Sunday\n<tasks>\n{\"title\":\"Call mum\",\"priority\":4}\n{\"title\":\"b\"}\n</tasks>\n<extra>\n{\"mood\":\"calm\"}\n</extra>"
         );
         assert_eq!(user(json!({})), "3 not known not known\n<tasks>\n(none)\n</tasks>\n<extra>\n(nothing)\n</extra>");
     }
@@ -216,6 +258,24 @@ mod tests {
             let back: Value = serde_json::from_str(line).unwrap();
             assert_eq!(back["title"], json!(clean(title, LONGEST_STRING)));
         }
+    }
+
+    #[test]
+    fn the_first_entries_stay_and_long_ones_are_cut_before_others_go() {
+        let attributes: Vec<String> = (0..40).map(|i| format!("\"a{i}\":\"{}\"", "<".repeat(300))).collect();
+        let task = format!("{{\"tasks\":[{{\"title\":\"{}\",{}}}]}}", "t".repeat(270), attributes.join(","));
+        let text = user_of(serde_json::from_str(&task).unwrap());
+        let line: Value = serde_json::from_str(text.lines().nth(2).unwrap()).unwrap();
+        assert_eq!(line["title"], json!("t".repeat(270)));
+        assert_eq!(line["a0"], json!(format!("{}…", "<".repeat(SHORT_STRING))));
+        assert!(line.as_object().unwrap().len() > 4);
+    }
+
+    #[test]
+    fn one_joiner_is_writing_and_several_are_a_message() {
+        let written = "👩\u{200d}💻 ❤\u{fe0f} می\u{200c}خواهم";
+        assert_eq!(clean(written, 50), written);
+        assert_eq!(clean("a\u{fe0f}\u{fe0f}\u{fe01}\u{200d}\u{200c}b \u{200d}c\u{ad}\u{3164}", 50), "a\u{fe0f}b c");
     }
 
     #[test]

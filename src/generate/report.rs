@@ -36,6 +36,7 @@ pub struct Tally {
     pub calls: u64,
     pub succeeded: u64,
     pub failed: u64,
+    pub aborted: u64,
     pub attempts: u64,
     pub retried_replies: u64,
     pub retried_failures: u64,
@@ -59,11 +60,12 @@ pub struct LastError {
 }
 
 impl Tally {
-    /// Notes how a call ended.
-    pub fn end<T>(&mut self, outcome: &Result<T, Error>, clock: &dyn Clock) {
+    /// Notes how a call ended; `None`: it was aborted.
+    pub fn end<T>(&mut self, outcome: Option<&Result<T, Error>>, clock: &dyn Clock) {
         match outcome {
-            Ok(_) => self.succeeded += 1,
-            Err(error) => {
+            None => self.aborted += 1,
+            Some(Ok(_)) => self.succeeded += 1,
+            Some(Err(error)) => {
                 self.failed += 1;
                 let (code, message) = (error.kind().code(), error.message().to_owned());
                 self.last_error = Some(LastError { ts: format_millis(clock.now_ms()), code, message });

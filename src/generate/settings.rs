@@ -104,7 +104,8 @@ impl LlmSettings {
     /// `ERR_INVALID_ARGUMENT`, without the URL: it may hold a password.
     pub fn check_url(path: &str, text: &str) -> Result<Url> {
         let bad = |problem: &str| Error::invalid(path, problem);
-        let mut url: Url = text.parse().map_err(|_| bad("is no URL: expected http[s]://host[:port][/path]"))?;
+        let mut url: Url =
+            text.parse().map_err(|_| bad("is no URL: expected http[s]://host[:port][/path], the host in ASCII (punycode)"))?;
         if !["http", "https"].contains(&url.scheme()) {
             return Err(bad("must begin with http:// or https://"));
         }
@@ -114,8 +115,11 @@ impl LlmSettings {
         if url.query().is_some() || url.fragment().is_some() {
             return Err(bad("must have neither ? nor #"));
         }
-        let path = url.path().trim_end_matches('/').to_owned();
-        url.set_path(&path);
+        let inner = url.path().trim_end_matches('/').to_owned();
+        if inner.ends_with("/chat/completions") {
+            return Err(bad("must end before /chat/completions, which is added"));
+        }
+        url.set_path(&inner);
         Ok(url)
     }
 
@@ -124,7 +128,10 @@ impl LlmSettings {
     /// # Errors
     /// `ERR_INVALID_ARGUMENT`, `ERR_UNKNOWN_PROMPT_VERSION`.
     pub fn check_versions(&self, path: &str, text: &str) -> Result<Vec<String>> {
-        let check = |version: &str| self.registry.get(path, version.trim()).map(|prompt| prompt.version.clone());
+        let check = |version: &str| match version.trim() {
+            "" => Err(Error::invalid(path, "names an empty version: expected one, or several with commas between")),
+            version => self.registry.get(path, version).map(|prompt| prompt.version.clone()),
+        };
         text.split(',').map(check).collect()
     }
 
@@ -249,7 +256,10 @@ mod tests {
         let settings = LlmSettings::default();
         assert_eq!(settings.check_versions("p", "v1").unwrap(), ["v1"]);
         assert_eq!(settings.check_versions("p", "v1, v2-mentor,v1").unwrap(), ["v1", "v2-mentor", "v1"]);
-        for text in ["v9", "v1,", ",", " "] {
+        for text in ["v1,", ",", " "] {
+            assert_eq!(settings.check_versions("p", text).unwrap_err().kind().code(), "ERR_INVALID_ARGUMENT", "{text}");
+        }
+        for text in ["v9", "v1,v9"] {
             assert_eq!(
                 settings.check_versions("TIP_PROMPT_VERSION", text).unwrap_err().kind().code(),
                 "ERR_UNKNOWN_PROMPT_VERSION",
