@@ -318,6 +318,8 @@ impl InteractionLog {
         if !end && (low_water <= active.low_water() || is_same) {
             return Ok(());
         }
+        // Who closes may have counted before a round marked: what was said once stays.
+        let low_water = low_water.max(active.low_water());
         let marked = active.mark(&self.directory, self, low_water, end);
         drop(active);
         self.appended(marked)
