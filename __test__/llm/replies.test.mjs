@@ -79,8 +79,9 @@ describe('one object', () => {
     }
   })
 
-  test('with content and a list is one tip', async (t) => {
-    assert.deepEqual(plain(await made(t, JSON.stringify({ ...THREE[0], steps: [{ content: 'a' }] }), { n: 1 })), THREE.slice(0, 1))
+  test('with content and a list of other things is one tip; beside a list of objects it may be an introduction, and is asked for again', async (t) => {
+    assert.deepEqual(plain(await made(t, JSON.stringify({ ...THREE[0], steps: ['a', 'b'] }), { n: 1 })), THREE.slice(0, 1))
+    await assert.rejects(made(t, JSON.stringify({ content: 'Here are your tips', tips: THREE }), { n: 3 }), { code: 'ERR_LLM_INVALID_REPLY' })
   })
 })
 

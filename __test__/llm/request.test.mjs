@@ -85,15 +85,15 @@ describe('refused', () => {
     })
   })
 
-  test('more than is sent: extra of over 4,096 bytes, tasks of over a MiB', async () => {
+  test('more than is sent: extra of over 4,096 bytes, tasks of over 256 KiB', async () => {
     const sized = (/** @type {number} */ bytes, unit = 'x') => ({ a: unit.repeat((bytes - '{"a":""}'.length) / Buffer.byteLength(unit)) })
     await assertRefused({ userId: 'u', context: { extra: sized(4097) } }, 'context.extra')
     await assertRefused({ userId: 'u', context: { extra: sized(4100, 'é') } }, 'context.extra')
     await bandits.generate({ userId: 'u', context: { extra: sized(4096) } })
     await bandits.generate({ userId: 'u', context: { extra: sized(4096, 'é') } })
-    await assertRefused({ userId: 'u', context: { tasks: [sized((1 << 20) - 1)] } }, 'context.tasks')
+    await assertRefused({ userId: 'u', context: { tasks: [sized((1 << 18) - 1)] } }, 'context.tasks')
     await assertRefused({ userId: 'u', context: { tasks: Array.from({ length: 100_000 }, () => ({ content: 'Water the plants' })) } }, 'context.tasks')
-    await bandits.generate({ userId: 'u', context: { tasks: [sized((1 << 20) - 2)] } })
+    await bandits.generate({ userId: 'u', context: { tasks: [sized((1 << 18) - 2)] } })
   })
 
   test('by rejections that nobody need catch twice', async () => {
