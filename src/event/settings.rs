@@ -63,12 +63,8 @@ impl NatsSettings {
             }
             (None, None) => DEFAULT_DELIVERIES.into(),
         };
-        let file = |key: &str, variable: &str| match given.text(key, variable)? {
-            Some(Text { text, path, .. }) if text.is_empty() || text.contains('\0') => Err(Error::invalid(&path, "must be a path")),
-            found => Ok(found.map(|found| PathBuf::from(found.text))),
-        };
-        let credentials_file = file("nats.credentialsFile", "NATS_CREDS")?;
-        let ca_file = file("nats.caFile", "NATS_CA")?;
+        let credentials_file = given.text("nats.credentialsFile", "NATS_CREDS")?.map(Text::into_path).transpose()?;
+        let ca_file = given.text("nats.caFile", "NATS_CA")?.map(Text::into_path).transpose()?;
         let servers = match given.text("nats.url", "NATS_URL")? {
             Some(Text { text, path, .. }) if !text.is_empty() => Self::servers(&path, &text)?,
             _ => return Ok(None),

@@ -4,7 +4,6 @@
 use crate::error::{Error, Result, shown};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::fmt::Write;
 
 /// Ends the header of a file.
 const HEADER_END: &str = "---";
@@ -155,12 +154,8 @@ fn is_date(text: &str) -> bool {
 
 /// What identifies a text; space around it does not count.
 fn hash_of(text: &str) -> String {
-    let digest = Sha256::digest(text.trim());
-    let mut hash = "sha256:".to_owned();
-    for byte in &digest[..8] {
-        let _ = write!(hash, "{byte:02x}");
-    }
-    hash
+    let digest = format!("{:x}", Sha256::digest(text.trim()));
+    format!("sha256:{digest:.16}")
 }
 
 /// A text in pieces: what stands in double braces is a place.

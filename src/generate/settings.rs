@@ -8,8 +8,8 @@ use reqwest::Url;
 use reqwest::header::HeaderValue;
 use sha2::{Digest, Sha256};
 use std::fmt;
-use std::fmt::Write;
 use std::path::PathBuf;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 /// Where the proxy is, unless somebody says otherwise.
@@ -58,12 +58,19 @@ impl Default for LlmSettings {
 }
 
 impl LlmSettings {
+    /// The defaults. Their prompts are read once a process, not at every open.
+    #[must_use]
+    pub fn standard() -> Arc<Self> {
+        static STANDARD: LazyLock<Arc<LlmSettings>> = LazyLock::new(Arc::default);
+        Arc::clone(&STANDARD)
+    }
+
     /// What was given. Prompts and certificates are read here, so that what is wrong with them is said at open.
     ///
     /// # Errors
     /// `ERR_INVALID_ARGUMENT`, `ERR_UNKNOWN_PROMPT_VERSION`.
     pub fn read(given: &Given<'_>) -> Result<Self> {
-        let mut settings = Self::default();
+        let mut settings = (*Self::standard()).clone();
         if let Some(Text { text, path, .. }) = given.text("litellm.url", "LITELLM_URL")? {
             settings.url = Self::check_url(&path, &text)?;
         }
@@ -75,8 +82,9 @@ impl LlmSettings {
             let prompts = serde_json::from_value(prompts.clone()).map_err(|e| Error::invalid(path, e))?;
             settings.registry.add_all(path, prompts)?;
         }
-        if let Some(Text { text, path, .. }) = given.option_text("litellm.promptsDir")? {
-            settings.registry.add_directory(&path, text.as_ref())?;
+        if let Some(directory) = given.option_text("litellm.promptsDir")? {
+            let path = directory.path.clone();
+            settings.registry.add_directory(&path, &directory.into_path()?)?;
         }
         let versions = given.text("litellm.promptVersion", "TIP_PROMPT_VERSION")?;
         if let Some(Text { text, path, .. }) = versions.or_else(|| given.variable("DEFAULT_PROMPT_VERSION")) {
@@ -91,9 +99,11 @@ impl LlmSettings {
         if let Some(ms) = given.whole("litellm.deadlineMs", 1, 3_600_000)? {
             settings.deadline = Duration::from_millis(ms);
         }
-        if let Some(Text { text, path, .. }) = given.text("litellm.caFile", "LITELLM_CA")? {
-            authorities(&path, text.as_ref())?;
-            settings.ca_file = Some(text.into());
+        if let Some(file) = given.text("litellm.caFile", "LITELLM_CA")? {
+            let path = file.path.clone();
+            let file = file.into_path()?;
+            authorities(&path, &file)?;
+            settings.ca_file = Some(file);
         }
         Ok(settings)
     }
@@ -161,10 +171,7 @@ impl Secret {
             return Err(Error::invalid(path, format_args!("must be 1 to {LONGEST_KEY} visible ASCII characters without spaces")));
         }
         let json = serde_json::Value::from(key).to_string();
-        let mut hash = String::new();
-        for byte in Sha256::digest(key) {
-            let _ = write!(hash, "{byte:02x}");
-        }
+        let hash = format!("{:x}", Sha256::digest(key));
         let inner = json.get(1..json.len() - 1).unwrap_or_default().to_owned();
         Ok(Self { key: key.to_owned(), forms: [key.to_owned(), inner, hash] })
     }

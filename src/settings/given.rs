@@ -5,6 +5,7 @@ use crate::json::whole_number;
 use serde_json::{Map, Value};
 
 use super::Source;
+use std::path::PathBuf;
 
 /// See the module.
 pub struct Given<'a> {
@@ -20,6 +21,17 @@ pub struct Text {
     pub source: Source,
     /// How a message about it begins.
     pub path: String,
+}
+
+impl Text {
+    /// A path; whether something is there is another question.
+    ///
+    /// # Errors
+    /// `ERR_INVALID_ARGUMENT` when it cannot be one.
+    pub fn into_path(self) -> Result<PathBuf> {
+        let Self { text, path, .. } = self;
+        if text.is_empty() || text.contains('\0') { Err(Error::invalid(&path, "must be a path")) } else { Ok(text.into()) }
+    }
 }
 
 impl<'a> Given<'a> {

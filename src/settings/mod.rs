@@ -130,7 +130,7 @@ impl Settings {
             log_retention_days: DEFAULT_RETENTION_DAYS,
             log_retention_bytes: DEFAULT_RETENTION_BYTES,
             nats: None,
-            litellm: Arc::default(),
+            litellm: LlmSettings::standard(),
             litellm_given: false,
             given: Vec::new(),
         }
@@ -178,7 +178,7 @@ impl Settings {
         };
         settings.nats = NatsSettings::read(&given)?.map(Arc::new);
         settings.litellm = Arc::new(LlmSettings::read(&given)?);
-        settings.litellm_given = *settings.litellm != LlmSettings::default();
+        settings.litellm_given = settings.litellm != LlmSettings::standard();
         settings.given = Self::OPTIONS.into_iter().filter(|key| given.option(key).is_some()).collect();
         Ok(settings)
     }
