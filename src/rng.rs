@@ -50,6 +50,24 @@ pub(crate) fn jitter() -> f64 {
 pub struct Draw(u64);
 
 impl Draw {
+    /// The draw with this number, to see again what it did.
+    #[must_use]
+    pub const fn numbered(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// Its number.
+    #[must_use]
+    pub const fn number(self) -> u64 {
+        self.0
+    }
+
+    /// Another draw that follows from this one, independent of it; each `k` gives its own.
+    #[must_use]
+    pub const fn part(self, k: u64) -> Self {
+        Self(mix(self.0.wrapping_add(GAMMA.wrapping_mul(k.wrapping_add(2)))))
+    }
+
     /// True with probability `p`, to 53 bits.
     #[must_use]
     pub fn happens(self, p: f64) -> bool {

@@ -137,6 +137,7 @@ fn state_file(c: &mut Criterion) {
         seq: Seq::default(),
         unlogged: false,
         history: Vec::new(),
+        ledger: oo_bandits::state::Ledger::default(),
         extra: None,
     };
     let bytes = serialise("user-1", PolicyName::EGreedyV2, &record);

@@ -92,6 +92,7 @@ fn record(policy: PolicyName, pulls: u64) -> Record {
         seq: Seq::default(),
         unlogged: false,
         history: Vec::new(),
+        ledger: oo_bandits::state::Ledger::default(),
         extra: None,
     }
 }

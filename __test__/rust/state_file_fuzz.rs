@@ -68,6 +68,7 @@ fn records() -> impl Strategy<Value = Record> {
             seq: Seq::default(),
             unlogged: false,
             history: Vec::new(),
+            ledger: oo_bandits::state::Ledger::default(),
             extra: extra.map(|map| map.into_iter().collect::<Extra>()),
         }
     })

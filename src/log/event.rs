@@ -1,5 +1,6 @@
 //! How lines are read.
 
+use super::decision_event::{RecordedDecision, RecordedFeedback, read_decision, read_feedback};
 use super::line::{CRC_KEY, CRC_TAIL, VERSION};
 use super::seq::Seq;
 use crate::clock::parse_millis;
@@ -56,6 +57,11 @@ pub enum Event<'a> {
         user_id: Cow<'a, str>,
     },
     Dead {
+        user_id: Option<Cow<'a, str>>,
+    },
+    Decision(Box<RecordedDecision<'a>>),
+    Feedback(Box<RecordedFeedback<'a>>),
+    Policy {
         user_id: Option<Cow<'a, str>>,
     },
     Mark {
@@ -118,8 +124,8 @@ struct Raw<'a> {
     day_of_week: u8,
     #[serde(default)]
     features: Option<RawTask>,
-    #[serde(default)]
-    profile_features: Option<RawProfile>,
+    #[serde(borrow, default)]
+    profile_features: Option<RawProfile<'a>>,
     #[serde(default)]
     ordinal: u32,
     #[serde(default)]
@@ -138,7 +144,7 @@ struct Raw<'a> {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct RawTask {
+pub(super) struct RawTask {
     is_overdue: bool,
     task_age_days: f64,
     priority: u8,
@@ -146,7 +152,7 @@ struct RawTask {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct RawProfile {
+pub(super) struct RawProfile<'a> {
     #[serde(rename = "completionRate30d")]
     completion_rate: Option<f64>,
     #[serde(rename = "dismissRate30d")]
@@ -156,6 +162,27 @@ struct RawProfile {
     preferred_hour: Option<f64>,
     #[serde(rename = "tipVolume30d")]
     tip_volume: Option<f64>,
+    #[serde(borrow)]
+    pub(super) computed_at: Option<Cow<'a, str>>,
+}
+
+impl RawTask {
+    pub(super) const fn task(&self) -> TaskFeatures {
+        let Self { is_overdue, task_age_days, priority } = *self;
+        TaskFeatures { is_overdue, task_age_days, priority }
+    }
+}
+
+impl RawProfile<'_> {
+    pub(super) const fn profile(&self) -> Profile {
+        Profile {
+            completion_rate: self.completion_rate,
+            dismiss_rate: self.dismiss_rate,
+            mean_dwell_ms: self.mean_dwell_ms,
+            preferred_hour: self.preferred_hour,
+            tip_volume: self.tip_volume,
+        }
+    }
 }
 
 /// Whether a line, without its newline, ends in a checksum that is right.
@@ -180,25 +207,23 @@ pub fn read_line(line: &[u8]) -> Result<Recorded<'_>, LineError> {
         return Err(if v > VERSION { LineError::LaterVersion(v) } else { malformed("v") });
     }
     let raw: Raw<'_> = serde_json::from_slice(line).map_err(unreadable)?;
-    if raw.kind == "dead" {
+    // Lines that need not be about a user, and those that are read in a way of their own.
+    let apart = match raw.kind {
+        "dead" => Some(Event::Dead { user_id: raw.user_id.clone() }),
+        "policy" => Some(Event::Policy { user_id: raw.user_id.clone() }),
+        "decision" => Some(Event::Decision(Box::new(read_decision(line)?))),
+        "feedback" => Some(Event::Feedback(Box::new(read_feedback(line)?))),
+        _ => None,
+    };
+    if let Some(event) = apart {
         let ms = parse_millis(raw.ts).ok_or_else(|| malformed("ts"))?;
-        return Ok(Recorded { seq: raw.seq, ms, event: Event::Dead { user_id: raw.user_id } });
+        return Ok(Recorded { seq: raw.seq, ms, event });
     }
     let user_id = raw.user_id.ok_or_else(|| malformed("no userId"));
     let policy = || raw.policy.and_then(|name| PolicyName::parse("policy", name).ok()).ok_or_else(|| malformed("no policy"));
     let moment = Moment { hour: raw.hour_of_day, day: raw.day_of_week };
-    let task = || {
-        let task = raw.features.as_ref().ok_or_else(|| malformed("no features"))?;
-        let RawTask { is_overdue, task_age_days, priority } = *task;
-        Ok(TaskFeatures { is_overdue, task_age_days, priority })
-    };
-    let profile = raw.profile_features.as_ref().map(|p| Profile {
-        completion_rate: p.completion_rate,
-        dismiss_rate: p.dismiss_rate,
-        mean_dwell_ms: p.mean_dwell_ms,
-        preferred_hour: p.preferred_hour,
-        tip_volume: p.tip_volume,
-    });
+    let task = || Ok(raw.features.as_ref().ok_or_else(|| malformed("no features"))?.task());
+    let profile = raw.profile_features.as_ref().map(RawProfile::profile);
     let low_water = || raw.low_water.ok_or_else(|| malformed("no lowWater"));
     let event = match raw.kind {
         "pull" => Event::Pull {

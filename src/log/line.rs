@@ -202,7 +202,7 @@ impl LineWriter {
         });
     }
 
-    fn line(&mut self, to: &mut Vec<u8>, seq: Seq, ms: u64, kind: &'static str, body: impl FnOnce(&mut Vec<u8>)) {
+    pub(super) fn line(&mut self, to: &mut Vec<u8>, seq: Seq, ms: u64, kind: &'static str, body: impl FnOnce(&mut Vec<u8>)) {
         let start = to.len();
         let (second, rest) = (ms / 1000, ms % 1000);
         if self.second != second || self.second_text.is_empty() {
@@ -234,31 +234,36 @@ impl LineWriter {
 }
 
 impl Inputs<'_> {
-    fn write(&self, to: &mut Vec<u8>) {
+    pub(super) fn write(&self, to: &mut Vec<u8>) {
         put(to, r#","hourOfDay":"#, &self.moment.hour);
         put(to, r#","dayOfWeek":"#, &self.moment.day);
         put(to, r#","features":{"isOverdue":"#, &self.task.is_overdue);
         put(to, r#","taskAgeDays":"#, &self.task.task_age_days);
         put(to, r#","priority":"#, &self.task.priority);
-        let Some(profile) = &self.profile else { return to.extend_from_slice(br#"},"profileFeatures":null"#) };
-        put(to, r#"},"profileFeatures":{"completionRate30d":"#, &profile.completion_rate);
-        put(to, r#","dismissRate30d":"#, &profile.dismiss_rate);
-        put(to, r#","meanDwellMs30d":"#, &profile.mean_dwell_ms);
-        put(to, r#","preferredHour":"#, &profile.preferred_hour);
-        put(to, r#","tipVolume30d":"#, &profile.tip_volume);
-        put(to, r#","computedAt":"#, &self.computed_at);
         to.push(b'}');
+        put_profile(to, self.profile.as_ref(), self.computed_at);
     }
 }
 
-fn first(to: &mut Vec<u8>, is_first: bool) {
+pub(super) fn put_profile(to: &mut Vec<u8>, profile: Option<&Profile>, computed_at: Option<&str>) {
+    let Some(profile) = profile else { return to.extend_from_slice(br#","profileFeatures":null"#) };
+    put(to, r#","profileFeatures":{"completionRate30d":"#, &profile.completion_rate);
+    put(to, r#","dismissRate30d":"#, &profile.dismiss_rate);
+    put(to, r#","meanDwellMs30d":"#, &profile.mean_dwell_ms);
+    put(to, r#","preferredHour":"#, &profile.preferred_hour);
+    put(to, r#","tipVolume30d":"#, &profile.tip_volume);
+    put(to, r#","computedAt":"#, &computed_at);
+    to.push(b'}');
+}
+
+pub(super) fn first(to: &mut Vec<u8>, is_first: bool) {
     if is_first {
         to.extend_from_slice(br#","first":true"#);
     }
 }
 
 #[inline]
-fn put<T: Serialize + ?Sized>(to: &mut Vec<u8>, key: &'static str, value: &T) {
+pub(super) fn put<T: Serialize + ?Sized>(to: &mut Vec<u8>, key: &'static str, value: &T) {
     to.extend_from_slice(key.as_bytes());
     // Vec takes every write, and numbers are finite: nothing here can fail.
     let _ = serde_json::to_writer(to, value);

@@ -3,6 +3,8 @@
 //! a line means for a user's state is in `state`, when lines are written is decided in `engine`.
 
 mod active;
+mod decision;
+mod decision_event;
 mod event;
 mod interaction_log;
 mod line;
@@ -11,6 +13,8 @@ mod segment;
 mod seq;
 mod unsynced;
 
+pub use decision::{ChoiceLine, DecisionLine, FeedbackLine};
+pub use decision_event::{RecordedChoice, RecordedDecision, RecordedFeedback};
 pub use event::{Event, LineError, Recorded, read_line};
 pub(crate) use interaction_log::is_covered;
 pub use interaction_log::{InteractionLog, LogReport, LogSettings, LogStanding};

@@ -49,6 +49,56 @@ impl Scratch {
     }
 }
 
+/// Which candidates can be chosen: all of them, or one flag each.
+pub type Eligible<'m> = Option<&'m [bool]>;
+
+impl Scratch {
+    /// The scores of the last request that was scored here, of so many candidates.
+    #[must_use]
+    pub fn last_scores(&self, candidates: usize) -> &[f64] {
+        self.scores.get(..candidates).unwrap_or_default()
+    }
+}
+
+/// Scores every candidate under `LinUCB` and finds the best of those that are eligible; there is one.
+pub fn score_linucb<const D: usize, const P: usize>(
+    ridge: &Ridge<D, P>,
+    shared: &[f64; D],
+    candidates: &impl Candidates,
+    eligible: Eligible<'_>,
+    scratch: &mut Scratch,
+) -> usize {
+    let kernel = scratch.kernel;
+    let scores = scratch.scores(candidates.len());
+    let (mean, width) = (Mean::fold(ridge.theta(), shared), Width::fold(ridge, shared));
+    let best = kernel.upper_bounds(&mean, &width, ALPHA, candidates, scores);
+    eligible.map_or(best, |eligible| best_of(scores, eligible))
+}
+
+/// Scores every candidate under ε-greedy and finds the best of those that are eligible; there is one.
+pub fn score_egreedy<const D: usize, const P: usize>(
+    ridge: &Ridge<D, P>,
+    shared: &[f64; D],
+    candidates: &impl Candidates,
+    eligible: Eligible<'_>,
+    scratch: &mut Scratch,
+) -> usize {
+    let kernel = scratch.kernel;
+    let scores = scratch.scores(candidates.len());
+    let best = kernel.means(&Mean::fold(ridge.theta(), shared), candidates, scores);
+    eligible.map_or(best, |eligible| best_of(scores, eligible))
+}
+
+fn best_of(scores: &[f64], eligible: &[bool]) -> usize {
+    let of = scores.iter().zip(eligible).enumerate().filter(|(_, (_, eligible))| **eligible);
+    // The first of equal ones.
+    of.fold(None, |best: Option<(usize, f64)>, (i, (&score, _))| match best {
+        Some((_, other)) if other >= score => best,
+        _ => Some((i, score)),
+    })
+    .map_or(0, |(i, _)| i)
+}
+
 /// `LinUCB`: argmax of θ·x + α√(xᵀA⁻¹x). There is at least one candidate.
 #[inline]
 pub fn choose_linucb<const D: usize, const P: usize>(

@@ -3,13 +3,15 @@
 //! lives in `state`.
 
 mod choice;
+mod distribution;
 mod folded;
 mod kernel;
 mod lanes;
 mod name;
 mod ridge;
 
-pub use choice::{ALPHA, Choice, EPSILON, Scratch, choose_egreedy, choose_linucb};
+pub use choice::{ALPHA, Choice, EPSILON, Eligible, Scratch, choose_egreedy, choose_linucb, score_egreedy, score_linucb};
+pub use distribution::{Distribution, drawn};
 pub use folded::{Mean, Width};
 pub use kernel::Kernel;
 pub use lanes::{CHUNK, Candidates, Lanes, NormalisedLanes};

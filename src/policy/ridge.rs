@@ -123,6 +123,29 @@ impl<const D: usize, const P: usize> Ridge<D, P> {
         Ok(())
     }
 
+    /// Learns that features `x`, which were learned from before, earned `change` more than was said then: b += change·x, and A, which
+    /// knows x, stays.
+    ///
+    /// # Errors
+    /// [`RidgeError::Overflow`]; nothing has changed then.
+    pub fn revise(&mut self, x: &[f64; D], change: f64) -> Result<(), RidgeError> {
+        if !self.takes(x, change) {
+            return Err(RidgeError::Overflow);
+        }
+        for (b, &xi) in self.b.iter_mut().zip(x) {
+            *b += change * xi;
+        }
+        self.updates = self.updates.saturating_add(1);
+        let due = self.updates >= REFRESH_EVERY || change.abs() >= LARGE_REWARD;
+        if !due || !self.refresh() {
+            // θ + A⁻¹x·change.
+            for i in 0..D {
+                self.theta[i] += change * (0..D).map(|j| self.inverse[packed_index(i.max(j), i.min(j))] * x[j]).sum::<f64>();
+            }
+        }
+        Ok(())
+    }
+
     /// Sherman and Morrison (1950): (A + xxᵀ)⁻¹ = A⁻¹ − kuᵀ with u = A⁻¹x, k = u / (1 + xᵀu); and recursive least squares for
     /// θ: θ + k(r − θ·x).
     fn rank_one(&mut self, x: &[f64; D], reward: f64) {
@@ -195,6 +218,24 @@ mod tests {
         assert_eq!(ridge.update(&[1.0; 5], f64::NAN), Err(RidgeError::Overflow));
         assert_eq!(ridge, before);
         assert!(ridge.theta().iter().all(|t| t.is_finite()));
+    }
+
+    #[test]
+    fn a_revision_equals_having_known_it_at_once() {
+        let (mut revised, mut known) = (Ridge::<5, 15>::new(), Ridge::<5, 15>::new());
+        for k in 0..1000u32 {
+            let x: [f64; 5] = std::array::from_fn(|i| f64::from((k * 7 + 3 * i as u32) % 11) / 11.0);
+            revised.update(&x, -1.0).unwrap();
+            known.update(&x, 0.5).unwrap();
+            revised.revise(&x, 1.5).unwrap();
+        }
+        for (a, b) in revised.theta().iter().zip(known.theta()) {
+            assert!((a - b).abs() < 1e-9, "{a} {b}");
+        }
+        assert_eq!(revised.a(), known.a());
+        let before = revised.clone();
+        assert_eq!(revised.revise(&[1.0; 5], f64::INFINITY), Err(RidgeError::Overflow));
+        assert_eq!(revised, before);
     }
 
     #[test]

@@ -2,10 +2,12 @@
 //! the service that this engine replaced; `docs/state-files.md` describes it.
 
 use super::history::{HistoryRow, Pull};
+use super::ledger::{Entry, Ledger};
 use super::record::{Counters, Extra, Record};
 use crate::clock::{format_seconds, parse_seconds};
 use crate::error::shown;
 use crate::feature::{Moment, TaskFeatures};
+use crate::log::Seq;
 use crate::policy::{MAX_SUM, PolicyName, packed_index};
 use memchr::memmem;
 use nalgebra::DMatrix;
@@ -121,10 +123,29 @@ fn parse_content(bytes: &[u8], foreign: bool) -> Result<Parsed, String> {
     let unlogged = known(&mut meta, "unlogged", "true or false").ok().flatten().unwrap_or(false);
     let rows: Vec<Row> = known(&mut meta, "history", "a list of rows").ok().flatten().unwrap_or_default();
     let history = rows.into_iter().filter_map(|row| row.read(b_policy(d)?)).collect();
+    let LedgerText { floor, entries } = known(&mut meta, "feedback", "a ledger").ok().flatten().unwrap_or_default();
+    let mut ledger = Ledger { floor, entries: Vec::new() };
+    for (epoch, n, at, reward) in entries {
+        ledger.put(Entry { decision: Seq { epoch, n }, at, reward });
+    }
     meta.remove("checksum");
     let extra: Extra = meta.into_iter().map(|(key, value)| (key, value.get().to_owned())).collect();
     let extra = (!extra.is_empty()).then_some(extra);
-    Ok(Parsed { record: Record { a, b, counters, seq, unlogged, history, extra }, user_id, policy, foreign })
+    Ok(Parsed { record: Record { a, b, counters, seq, unlogged, history, ledger, extra }, user_id, policy, foreign })
+}
+
+/// `meta.feedback`: the decisions that expired, and of the others epoch, n, time and reward.
+#[derive(Default, Serialize, Deserialize)]
+struct LedgerText {
+    floor: Seq,
+    entries: Vec<(u32, u64, u64, f64)>,
+}
+
+impl LedgerText {
+    fn of(ledger: &Ledger) -> Self {
+        let entry = |entry: &Entry| (entry.decision.epoch, entry.decision.n, entry.at, entry.reward);
+        Self { floor: ledger.floor, entries: ledger.entries.iter().map(entry).collect() }
+    }
 }
 
 /// The policy whose state has this dimension.
@@ -271,6 +292,9 @@ impl Serialize for Meta<'_> {
             meta.serialize_entry("unlogged", &true)?;
         }
         meta.serialize_entry("history", &HistoryRows(&self.record.history))?;
+        if self.record.ledger != Ledger::default() {
+            meta.serialize_entry("feedback", &LedgerText::of(&self.record.ledger))?;
+        }
         for (key, value) in self.record.extra.iter().flat_map(|extra| extra.iter()) {
             meta.serialize_entry(key, &RawValue::from_string(value.clone()).map_err(S::Error::custom)?)?;
         }
@@ -281,7 +305,6 @@ impl Serialize for Meta<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::log::Seq;
     fn record() -> Record {
         Record {
             a: vec![1.1, 0.1 + 0.2, 2.0, 1e-300, -0.0, 5e22],
@@ -290,6 +313,10 @@ mod tests {
             seq: Seq { epoch: 3, n: 1 << 60 },
             unlogged: true,
             history: Vec::new(),
+            ledger: Ledger {
+                floor: Seq { epoch: 2, n: 9 },
+                entries: vec![Entry { decision: Seq { epoch: 3, n: 4 }, at: 1_700_000_000_000, reward: 0.1 }],
+            },
             extra: Some([("cohort".to_owned(), r#"{"x": [1, 123456789012345678901234567890]}"#.to_owned())].into()),
         }
     }
@@ -347,6 +374,7 @@ mod tests {
             seq: Seq { epoch: 1, n: 2 },
             unlogged: false,
             history: vec![row],
+            ledger: Ledger::default(),
             extra: None,
         };
         assert_eq!(

@@ -10,6 +10,7 @@ mod byte_ring;
 mod file;
 mod file_name;
 mod history;
+mod ledger;
 mod lock;
 mod record;
 mod recovery;
@@ -22,6 +23,7 @@ pub use file::{parse, serialise, serialise_state};
 pub(crate) use file_name::hashed_name;
 pub use file_name::{distinct_name, plain_name};
 pub use history::{History, HistoryRow, Pull};
+pub use ledger::{Entry, Ledger};
 pub use lock::DirectoryLock;
 pub use record::{Counters, Extra, Record};
 pub use recovery::{

@@ -1,6 +1,7 @@
 //! What is kept of one user under one policy, independent of how it is stored.
 
 use super::history::HistoryRow;
+use super::ledger::Ledger;
 use crate::log::Seq;
 
 /// What is counted beside A and b.
@@ -33,6 +34,8 @@ pub struct Record {
     pub unlogged: bool,
     /// The policy's part of the user's history.
     pub history: Vec<HistoryRow>,
+    /// Which decisions were learned from.
+    pub ledger: Ledger,
     /// What somebody else wrote into the file's `meta`, key and JSON text; kept to the letter.
     pub extra: Option<Extra>,
 }

@@ -10,7 +10,8 @@ use super::user::{Reaction, UserState};
 use crate::disk::{Directory, Room};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::{
-    Event, InteractionLog, LineError, LogStanding, Piece, SegmentName, Seq, is_covered, last_low_water, pieces, read_line,
+    Event, InteractionLog, LineError, LogStanding, Piece, RecordedDecision, RecordedFeedback, SegmentName, Seq, is_covered,
+    last_low_water, pieces, read_line,
 };
 use crate::policy::PolicyName;
 use memchr::memmem;
@@ -35,6 +36,7 @@ pub struct Change {
 pub enum What {
     Pull { pull: Pull, tip_id: Box<str>, ordinal: u32, first: bool },
     Reward { reaction: Box<Reaction>, first: bool },
+    Feedback { reaction: Box<Reaction>, decision: Seq, at: u64, first: bool },
     Reset,
     State { policy: PolicyName, record: Box<Record> },
     Erase,
@@ -44,7 +46,7 @@ impl Change {
     /// Whether its policy learned of the user by this very line; `None` for lines that do not say.
     const fn is_first(&self) -> Option<bool> {
         match &self.what {
-            What::Pull { first, .. } | What::Reward { first, .. } => Some(*first),
+            What::Pull { first, .. } | What::Reward { first, .. } | What::Feedback { first, .. } => Some(*first),
             What::Reset | What::State { .. } | What::Erase => None,
         }
     }
@@ -53,7 +55,7 @@ impl Change {
     const fn policy(&self) -> Option<PolicyName> {
         match &self.what {
             What::Pull { pull, .. } => Some(pull.policy),
-            What::Reward { reaction, .. } => Some(reaction.policy),
+            What::Reward { reaction, .. } | What::Feedback { reaction, .. } => Some(reaction.policy),
             What::State { policy, .. } => Some(*policy),
             What::Reset | What::Erase => None,
         }
@@ -237,6 +239,8 @@ impl Gathered {
     fn take(&mut self, recorded: crate::log::Recorded<'_>, only: Option<&str>) {
         let seconds = u32::try_from(recorded.ms / 1000).unwrap_or(u32::MAX);
         let (user_id, what) = match recorded.event {
+            Event::Decision(decision) => return self.take_decision(recorded.seq, seconds, &decision, only),
+            Event::Feedback(feedback) => return self.take_feedback(recorded.seq, seconds, &feedback, only),
             Event::Pull { user_id, tip_id, policy, moment, task, score, exploring, ordinal, first } => {
                 let pull = Pull { seconds, policy, exploring, score, moment, task };
                 (user_id, What::Pull { pull, tip_id: tip_id.into(), ordinal, first })
@@ -255,16 +259,39 @@ impl Gathered {
                 self.gaps += dropped_pulls;
                 return;
             }
-            Event::Dead { .. } | Event::Mark { .. } | Event::Segment { .. } | Event::Off => return,
+            Event::Policy { .. } | Event::Dead { .. } | Event::Mark { .. } | Event::Segment { .. } | Event::Off => return,
         };
+        self.add(&user_id, Change { seq: recorded.seq, seconds, what }, only);
+    }
+
+    fn add(&mut self, user_id: &str, change: Change, only: Option<&str>) {
         if only.is_some_and(|only| only != user_id) {
             return;
         }
         self.report.lines += 1;
-        let change = Change { seq: recorded.seq, seconds, what };
-        match self.users.get_mut(&*user_id) {
+        match self.users.get_mut(user_id) {
             Some(changes) => changes.push(change),
             None => drop(self.users.insert(user_id.into(), vec![change])),
+        }
+    }
+
+    /// A decision is a pull of each policy that it was made with.
+    fn take_decision(&mut self, seq: Seq, seconds: u32, decision: &RecordedDecision<'_>, only: Option<&str>) {
+        for (choice, ordinal) in decision.choices.iter().zip(decision.ordinal..) {
+            let (Some(task), Some(tip_id)) = (decision.tasks.get(choice.index), decision.ids.get(choice.index)) else { continue };
+            let (policy, exploring, score) = (choice.policy, choice.exploring, choice.score);
+            let pull = Pull { seconds, policy, exploring, score, moment: decision.moment, task: *task };
+            let what = What::Pull { pull, tip_id: (&**tip_id).into(), ordinal, first: choice.first };
+            self.add(&decision.user_id, Change { seq, seconds, what }, only);
+        }
+    }
+
+    /// Feedback is a reward for each policy that learns from it.
+    fn take_feedback(&mut self, seq: Seq, seconds: u32, feedback: &RecordedFeedback<'_>, only: Option<&str>) {
+        for &(policy, first) in &feedback.policies {
+            let RecordedFeedback { moment, task, profile, reward, decision, at, .. } = *feedback;
+            let reaction = Box::new(Reaction { policy, moment, profile, task, reward });
+            self.add(&feedback.user_id, Change { seq, seconds, what: What::Feedback { reaction, decision, at, first } }, only);
         }
     }
 }
@@ -401,7 +428,7 @@ impl Gathered {
         let of = self.users.len();
         let mut users: Vec<_> = self.users.drain().collect();
         for (_, changes) in &mut users {
-            changes.sort_by_key(|change| change.seq);
+            changes.sort_by_key(|change| (change.seq, change.policy().map(|policy| policy as u8)));
             if from_nothing {
                 forget_removed(changes);
             }
@@ -445,7 +472,9 @@ fn apply_to(state: &mut UserState, rows: &mut Vec<HistoryRow>, changes: &[Change
     let mut outcome = Outcome { applied: 0, duplicates: 0, erasing: None };
     let mut last = None;
     for change in changes {
-        if last.replace(change.seq) == Some(change.seq) {
+        // One line may concern several policies.
+        let line = (change.seq, change.policy());
+        if last.replace(line) == Some(line) {
             outcome.duplicates += 1;
             continue;
         }

@@ -1,6 +1,7 @@
 //! One user in memory: an estimator and counters per policy, and the history.
 
 use super::history::{History, HistoryRow, Pull};
+use super::ledger::{Entry, Ledger};
 use super::record::{Counters, Extra, Record};
 use super::recovery::{Change, What};
 use super::store::{Stamp, StateStore};
@@ -32,18 +33,22 @@ pub struct PolicyState<const D: usize, const P: usize> {
     pub ridge: Ridge<D, P>,
     /// What was counted.
     pub counters: Counters,
+    /// Which decisions it learned from; `None`: none, and none expired.
+    ledger: Option<Box<Ledger>>,
     extra: Option<Extra>,
 }
 
 impl<const D: usize, const P: usize> PolicyState<D, P> {
     fn from_record(record: Record) -> Option<Self> {
         let ridge = Ridge::from_sums(record.a.try_into().ok()?, record.b.try_into().ok()?).ok()?;
-        Some(Self { ridge, counters: record.counters, extra: record.extra })
+        let ledger = (record.ledger != Ledger::default()).then(|| Box::new(record.ledger));
+        Some(Self { ridge, counters: record.counters, ledger, extra: record.extra })
     }
 
     fn to_record(&self, seq: Seq) -> Record {
         let (a, b) = (self.ridge.a().to_vec(), self.ridge.b().to_vec());
-        Record { a, b, counters: self.counters, seq, unlogged: false, history: Vec::new(), extra: self.extra.clone() }
+        let ledger = self.ledger.as_deref().cloned().unwrap_or_default();
+        Record { a, b, counters: self.counters, seq, unlogged: false, history: Vec::new(), ledger, extra: self.extra.clone() }
     }
 
     /// The sum of rewards with one more; refused where it, or b, would leave the range of doubles.
@@ -55,6 +60,36 @@ impl<const D: usize, const P: usize> PolicyState<D, P> {
             return Err(Error::invalid("reward", problem));
         }
         Ok(sum)
+    }
+
+    /// By how much a reaction to a decision changes what was learned from that decision before; the reward itself where that was
+    /// nothing.
+    fn change(&self, reaction: &Reaction, decision: Seq) -> f64 {
+        self.ledger.as_ref().and_then(|ledger| ledger.get(decision)).map_or(reaction.reward, |entry| reaction.reward - entry.reward)
+    }
+
+    /// Whether [`PolicyState::take_feedback`] would take it.
+    fn check_feedback(&self, reaction: &Reaction, decision: Seq) -> Result<()> {
+        let x = feature::vector(reaction.moment, &reaction.profile.unwrap_or_default(), &reaction.task);
+        self.sum_with(&x, self.change(reaction, decision)).map(drop)
+    }
+
+    /// Learns from a reaction to a decision, in place of what was learned from the same decision before.
+    fn take_feedback(&mut self, reaction: &Reaction, decision: Seq, at: u64, seconds: u32) -> Result<()> {
+        let reward = reaction.reward;
+        let before = self.ledger.as_ref().and_then(|ledger| ledger.get(decision));
+        if before.is_none() {
+            self.learn(reaction, seconds, || Ok::<_, Error>(()))?;
+        } else {
+            let x = feature::vector(reaction.moment, &reaction.profile.unwrap_or_default(), &reaction.task);
+            let change = self.change(reaction, decision);
+            let sum = self.sum_with(&x, change)?;
+            self.ridge.revise(&x, change).map_err(|_| Error::new(ErrorKind::Internal, "a checked revision was refused"))?;
+            self.counters.cumulative_reward = sum;
+            self.counters.last_updated = Some(seconds);
+        }
+        self.ledger.get_or_insert_default().put(Entry { decision, at, reward });
+        Ok(())
     }
 
     /// Learns from a reaction, once `write_ahead` has put it where it will be found again.
@@ -148,13 +183,18 @@ impl<const D: usize, const P: usize> Slot<D, P> {
         }
     }
 
-    /// Back to the start, where there is something to go back from.
-    fn reset(&mut self) -> bool {
+    /// Back to the start, where there is something to go back from; decisions up to `seq` expire.
+    fn reset(&mut self, seq: Option<Seq>) -> bool {
         let known = !self.is_absent();
         if known {
-            *self = Self::Ready(Box::default());
+            let ledger = seq.map(|floor| Box::new(Ledger { floor, entries: Vec::new() }));
+            *self = Self::Ready(Box::new(PolicyState { ledger, ..PolicyState::default() }));
         }
         known
+    }
+
+    fn ledger(&self) -> Option<&Ledger> {
+        if let Self::Ready(state) = self { state.ledger.as_deref() } else { None }
     }
 
     fn problem(&self) -> Option<&str> {
@@ -386,6 +426,40 @@ impl UserState {
         }
     }
 
+    /// Which decisions a policy learned from; `None`: none, and none expired.
+    #[must_use]
+    pub fn ledger(&self, policy: PolicyName) -> Option<&Ledger> {
+        match policy {
+            PolicyName::LinUcbV1 => self.linucb.ledger(),
+            PolicyName::EGreedyV1 => self.egreedy.ledger(),
+            PolicyName::EGreedyV2 => self.egreedy2.ledger(),
+        }
+    }
+
+    /// Whether [`UserState::take_feedback`] would take it; makes the policy ready.
+    ///
+    /// # Errors
+    /// As [`UserState::learn`].
+    pub fn check_feedback(&mut self, reaction: &Reaction, decision: Seq) -> Result<()> {
+        match reaction.policy {
+            PolicyName::LinUcbV1 => self.linucb.ready()?.check_feedback(reaction, decision),
+            PolicyName::EGreedyV1 => self.egreedy.ready()?.check_feedback(reaction, decision),
+            PolicyName::EGreedyV2 => self.egreedy2.ready()?.check_feedback(reaction, decision),
+        }
+    }
+
+    /// Learns from a reaction to a decision, in place of what was learned from the same decision before.
+    ///
+    /// # Errors
+    /// As [`UserState::learn`].
+    pub fn take_feedback(&mut self, reaction: &Reaction, decision: Seq, at: u64, seconds: u32) -> Result<()> {
+        match reaction.policy {
+            PolicyName::LinUcbV1 => self.linucb.ready()?.take_feedback(reaction, decision, at, seconds),
+            PolicyName::EGreedyV1 => self.egreedy.ready()?.take_feedback(reaction, decision, at, seconds),
+            PolicyName::EGreedyV2 => self.egreedy2.ready()?.take_feedback(reaction, decision, at, seconds),
+        }
+    }
+
     /// Whether no file and no line tells for sure that a policy knows the user. (A pull's line may: it can be lost.)
     #[inline]
     #[must_use]
@@ -489,9 +563,9 @@ impl UserState {
             self.announce(policy);
         }
         let known = match policy {
-            PolicyName::LinUcbV1 => self.linucb.reset(),
-            PolicyName::EGreedyV1 => self.egreedy.reset(),
-            PolicyName::EGreedyV2 => self.egreedy2.reset(),
+            PolicyName::LinUcbV1 => self.linucb.reset(seq),
+            PolicyName::EGreedyV1 => self.egreedy.reset(seq),
+            PolicyName::EGreedyV2 => self.egreedy2.reset(seq),
         };
         if known {
             self.touch(policy, seq);
@@ -583,6 +657,15 @@ impl UserState {
                 if applies {
                     self.announce(reaction.policy);
                     self.touch(reaction.policy, Some(seq));
+                }
+                applies
+            }
+            What::Feedback { reaction, decision, at, .. } => {
+                let policy = reaction.policy;
+                let applies = is_new(self, policy) && self.take_feedback(reaction, *decision, *at, seconds).is_ok();
+                if applies {
+                    self.announce(policy);
+                    self.touch(policy, Some(seq));
                 }
                 applies
             }

@@ -82,7 +82,9 @@ impl InteractionLog {
                         | Event::Reset { user_id: id }
                         | Event::State { user_id: id, .. }
                         | Event::Erase { user_id: id } => id == user_id,
-                        Event::Dead { user_id: id } => id.as_deref() == Some(user_id),
+                        Event::Decision(decision) => decision.user_id == user_id,
+                        Event::Feedback(feedback) => feedback.user_id == user_id,
+                        Event::Dead { user_id: id } | Event::Policy { user_id: id } => id.as_deref() == Some(user_id),
                         Event::Mark { .. } | Event::Segment { .. } | Event::Gap { .. } | Event::Off => false,
                     }
             }
