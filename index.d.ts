@@ -13,6 +13,8 @@ export type BanditErrorCode =
   | 'ERR_NO_CANDIDATES'
   /** `policy` is not one of {@link PolicyName}. */
   | 'ERR_UNKNOWN_POLICY'
+  /** There is no such decision, or it has expired: its reaction cannot be learned from. */
+  | 'ERR_UNKNOWN_DECISION'
   /** `promptVersion` is not a registered prompt. */
   | 'ERR_UNKNOWN_PROMPT_VERSION'
   /** Another process holds the state directory; the message names its pid. Retryable: it may let go. */
@@ -108,6 +110,13 @@ export interface BanditsOptions {
    * @default 1073741824 (1 GiB)
    */
   logRetentionBytes?: number
+  /**
+   * For how long reactions to a decision are learned from, in hours, from 1 to `logRetentionDays`.
+   * @default 168 (7 days)
+   */
+  decisionTtlHours?: number
+  /** What actions are worth to `feedback()`. @default done 1, helpful 0.5, snooze 0, not_helpful -0.5, dismiss -1 */
+  rewards?: Partial<Record<Action, number>>
   /** The event bus. Without a URL there is none. */
   nats?: NatsOptions
   /** The LLM proxy, for `generate()`. */
@@ -210,6 +219,102 @@ export interface RewardRequest {
   profileFeatures?: ProfileFeatures | null
   /** The policy to train. @default the active policy */
   policy?: PolicyName
+}
+
+/** What a person did with a tip. */
+export type Action = 'done' | 'helpful' | 'snooze' | 'not_helpful' | 'dismiss'
+
+/** Which user, which candidates, when; who decides is `setPolicy()`'s. */
+export interface RecommendRequest extends Omit<ScoreRequest, 'policy'> {
+  /** One for each candidate: false where it may not be shown. Probabilities are those of the rest. @default all may */
+  mask?: readonly boolean[]
+  /** The share of decisions, 0 to 1, that show a uniformly random tip, whatever the policy says. @default 0 */
+  holdout?: number
+  /** Whether to say what the score is made of. @default false */
+  explain?: boolean
+}
+
+/** What was decided. The log has it, with every candidate and probability, before the caller does. */
+export interface Recommendation {
+  /** For `feedback()`. */
+  decisionId: string
+  /** What to show. */
+  tipId: string
+  /** Its place in `candidates`. */
+  index: number
+  /** Its score under the policy that decides. */
+  score: number
+  /** The policy that decides. */
+  policy: PolicyName
+  /** Why it is that one: the user's own, its share of users, made active by `setPolicy()`, or by options and environment. */
+  assigned: 'user' | 'share' | 'registry' | 'default'
+  /** The probability of showing this tip, over holdout, mask and exploration. */
+  propensity: number
+  /** True when chance chose. */
+  exploring: boolean
+  /** True when the tip is one of the holdout. */
+  heldOut: boolean
+  /** What the other policies that are not off would have chosen; it counts as their pull. */
+  shadows: { policy: PolicyName; tipId: string; score: number; propensity: number; agrees: boolean }[]
+  /** From the call to the answer, in microseconds. */
+  latencyUs: number
+  /** With `explain`. */
+  explanation?: {
+    /** θᵢxᵢ for each feature, in the order of `stats().featureLabels`. */
+    contributions: number[]
+    /** √(xᵀA⁻¹x): how little is known of such a tip; falls with every reward. */
+    uncertainty: number
+    /** The best of the others. */
+    runnerUp: { tipId: string; index: number; score: number } | null
+  }
+}
+
+/** A person's reaction to a decision: an action, or a reward, or both (the reward counts then). */
+export interface FeedbackRequest {
+  /** What `recommend()` gave. */
+  decisionId: string
+  action?: Action
+  /** Any finite number. @default what `options.rewards` says of the action */
+  reward?: number
+  /** When it happened: of several reactions to one decision the latest counts. @default now */
+  at?: Date | string | number
+}
+
+/** What became of a reaction. */
+export interface FeedbackResult {
+  ok: true
+  /** False: it is the same as, or older than, what was learned before, and changes nothing. */
+  applied: boolean
+  /** It replaced an earlier reaction to the same decision. */
+  revision: boolean
+  /** The policies that learn from this decision: fixed by its first reaction. */
+  policies: PolicyName[]
+}
+
+/** What one policy does. */
+export interface PolicyRole {
+  name: PolicyName
+  /** `active`: its choice is shown; `shadow`: it chooses and learns unseen; `off`: neither. */
+  mode: 'active' | 'shadow' | 'off'
+  /** Who said so. */
+  source: 'registry' | 'option' | 'environment' | 'default'
+  /** The share of users for whom it decides although it is not the active one, and its salt. */
+  share: number | null
+  salt: string | null
+  /** Users for whom it decides. */
+  users: string[]
+}
+
+/** A change of what a policy does. */
+export interface PolicyChange {
+  /** `default` takes back what was changed. */
+  mode: 'active' | 'shadow' | 'off' | 'default'
+  /** With `active`: for this share of the users only, 0 to 1, always the same ones. 0 ends it. */
+  share?: number
+  /** Deals users out anew; shares under one salt do not overlap. At most 64 UTF-16 units. @default '' */
+  salt?: string
+  /** With `active` or `default`: for this user only. */
+  userId?: string
 }
 
 /** Where one user stands under one policy. */
@@ -591,7 +696,7 @@ export interface Health {
   /** Where the state is and how the setting was found. */
   stateDir: { path: string; source: 'option' | 'environment' | 'default' }
   /** The active policy and how the setting was found. */
-  activePolicy: { name: PolicyName; source: 'option' | 'environment' | 'default' }
+  activePolicy: { name: PolicyName; source: 'registry' | 'option' | 'environment' | 'default' }
   /** Users in memory. */
   users: number
   /** Users that left memory since open, to make room. */
@@ -695,6 +800,29 @@ export class Bandits {
    * after it resolves, power loss, too. When it throws, nothing was learned.
    */
   reward(request: RewardRequest): { ok: true }
+  /**
+   * Decides what to show: the policy that decides for this user chooses, all that are not off choose beside it, and the log has the
+   * whole decision before this returns. Needs the log.
+   * @example
+   * const { decisionId, tipId } = bandits.recommend({ userId, candidates, context: { hourOfDay: 9 } })
+   */
+  recommend(request: RecommendRequest): Recommendation
+  /**
+   * Learns from a reaction to a decision, once: the same reaction twice counts once, a later one replaces an earlier one. All policies
+   * that are not off learn, from the features that were decided on. Survives what a `reward()` survives. Throws
+   * `ERR_UNKNOWN_DECISION` for one that is not in the log (any more), or is older than `decisionTtlHours` or the user's last reset.
+   * @example
+   * bandits.feedback({ decisionId, action: 'done' })
+   */
+  feedback(request: FeedbackRequest): FeedbackResult
+  /** What each policy does. */
+  policies(): PolicyRole[]
+  /**
+   * Changes what a policy does, from the next decision on, for good: it outranks options and environment until set back to `default`. The
+   * former active policy becomes a shadow. Shares and single users concern `recommend()`; `score()` and `reward()` without a policy
+   * mean the active one.
+   */
+  setPolicy(policy: PolicyName, change: PolicyChange): void
   /** Where a user stands. @param policy default: the active policy */
   stats(userId: string, policy?: PolicyName): PolicyStats
   /** The user's last scored vectors, oldest first, all policies together. They survive a restart. */
@@ -774,6 +902,14 @@ export function scoreMany(requests: readonly ScoreRequest[]): ScoreResult[]
 export function prepare(candidates: readonly Candidate[]): CandidateSet
 /** {@link Bandits.reward} on the default engine. */
 export function reward(request: RewardRequest): { ok: true }
+/** {@link Bandits.recommend} on the default engine. */
+export function recommend(request: RecommendRequest): Recommendation
+/** {@link Bandits.feedback} on the default engine. */
+export function feedback(request: FeedbackRequest): FeedbackResult
+/** {@link Bandits.policies} on the default engine. */
+export function policies(): PolicyRole[]
+/** {@link Bandits.setPolicy} on the default engine. */
+export function setPolicy(policy: PolicyName, change: PolicyChange): void
 /** {@link Bandits.stats} on the default engine. */
 export function stats(userId: string, policy?: PolicyName): PolicyStats
 /** {@link Bandits.features} on the default engine. */

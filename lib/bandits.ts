@@ -7,14 +7,20 @@ import type {
   Candidate,
   CandidateSet,
   EventFilter,
+  FeedbackRequest,
+  FeedbackResult,
   FeatureRecord,
   GenerateRequest,
   GenerateResult,
   Health,
+  PolicyChange,
   PolicyName,
+  PolicyRole,
   PolicyStats,
   Prompt,
   Published,
+  Recommendation,
+  RecommendRequest,
   RecoveryReport,
   RewardRequest,
   ScoreRequest,
@@ -24,6 +30,7 @@ import type {
 import type { NativeChannel, NativeEngine } from '../dist/addon'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ALONE, checkId, checkLength, checkSignal, isObject, policyNumber } from './check'
+import { decide, feedback, policyChangeJson, readExtras, type Rewards, rewardTable } from './decisions'
 import { BanditError, fromNative, native, refuse } from './error'
 import { listen, listEvents, payloadBytes } from './events'
 import { closeAtExit, forgetAtExit } from './exit'
@@ -67,21 +74,21 @@ export class Bandits implements Contract {
   readonly #channel: NativeChannel
   readonly #scoreFrame: ReturnType<NativeChannel['scoreFunction']>
   readonly #rewardFrame: ReturnType<NativeChannel['rewardFunction']>
-  readonly #active: number
   readonly #numbers = new Map<string, number>()
   #numbered = 0
   #lastUser: string | typeof NOBODY = NOBODY
   #lastNumber = 0
   readonly #flushes: SharedFlush
+  readonly #rewards: Rewards
   #closing: Promise<void> | undefined
 
-  private constructor(key: unknown, engine: NativeEngine) {
+  private constructor(key: unknown, engine: NativeEngine, rewards: Rewards) {
     if (key !== secret) throw new BanditError('ERR_INVALID_ARGUMENT', 'engines are made by Bandits.open(options)')
     this.#engine = engine
+    this.#rewards = rewards
     this.#channel = engine.channel(boundary)
     this.#scoreFrame = this.#channel.scoreFunction()
     this.#rewardFrame = this.#channel.rewardFunction()
-    this.#active = engine.activePolicy
     this.#flushes = new SharedFlush(() => engine.flush(false))
     closeAtExit(this, () => {
       this.#closing ??= Promise.resolve()
@@ -93,13 +100,16 @@ export class Bandits implements Contract {
   }
 
   static open(options?: BanditsOptions): Bandits {
-    const json = optionsJson(options)
-    return new Bandits(secret, native(() => addon.NativeEngine.open(json, environment())))
+    const { rewards, ...rest } = isObject(options) ? options : { rewards: undefined }
+    const table = rewardTable(rewards)
+    const json = optionsJson(isObject(options) ? rest : options)
+    return new Bandits(secret, native(() => addon.NativeEngine.open(json, environment())), table)
   }
 
   static async openAsync(options: BanditsOptions & { lockTimeoutMs?: number; signal?: AbortSignal } = {}): Promise<Bandits> {
     if (!isObject(options)) refuse('options', 'an object', options)
-    const { lockTimeoutMs = 0, signal, ...rest } = options
+    const { lockTimeoutMs = 0, signal, rewards, ...rest } = options
+    const table = rewardTable(rewards)
     if (typeof lockTimeoutMs !== 'number' || !(lockTimeoutMs >= 0)) refuse('options.lockTimeoutMs', 'a number of at least 0', lockTimeoutMs)
     checkSignal(signal)
     const json = optionsJson(rest)
@@ -109,7 +119,7 @@ export class Bandits implements Contract {
       signal?.throwIfAborted()
       try {
         const engine = await addon.NativeEngine.openAsync(json, env)
-        if (!signal?.aborted) return new Bandits(secret, engine)
+        if (!signal?.aborted) return new Bandits(secret, engine, table)
         await engine.close()
       } catch (error) {
         const failure = fromNative(error)
@@ -125,7 +135,7 @@ export class Bandits implements Contract {
   score(request: ScoreRequest): ScoreResult {
     if (isBusy()) return nested(() => this.score(request))
     this.#check()
-    packScore(request, this.#active)
+    packScore(request)
     // The caller's code has run.
     this.#check()
     this.#boundNumbering()
@@ -133,7 +143,7 @@ export class Bandits implements Contract {
     const tipIds = set === undefined ? packedIds() : set.ids
     setUser(FIRST, this.#number(userId), meta)
     this.#done(crossScore(this.#scoreFrame, end, computedAt, promptVersions, tipIds))
-    const result = answer(FIRST, meta, tipIds)
+    const result = answer(FIRST, tipIds)
     shrink()
     return result
   }
@@ -145,7 +155,7 @@ export class Bandits implements Contract {
     const n: unknown = requests.length
     checkLength(n, LARGEST_MANY, 'requests', 'requests')
     const texts: BatchTexts = { tipIds: [], computedAt: [], promptVersions: [] }
-    const batch = packBatch(requests, n, this.#active, texts)
+    const batch = packBatch(requests, n, texts)
     this.#check()
     const { end } = packed
     this.#boundNumbering()
@@ -153,7 +163,7 @@ export class Bandits implements Contract {
     setBatch(batch.length)
     try {
       if (batch.length > 0) this.#done(cross(this.#scoreFrame, end, texts.computedAt, texts.promptVersions, texts.tipIds))
-      return batch.map(({ at, meta }, i) => answer(at, meta, texts.tipIds[i]))
+      return batch.map(({ at }, i) => answer(at, texts.tipIds[i]))
     } finally {
       setBatch(0)
       shrink()
@@ -168,7 +178,7 @@ export class Bandits implements Contract {
   reward(request: RewardRequest): { ok: true } {
     if (isBusy()) return nested(() => this.reward(request))
     this.#check()
-    packReward(request, this.#active)
+    packReward(request)
     this.#check()
     this.#boundNumbering()
     const { userId, tipId, meta, end, computedAt } = packed
@@ -177,10 +187,39 @@ export class Bandits implements Contract {
     return { ok: true }
   }
 
+  recommend(request: RecommendRequest): Recommendation {
+    if (isBusy()) return nested(() => this.recommend(request))
+    this.#check()
+    const began = performance.now()
+    const extras = readExtras(request)
+    packScore(request)
+    this.#check()
+    this.#boundNumbering()
+    const result = decide(this.#channel, extras, this.#number(packed.userId), began)
+    shrink()
+    return result
+  }
+
+  feedback(request: FeedbackRequest): FeedbackResult {
+    this.#check()
+    return feedback(this.#engine, this.#rewards, request)
+  }
+
+  policies(): PolicyRole[] {
+    this.#check()
+    return JSON.parse(native(() => this.#engine.policies())) as PolicyRole[]
+  }
+
+  setPolicy(policy: PolicyName, change: PolicyChange): void {
+    this.#check()
+    const json = policyChangeJson(change)
+    native(() => this.#engine.setPolicy(policy, json))
+  }
+
   stats(userId: string, policy?: PolicyName): PolicyStats {
     this.#check()
     checkId(userId, 'userId')
-    const number = policyNumber(policy, this.#active, ALONE)
+    const number = policy === undefined ? this.#engine.activePolicy : policyNumber(policy, ALONE)
     return JSON.parse(native(() => this.#engine.stats(userId, number))) as PolicyStats
   }
 

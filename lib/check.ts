@@ -15,6 +15,9 @@ export const LONGEST_TEXT = 128
 /** What such a text has to be. */
 export const TEXT = `a string of at most ${LONGEST_TEXT} UTF-16 units without lone surrogates`
 
+/** In place of a policy's number: the active one, which native code knows. */
+const ACTIVE = 3
+
 /** The policies in the order of their numbers (src/policy/name.rs). */
 export const POLICIES: readonly PolicyName[] = ['linucb-v1', 'egreedy-v1', 'egreedy-v2']
 
@@ -50,10 +53,10 @@ export function isObject(value: unknown): value is Record<string, unknown> {
 }
 
 /** The number of a policy; `number` is that of the request. */
-export function policyNumber(policy: PolicyName | undefined, active: number, number: number): number {
+export function policyNumber(policy: PolicyName | undefined, number: number): number {
   switch (policy) {
     case undefined:
-      return active
+      return ACTIVE
     case 'linucb-v1':
       return 0
     case 'egreedy-v1':

@@ -184,6 +184,7 @@ export const packed: Packed = {
   tipId: '',
   meta: 0,
   set: undefined,
+  count: 0,
   computedAt: undefined,
   promptVersions: undefined,
   end: 0,
@@ -195,6 +196,8 @@ interface Packed {
   tipId: string
   meta: number
   set: CandidateSet | undefined
+  /** How many candidates there are. */
+  count: number
   /** When the profile was computed, where that was given. */
   computedAt: string | undefined
   /** The candidates' prompt versions, where one has one. */
@@ -211,11 +214,11 @@ function begin(): void {
   if (depth === 0 && block !== frame) use(frame)
 }
 
-/** Packs a request as the frame's only one; `active` is the number of the policy that is meant where none is named. */
-export function packScore(request: ScoreRequest, active: number): void {
+/** Packs a request as the frame's only one. */
+export function packScore(request: ScoreRequest): void {
   begin()
   try {
-    packScoreAt(request, active, FIRST, ids, ALONE)
+    packScoreAt(request, FIRST, ids, ALONE)
   } finally {
     busy = false
   }
@@ -237,7 +240,7 @@ export interface BatchTexts {
 }
 
 /** Packs a batch; `texts` takes what goes with each request. */
-export function packBatch(requests: readonly ScoreRequest[], n: number, active: number, texts: BatchTexts): PackedRequest[] {
+export function packBatch(requests: readonly ScoreRequest[], n: number, texts: BatchTexts): PackedRequest[] {
   begin()
   try {
     const batch: PackedRequest[] = []
@@ -245,7 +248,7 @@ export function packBatch(requests: readonly ScoreRequest[], n: number, active: 
     let candidates = 0
     for (let i = 0; i < n; i++) {
       const names: string[] = []
-      packScoreAt(requests[i], active, at, names, i)
+      packScoreAt(requests[i], at, names, i)
       const { userId, meta, set, end } = packed
       if (typeof userId !== 'string' || !isId(userId)) refuse(`requests[${i}].userId`, ID, userId)
       batch.push({ at, userId, meta })
@@ -263,10 +266,10 @@ export function packBatch(requests: readonly ScoreRequest[], n: number, active: 
   }
 }
 
-function packScoreAt(request: ScoreRequest, active: number, at: number, names: string[], number: number): void {
+function packScoreAt(request: ScoreRequest, at: number, names: string[], number: number): void {
   if (!isObject(request)) refuse(number === ALONE ? 'request' : `requests[${number}]`, 'an object', request)
   const { userId, candidates, context, profileFeatures, policy } = request as ScoreRequest
-  let meta = policyNumber(policy, active, number)
+  let meta = policyNumber(policy, number)
   let end = at + REQUEST_WORDS
   let set: CandidateSet | undefined
   let n: number
@@ -294,6 +297,7 @@ function packScoreAt(request: ScoreRequest, active: number, at: number, names: s
   packed.userId = userId
   packed.meta = meta
   packed.set = set
+  packed.count = n
   packed.promptVersions = promptVersions
   packed.end = end
 }
@@ -417,13 +421,13 @@ export function packSet(candidates: readonly Candidate[]): readonly string[] {
 }
 
 /** Packs a reward as the frame's first request. */
-export function packReward(request: RewardRequest, active: number): void {
+export function packReward(request: RewardRequest): void {
   begin()
   try {
     if (!isObject(request)) refuse('request', 'an object', request)
     const { userId, tipId, reward, features, dayOfWeek, profileFeatures, policy } = request as RewardRequest
     checkId(tipId, 'tipId')
-    let meta = policyNumber(policy, active, ALONE)
+    let meta = policyNumber(policy, ALONE)
     if (!isObject(features)) refuse('features', 'an object', features)
     const { isOverdue, taskAgeDays, priority, hourOfDay } = features as RewardRequest['features']
     if (isOverdue !== undefined && typeof isOverdue !== 'boolean') refuse('features.isOverdue', 'true or false', isOverdue)
@@ -466,14 +470,15 @@ export function setBatch(count: number): void {
 }
 
 /** What was chosen for the request at word `at`, whose candidates are called `tipIds`. */
-export function answer(at: number, meta: number, tipIds: readonly string[]): ScoreResult {
+export function answer(at: number, tipIds: readonly string[]): ScoreResult {
   const index = halves[2 * at + INDEX]
+  const flags = halves[2 * at + EXPLORING]
   return {
     tipId: tipIds[index],
     score: words[at + SCORE],
-    policy: POLICIES[meta & 3],
+    policy: POLICIES[flags >> 1],
     index,
-    exploring: halves[2 * at + EXPLORING] !== 0,
+    exploring: (flags & 1) !== 0,
     propensity: words[at + PROPENSITY],
   }
 }

@@ -19,6 +19,8 @@ pub enum ErrorKind {
     StateIo,
     /// Too much waits for the disk: the call was not applied, try again later.
     Backpressure,
+    /// No such decision, or it has expired: its reaction cannot be learned from any more.
+    UnknownDecision,
     /// No prompt has that version.
     UnknownPromptVersion,
     /// The LLM proxy cannot be reached, or does not answer: try again later.
@@ -47,6 +49,7 @@ impl ErrorKind {
             Self::StateCorrupt => "ERR_STATE_CORRUPT",
             Self::StateIo => "ERR_STATE_IO",
             Self::Backpressure => "ERR_BACKPRESSURE",
+            Self::UnknownDecision => "ERR_UNKNOWN_DECISION",
             Self::UnknownPromptVersion => "ERR_UNKNOWN_PROMPT_VERSION",
             Self::LlmUnreachable => "ERR_LLM_UNREACHABLE",
             Self::LlmStatus => "ERR_LLM_STATUS",

@@ -1,14 +1,19 @@
 //! The composition root: one engine on one state directory. Here a request meets a user's state, and here it is decided in
 //! which order things happen; how they are computed is in `policy`, how they are kept in `state`.
 
+mod decide;
 mod open;
+mod pending;
 mod report;
 mod request;
+mod roles;
 mod shared;
 
+pub use decide::{Chosen, FeedbackCall, FeedbackOutcome, RecommendCall, Recommendation};
 pub use open::{open, replay};
 pub use report::{FeatureHistory, FeatureRecord, Health, PolicyStats};
 pub use request::{Refused, RewardCall, ScoreCall, Texts};
+pub use roles::{PolicyRole, RoleSource};
 pub use shared::{Handle, open_shared};
 
 use crate::clock::Clock;
@@ -18,11 +23,16 @@ use crate::event::EventBus;
 use crate::feature;
 use crate::generate::Generator;
 use crate::log::{Inputs, InteractionLog, PullLine, RewardLine, StateLine};
+use crate::policy::PolicyRegistry;
 use crate::policy::{Candidates, Choice, PolicyName, Scratch, choose_egreedy, choose_linucb};
 use crate::rng::Chance;
 use crate::settings::Settings;
+use crate::state::load_policies;
 use crate::state::{Journal, Pull, Reaction, RecoveryReport, StateStore, User, UserState, Users, Writer, serialise_state};
+use parking_lot::Mutex;
+use pending::Pending;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU8;
 
 /// An engine: users, their policies, and the threads that keep them. Every method may be called from any thread.
 #[derive(Debug)]
@@ -36,6 +46,11 @@ pub struct Engine {
     writer: Writer,
     bus: Arc<EventBus>,
     generator: Generator,
+    policies: Mutex<PolicyRegistry>,
+    /// The number of the active one.
+    active: AtomicU8,
+    directory: Option<Arc<Directory>>,
+    pending: Arc<Pending>,
     recovery: RecoveryReport,
 }
 
@@ -68,7 +83,11 @@ impl Engine {
         let Keeping { store, log, journal, directory } = keeping;
         let most = usize::try_from(settings.max_hot_users).unwrap_or(usize::MAX);
         let users = Arc::new(Users::new(Arc::clone(&store), journal, settings.history_size, most));
-        let bus = Arc::new(EventBus::new(settings.nats.clone(), directory, log.clone(), Arc::clone(&clock)));
+        let bus = Arc::new(EventBus::new(settings.nats.clone(), directory.clone(), log.clone(), Arc::clone(&clock)));
+        let pending = Arc::new(Pending::default());
+        let policies = directory.as_deref().map(load_policies).transpose()?.unwrap_or_default();
+        let active = AtomicU8::new(policies.active(settings.active_policy) as u8);
+        let policies = Mutex::new(policies);
         let elsewhere = Arc::clone(&bus);
         let erase_elsewhere = Box::new(move |user_id: &str| elsewhere.erase(user_id));
         let writer = Writer::start(Arc::clone(&users), Arc::clone(&store), log.clone(), erase_elsewhere)?;
@@ -76,7 +95,22 @@ impl Engine {
         // Draws of its own: who asks for tips must not change who explores.
         let generator = Generator::new(Arc::clone(&settings.litellm), !seed, Arc::clone(&clock));
         let chance = Chance::seeded(seed);
-        Ok(Self { settings, clock, chance, users, store, log, writer, bus, generator, recovery: RecoveryReport::default() })
+        Ok(Self {
+            settings,
+            clock,
+            chance,
+            users,
+            store,
+            log,
+            writer,
+            bus,
+            generator,
+            policies,
+            active,
+            directory,
+            pending,
+            recovery: RecoveryReport::default(),
+        })
     }
 
     /// What the engine was told.
@@ -342,6 +376,7 @@ impl Engine {
             let hold = self.writer.hold_mark();
             let seq = self.log.as_deref().map(|log| log.begin_erasing(ms, &user.id)).transpose()?;
             state.forget();
+            self.pending.erase(user_id, seq.unwrap_or_default());
             if let Some(done) = done.take() {
                 self.writer.erase(user, state, seq, hold, done);
             }
@@ -353,7 +388,7 @@ impl Engine {
     }
 
     /// Runs `change` on a user under its lock.
-    fn with_user(&self, user_id: &str, mut change: impl FnMut(&Arc<User>, &mut UserState) -> Result<()>) -> Result<()> {
+    fn with_user<T>(&self, user_id: &str, mut change: impl FnMut(&Arc<User>, &mut UserState) -> Result<T>) -> Result<T> {
         loop {
             let user = self.user(user_id)?;
             let mut state = user.state.lock();

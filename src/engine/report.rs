@@ -1,6 +1,7 @@
 //! What the engine tells about itself and its users, in the shape of the public contract.
 
 use super::Engine;
+use super::roles::RoleSource;
 use crate::clock::format_seconds;
 use crate::event::{BusReport, ConnectionState};
 use crate::feature::LABELS;
@@ -136,7 +137,7 @@ pub struct StateDir {
 #[allow(missing_docs)] // documented where users read it: index.d.ts
 pub struct ActivePolicy {
     pub name: PolicyName,
-    pub source: Source,
+    pub source: RoleSource,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -190,6 +191,7 @@ impl Health {
         let (writer, store) = (writer.report(), store.report());
         let log = log.as_ref().map_or_else(LogHealth::default, |log| LogHealth::new(log.is_on(), log.report()));
         let damaged_files = users.damaged();
+        let (active_policy, active_source) = engine.active_policy();
         let (nats, litellm) = (engine.bus.report(), engine.generator.report());
         let mut warnings = Vec::new();
         let mut ok = true;
@@ -253,7 +255,7 @@ impl Health {
             version: env!("CARGO_PKG_VERSION"),
             warnings,
             state_dir: StateDir { path: settings.state_dir.clone(), source: settings.state_dir_source },
-            active_policy: ActivePolicy { name: settings.active_policy, source: settings.active_policy_source },
+            active_policy: ActivePolicy { name: active_policy, source: active_source },
             users: users.len(),
             evicted_users: users.evicted(),
             log,

@@ -87,6 +87,7 @@ fn agree(running: &Settings, asked: &Settings) -> Result<()> {
         (asks("maxHotUsers") && asked.max_hot_users != running.max_hot_users, "maxHotUsers"),
         (asks("log") && asked.log != running.log, "log"),
         (asks("logRetentionDays") && asked.log_retention_days != running.log_retention_days, "logRetentionDays"),
+        (asks("decisionTtlHours") && asked.decision_ttl_ms != running.decision_ttl_ms, "decisionTtlHours"),
         (asked.nats.is_some() && asked.nats != running.nats, "nats"),
         (asked.litellm_given && asked.litellm != running.litellm, "litellm"),
         (asks("logRetentionBytes") && asked.log_retention_bytes != running.log_retention_bytes, "logRetentionBytes"),

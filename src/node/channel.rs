@@ -2,7 +2,7 @@
 
 use super::error::from_panic;
 use super::frame::{CONTROL_WORDS, Frame, Request, Status, answer, batch};
-use crate::engine::{Engine, Refused, RewardCall, ScoreCall, Texts};
+use crate::engine::{Engine, RecommendCall, Recommendation, Refused, RewardCall, ScoreCall, Texts};
 use crate::error::{Error, ErrorKind, Result};
 use crate::policy::{Candidates, Scratch};
 use crate::state::User;
@@ -28,6 +28,18 @@ pub trait CallTexts {
 
     /// The version of the prompt that wrote candidate `index`.
     fn prompt_version(&self, request: Option<usize>, index: usize) -> Result<Option<String>>;
+}
+
+/// What a decision is made from beside the numbers in the frame.
+#[derive(Debug)]
+pub struct Beside {
+    /// JSON arrays.
+    pub ids: String,
+    pub prompt_versions: Option<String>,
+    pub computed_at: Option<String>,
+    pub eligible: Option<Vec<bool>>,
+    pub holdout: f64,
+    pub explain: bool,
 }
 
 /// Lives on one thread.
@@ -72,9 +84,42 @@ impl Channel {
         self.call(|block| {
             let Some(count) = batch(block) else { return self.score_one(&Request::at(block, CONTROL_WORDS)?, None, texts) };
             // A batch is carried out whole or not at all, so every user is looked at before the first one is changed.
-            each_request(block, count, |_, request| self.on_user(request, |user| self.engine.probe(user, request.policy()?)))?;
+            each_request(block, count, |_, request| {
+                self.on_user(request, |user| self.engine.probe(user, request.policy(self.engine.active())))
+            })?;
             each_request(block, count, |number, request| self.score_one(request, Some(number), texts))
         });
+    }
+
+    /// Decides on the request in the frame; what the frame has no place for comes beside it.
+    pub fn recommend(&self, beside: &Beside) -> Result<Recommendation> {
+        self.frame.with(|block| {
+            let request = Request::at(block, CONTROL_WORDS)?;
+            let scratch = &mut *self.scratch.borrow_mut();
+            let set = if request.set() == 0 { None } else { Some(self.frame.set(request.set())?) };
+            let (lanes, normalised) = match &set {
+                Some(set) => (set.lanes()?, Some(set.normalised())),
+                None => (request.lanes()?, None),
+            };
+            let call = RecommendCall {
+                moment: request.moment(),
+                profile: request.profile(),
+                computed_at: beside.computed_at.as_deref(),
+                lanes,
+                normalised,
+                ids: &beside.ids,
+                prompt_versions: beside.prompt_versions.as_deref(),
+                eligible: beside.eligible.as_deref(),
+                holdout: beside.holdout,
+                explain: beside.explain,
+            };
+            let mut decided = None;
+            self.on_user(&request, |user| {
+                decided = Some(self.engine.recommend(user, &call, scratch)?);
+                Ok(())
+            })?;
+            decided.ok_or_else(|| Error::new(ErrorKind::Internal, "no decision"))
+        })
     }
 
     /// Gives the engine the reward in the frame.
@@ -85,7 +130,7 @@ impl Channel {
             let buffer = &mut *self.tip_id.borrow_mut();
             let computed_at = if request.has_computed_at() { texts.computed_at(None)? } else { None };
             let tip_id = texts.tip_id(None, 0, buffer)?;
-            let call = RewardCall { reaction: request.reaction()?, tip_id, computed_at: computed_at.as_deref() };
+            let call = RewardCall { reaction: request.reaction(self.engine.active()), tip_id, computed_at: computed_at.as_deref() };
             self.on_user(&request, |user| self.engine.reward(user, &call))
         });
     }
@@ -126,7 +171,7 @@ impl Channel {
     #[inline]
     fn score_one(&self, request: &Request<'_>, i: Option<usize>, texts: &impl CallTexts) -> Result<()> {
         let scratch = &mut *self.scratch.borrow_mut();
-        let (policy, moment, profile) = (request.policy()?, request.moment(), request.profile());
+        let (policy, moment, profile) = (request.policy(self.engine.active()), request.moment(), request.profile());
         let set = if request.set() == 0 { None } else { Some(self.frame.set(request.set())?) };
         let (lanes, normalised) = match &set {
             Some(set) => (set.lanes()?, Some(set.normalised())),
@@ -146,7 +191,7 @@ impl Channel {
                 let tip_id = texts.tip_id(i, index, buffer)?;
                 Ok(Texts { tip_id, prompt_version: prompt_version.as_deref(), computed_at: computed_at.as_deref() })
             })?;
-            request.answer(&choice);
+            request.answer(&choice, policy);
             Ok(())
         })?;
         if lanes.len() > KEEP_CANDIDATES {

@@ -1,16 +1,17 @@
 //! The classes that `lib/` holds. All slow calls are here; their results cross as JSON.
 
-use super::channel::Channel;
+use super::channel::{Beside, Channel};
 use super::error::to_napi;
 use super::frame::{Frame, LAYOUT};
 use super::memory::show_numbers;
 use super::promise::promise;
 use super::raw::{TextArguments, reward_function, score_function};
-use crate::engine::{Handle, open_shared};
+use crate::engine::{FeedbackCall, Handle, open_shared};
 use crate::error::Error;
+use crate::log::Seq;
 use crate::policy::PolicyName;
 use crate::settings::Settings;
-use napi::bindgen_prelude::{AsyncTask, Float64ArraySlice, Function, Object};
+use napi::bindgen_prelude::{AsyncTask, Float64ArraySlice, Function, Object, Uint8Array};
 use napi::{Env, Result, Task};
 use napi_derive::napi;
 use serde_json::{Map, Value};
@@ -154,6 +155,21 @@ impl NativeChannel {
         self.channel.forget_users();
     }
 
+    /// `NativeRecommendation`, on the request in the frame; ids and prompt versions are JSON arrays, `eligible` is a byte each.
+    #[napi(catch_unwind)]
+    pub fn recommend(
+        &self,
+        ids: String,
+        prompt_versions: Option<String>,
+        computed_at: Option<String>,
+        eligible: Option<Uint8Array>,
+        holdout: f64,
+        explain: bool,
+    ) -> Result<String> {
+        let eligible = eligible.map(|bytes| bytes.iter().map(|byte| *byte != 0).collect());
+        json(self.channel.recommend(&Beside { ids, prompt_versions, computed_at, eligible, holdout, explain }))
+    }
+
     /// Throws what the last failed call failed of.
     #[napi(catch_unwind)]
     pub fn throw_error(&self) -> Result<()> {
@@ -195,7 +211,7 @@ impl NativeEngine {
     /// The number of the active policy.
     #[napi(getter, catch_unwind)]
     pub fn active_policy(&self) -> Result<u8> {
-        checked(self.handle.engine().map(|engine| engine.settings().active_policy as u8))
+        checked(self.handle.engine().map(|engine| engine.active() as u8))
     }
 
     /// `PolicyStats`.
@@ -209,6 +225,28 @@ impl NativeEngine {
     #[napi(catch_unwind)]
     pub fn features(&self, user_id: String) -> Result<String> {
         json(self.handle.engine().and_then(|engine| engine.features(&user_id)))
+    }
+
+    /// `FeedbackOutcome`; the decision is two numbers, `at` is milliseconds since 1970.
+    #[napi(catch_unwind)]
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // checked by lib/
+    pub fn feedback(&self, epoch: u32, n: f64, action: Option<String>, reward: f64, at: Option<f64>) -> Result<String> {
+        let decision = Seq { epoch, n: n as u64 };
+        let call = FeedbackCall { decision, action: action.as_deref(), reward, at: at.map(|at| at as u64) };
+        json(self.handle.engine().and_then(|engine| engine.feedback(&call)))
+    }
+
+    /// `PolicyRole[]`.
+    #[napi(catch_unwind)]
+    pub fn policies(&self) -> Result<String> {
+        json(self.handle.engine().map(|engine| engine.policies()))
+    }
+
+    /// `change` is a checked `PolicyChange`.
+    #[napi(catch_unwind)]
+    pub fn set_policy(&self, policy: String, change: String) -> Result<()> {
+        let change = checked(serde_json::from_str(&change).map_err(|e| Error::invalid("change", e)))?;
+        checked(PolicyName::parse("policy", &policy).and_then(|policy| self.handle.engine()?.set_policy(policy, &change)))
     }
 
     /// Puts a user back to the start.

@@ -45,7 +45,7 @@ const META: usize = 1;
 const CANDIDATES: usize = 2;
 const SET: usize = 3; // 0: the lanes follow
 const INDEX: usize = 4; // the answer
-const EXPLORING: usize = 5;
+const EXPLORING: usize = 5; // bit 0; from bit 1 on the policy
 // Words of a request.
 const SCORE: usize = 3; // the answer
 const PROPENSITY: usize = 4;
@@ -190,8 +190,9 @@ impl<'a> Request<'a> {
 
     #[inline]
     #[allow(clippy::cast_possible_truncation)] // takes the bits that are meant
-    pub fn policy(&self) -> Result<PolicyName> {
-        PolicyName::from_number(half(self.words, META) as u8 & 3).ok_or_else(|| broken("policy"))
+    pub fn policy(&self, active: PolicyName) -> PolicyName {
+        // 3: the caller named none.
+        PolicyName::from_number(half(self.words, META) as u8 & 3).unwrap_or(active)
     }
 
     #[inline]
@@ -241,12 +242,12 @@ impl<'a> Request<'a> {
         REQUEST_WORDS + if self.set() == 0 { Lanes::words(half(self.words, CANDIDATES) as usize) } else { 0 }
     }
 
-    /// Writes what was chosen.
+    /// Writes what was chosen, and by which policy.
     #[inline]
     #[allow(clippy::cast_possible_truncation)] // at most 100,000 candidates
-    pub fn answer(&self, choice: &Choice) {
+    pub fn answer(&self, choice: &Choice, policy: PolicyName) {
         const { assert!(INDEX == 4 && EXPLORING == 5) }
-        set_halves(&self.words[2], choice.index as u32, u32::from(choice.exploring));
+        set_halves(&self.words[2], choice.index as u32, u32::from(choice.exploring) | (policy as u32) << 1);
         self.words[SCORE].set(choice.score);
         self.words[PROPENSITY].set(choice.propensity);
     }
@@ -254,10 +255,10 @@ impl<'a> Request<'a> {
     /// The reaction that stands here.
     #[inline]
     #[allow(clippy::cast_possible_truncation)] // takes the bits that are meant
-    pub fn reaction(&self) -> Result<Reaction> {
+    pub fn reaction(&self, active: PolicyName) -> Reaction {
         let meta = half(self.words, META);
-        Ok(Reaction {
-            policy: self.policy()?,
+        Reaction {
+            policy: self.policy(active),
             moment: self.moment(),
             profile: self.profile(),
             task: TaskFeatures {
@@ -266,6 +267,6 @@ impl<'a> Request<'a> {
                 priority: (meta >> 12) as u8 & 7,
             },
             reward: self.words[REWARD].get(),
-        })
+        }
     }
 }

@@ -8,6 +8,7 @@ mod folded;
 mod kernel;
 mod lanes;
 mod name;
+mod registry;
 mod ridge;
 
 pub use choice::{ALPHA, Choice, EPSILON, Eligible, Scratch, choose_egreedy, choose_linucb, score_egreedy, score_linucb};
@@ -16,4 +17,5 @@ pub use folded::{Mean, Width};
 pub use kernel::Kernel;
 pub use lanes::{CHUNK, Candidates, Lanes, NormalisedLanes};
 pub use name::PolicyName;
+pub use registry::{Change as PolicyChange, Mode, PolicyRegistry, Share};
 pub use ridge::{MAX_SUM, Ridge, RidgeError, packed_index};

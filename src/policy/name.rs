@@ -15,6 +15,13 @@ pub enum PolicyName {
     EGreedyV2 = 2,
 }
 
+impl<'de> serde::Deserialize<'de> for PolicyName {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        let name = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        Self::parse("policy", &name).map_err(|e| serde::de::Error::custom(e.message()))
+    }
+}
+
 impl PolicyName {
     /// All policies, in the order of their numbers.
     pub const ALL: [Self; 3] = [Self::LinUcbV1, Self::EGreedyV1, Self::EGreedyV2];

@@ -49,6 +49,8 @@ pub struct Settings {
     pub log_retention_days: u64,
     /// How many bytes of the log are kept at most.
     pub log_retention_bytes: u64,
+    /// For how long reactions to a decision are learned from.
+    pub decision_ttl_ms: u64,
     /// The event bus; `None`: no server is named.
     pub nats: Option<Arc<NatsSettings>>,
     /// The LLM proxy.
@@ -70,12 +72,16 @@ const DEFAULT_RETENTION_DAYS: u64 = 30;
 const LONGEST_RETENTION_DAYS: u64 = 36_500;
 const DEFAULT_RETENTION_BYTES: u64 = 1 << 30;
 const LARGEST_RETENTION_BYTES: u64 = (1 << 53) - 1;
+const DEFAULT_TTL_HOURS: u64 = 7 * 24;
+const LONGEST_TTL_HOURS: u64 = 100 * 365 * 24;
+const MS_PER_HOUR: u64 = 3600 * 1000;
 const LARGEST_SEED: u64 = (1 << 53) - 1;
 const LONGEST_PATH: usize = 4096;
 
 impl Settings {
     /// The options that [`Settings::check`] takes.
-    pub const OPTIONS: [&str; 22] = [
+    pub const OPTIONS: [&str; 23] = [
+        "decisionTtlHours",
         "stateDir",
         "activePolicy",
         "seed",
@@ -129,6 +135,7 @@ impl Settings {
             log: true,
             log_retention_days: DEFAULT_RETENTION_DAYS,
             log_retention_bytes: DEFAULT_RETENTION_BYTES,
+            decision_ttl_ms: DEFAULT_TTL_HOURS * MS_PER_HOUR,
             nats: None,
             litellm: LlmSettings::standard(),
             litellm_given: false,
@@ -176,6 +183,10 @@ impl Settings {
                 return Err(Error::invalid("options.log", format_args!("must be \"on\" or \"off\", got {}", brief(other))));
             }
         };
+        // What the log does not have any more cannot be learned from.
+        let most = (settings.log_retention_days * 24).clamp(1, LONGEST_TTL_HOURS);
+        let hours = given.whole("decisionTtlHours", 1, most)?.unwrap_or(DEFAULT_TTL_HOURS.min(most));
+        settings.decision_ttl_ms = hours * MS_PER_HOUR;
         settings.nats = NatsSettings::read(&given)?.map(Arc::new);
         settings.litellm = Arc::new(LlmSettings::read(&given)?);
         settings.litellm_given = settings.litellm != LlmSettings::standard();

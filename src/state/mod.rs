@@ -12,6 +12,7 @@ mod file_name;
 mod history;
 mod ledger;
 mod lock;
+mod policy_file;
 mod record;
 mod recovery;
 mod store;
@@ -25,6 +26,7 @@ pub use file_name::{distinct_name, plain_name};
 pub use history::{History, HistoryRow, Pull};
 pub use ledger::{Entry, Ledger};
 pub use lock::DirectoryLock;
+pub use policy_file::{load_policies, save_policies};
 pub use record::{Counters, Extra, Record};
 pub use recovery::{
     Change, Damage, Gathered, Progress, Rebuilt, Recovered, RecoveryReport, ReplayReport, What, gather_all, gather_tail, rebuild,

@@ -8,6 +8,7 @@ mod writing;
 pub(crate) use segments::is_covered;
 
 use super::active::{Active, Numbering};
+use super::decision::{DecisionLine, FeedbackLine};
 use super::line::{DeadLine, LineWriter, PullLine, RewardLine, StateLine};
 use super::queue::PullQueue;
 use super::segment::SegmentName;
@@ -263,6 +264,31 @@ impl InteractionLog {
     #[inline]
     pub fn reward(&self, seq: Seq, ms: u64, line: &RewardLine<'_>) -> Result<()> {
         self.append(|lines, to| lines.reward(to, seq, ms, line))
+    }
+
+    /// Appends a decision.
+    ///
+    /// # Errors
+    /// As [`InteractionLog::reward`].
+    pub fn decision(&self, seq: Seq, ms: u64, line: &DecisionLine<'_>) -> Result<()> {
+        self.append(|lines, to| lines.decision(to, seq, ms, line))
+    }
+
+    /// Appends what a person did with a tip.
+    ///
+    /// # Errors
+    /// As [`InteractionLog::reward`].
+    pub fn feedback(&self, seq: Seq, ms: u64, line: &FeedbackLine<'_>) -> Result<()> {
+        self.append(|lines, to| lines.feedback(to, seq, ms, line))
+    }
+
+    /// Appends what an operator changed about a policy.
+    ///
+    /// # Errors
+    /// As [`InteractionLog::reward`].
+    pub fn policy(&self, ms: u64, change: &str) -> Result<()> {
+        let seq = self.next();
+        self.append(|lines, to| lines.policy(to, seq, ms, change))
     }
 
     /// Appends a reset.

@@ -1,0 +1,150 @@
+// recommend() and feedback() beside what the frame carries: the texts of all candidates, masks, and the reactions' table.
+
+import type { Action, FeedbackRequest, FeedbackResult, PolicyChange, PolicyName, Recommendation, RecommendRequest } from '../index'
+import type { CandidateSet } from './candidate-set'
+import type { NativeChannel, NativeEngine } from '../dist/addon'
+import { checkId, isObject } from './check'
+import { BanditError, native, refuse } from './error'
+import { cross, FIRST, packed, packedIds, setUser } from './frame'
+
+const ACTIONS: Readonly<Record<Action, number>> = { done: 1, helpful: 0.5, snooze: 0, not_helpful: -0.5, dismiss: -1 }
+/** Every candidate stands in the log. */
+const LARGEST_DECISION = 1000
+const LONGEST_SALT = 64
+const MODES = ['active', 'shadow', 'off', 'default']
+
+/** What each action is worth. */
+export type Rewards = Readonly<Record<Action, number>>
+
+/** The table with what `options.rewards` changes of it. */
+export function rewardTable(given: unknown): Rewards {
+  if (given === undefined) return ACTIONS
+  if (!isObject(given)) refuse('options.rewards', 'an object', given)
+  for (const [action, reward] of Object.entries(given)) {
+    if (!Object.hasOwn(ACTIONS, action)) throw new BanditError('ERR_INVALID_ARGUMENT', `options.rewards: no action ${JSON.stringify(action)}; known: ${Object.keys(ACTIONS).join(', ')}`)
+    if (typeof reward !== 'number' || !Number.isFinite(reward)) refuse(`options.rewards.${action}`, 'a finite number', reward)
+  }
+  return { ...ACTIONS, ...given }
+}
+
+/** What a request says beside what `score()` takes; read before anything is packed, because getters may run. */
+export interface Extras {
+  mask: readonly boolean[] | undefined
+  holdout: number
+  explain: boolean
+}
+
+export function readExtras(request: RecommendRequest): Extras {
+  if (!isObject(request)) refuse('request', 'an object', request)
+  const { mask, holdout = 0, explain = false } = request
+  if ('policy' in request && request.policy !== undefined) refuse('policy', 'left out: setPolicy() says who decides', request.policy)
+  if (mask !== undefined && (!Array.isArray(mask) || !mask.every((may) => typeof may === 'boolean'))) refuse('mask', 'an array of true and false', mask)
+  if (typeof holdout !== 'number' || !(holdout >= 0 && holdout <= 1)) refuse('holdout', 'a number from 0 to 1', holdout)
+  if (typeof explain !== 'boolean') refuse('explain', 'true or false', explain)
+  return { mask: mask?.slice(), holdout, explain }
+}
+
+const idsOfSets = new WeakMap<CandidateSet, string>()
+
+/** Decides on what is packed, for the user with this number. */
+export function decide(channel: NativeChannel, { mask, holdout, explain }: Extras, user: number, began: number): Recommendation {
+  const { set, count, end, meta, computedAt, promptVersions } = packed
+  const ids = set === undefined ? packedIds().slice(0, count) : set.ids
+  if (count > LARGEST_DECISION) refuse('candidates', `at most ${LARGEST_DECISION} for a decision`, count)
+  const known = set === undefined ? undefined : idsOfSets.get(set)
+  const idsJson = known ?? uniqueIds(ids)
+  if (set !== undefined) idsOfSets.set(set, idsJson)
+  if (mask !== undefined && mask.length !== count) refuse('mask', `an array of ${count}, one for each candidate`, mask.length)
+  if (mask !== undefined && !mask.includes(true)) throw new BanditError('ERR_NO_CANDIDATES', 'mask: no candidate may be shown')
+  const eligible = mask === undefined ? undefined : Uint8Array.from(mask, Number)
+  const versions = promptVersions === undefined ? undefined : JSON.stringify(Array.from(ids, (_id, i) => promptVersions[i] ?? null))
+  let json = ''
+  setUser(FIRST, user, meta)
+  cross(() => {
+    json = native(() => channel.recommend(idsJson, versions, computedAt, eligible, holdout, explain))
+  }, end, undefined, undefined, undefined)
+  return toRecommendation(JSON.parse(json) as NativeRecommendation, ids, began)
+}
+
+interface NativeRecommendation {
+  decision: [number, number]
+  index: number
+  score: number
+  propensity: number
+  heldOut: boolean
+  assigned: Recommendation['assigned']
+  choices: { policy: PolicyName; index: number; score: number; exploring: boolean; propensity: number }[]
+  explanation?: { contributions: number[]; uncertainty: number; runnerUp: [number, number] | null }
+}
+
+function toRecommendation(decided: NativeRecommendation, ids: readonly string[], began: number): Recommendation {
+  const { decision, index, score, propensity, heldOut, assigned, choices, explanation } = decided
+  const [own, ...others] = choices
+  const shadows = others.map((other) => ({ policy: other.policy, tipId: ids[other.index], score: other.score, propensity: other.propensity, agrees: other.index === index }))
+  const result: Recommendation = {
+    decisionId: `${decision[0]}.${decision[1]}`,
+    tipId: ids[index],
+    index,
+    score,
+    policy: own.policy,
+    assigned,
+    propensity,
+    exploring: own.exploring || heldOut,
+    heldOut,
+    shadows,
+    latencyUs: (performance.now() - began) * 1000,
+  }
+  if (explanation !== undefined) {
+    const { contributions, uncertainty, runnerUp } = explanation
+    result.explanation = { contributions, uncertainty, runnerUp: runnerUp && { tipId: ids[runnerUp[0]], index: runnerUp[0], score: runnerUp[1] } }
+  }
+  return result
+}
+
+function uniqueIds(ids: readonly string[]): string {
+  const seen = new Set<string>()
+  for (const [i, id] of ids.entries()) {
+    if (seen.has(id)) refuse(`candidates[${i}].id`, 'the id of one candidate only', id)
+    seen.add(id)
+  }
+  return JSON.stringify(ids)
+}
+
+/** Tells what a person did. */
+export function feedback(engine: NativeEngine, rewards: Rewards, request: FeedbackRequest): FeedbackResult {
+  if (!isObject(request)) refuse('request', 'an object', request)
+  const { decisionId, action, reward, at } = request as FeedbackRequest
+  const [, epoch, n] = /^([1-9]\d{0,9})\.(\d{1,16})$/.exec(typeof decisionId === 'string' ? decisionId : '') ?? []
+  if (epoch === undefined || Number(epoch) > 0xffff_ffff || !Number.isSafeInteger(Number(n))) refuse('decisionId', 'an id that recommend() gave', decisionId)
+  const json = native(() => engine.feedback(Number(epoch), Number(n), action, worth(rewards, action, reward), moment(at)))
+  return { ok: true, ...(JSON.parse(json) as Omit<FeedbackResult, 'ok'>) }
+}
+
+function worth(rewards: Rewards, action: unknown, reward: unknown): number {
+  if (action !== undefined && (typeof action !== 'string' || !Object.hasOwn(rewards, action))) refuse('action', `one of ${Object.keys(ACTIONS).join(', ')}`, action)
+  if (reward === undefined) {
+    if (action === undefined) refuse('action', 'given, or reward', action)
+    return rewards[action as Action]
+  }
+  if (typeof reward !== 'number' || !Number.isFinite(reward)) refuse('reward', 'a finite number', reward)
+  return reward
+}
+
+function moment(at: unknown): number | undefined {
+  if (at === undefined) return undefined
+  const ms = at instanceof Date ? at.getTime() : typeof at === 'string' ? Date.parse(at) : at
+  if (typeof ms !== 'number' || !Number.isFinite(ms) || ms < 0 || ms > 8.64e15) refuse('at', 'a time: a Date, an ISO 8601 text, or milliseconds since 1970', at)
+  return Math.floor(ms)
+}
+
+/** A checked change of a policy, as JSON. */
+export function policyChangeJson(change: PolicyChange): string {
+  if (!isObject(change)) refuse('change', 'an object', change)
+  const { mode, share, salt, userId } = change as PolicyChange
+  if (!MODES.includes(mode)) refuse('mode', `one of ${MODES.join(', ')}`, mode)
+  if (share !== undefined && (typeof share !== 'number' || !(share >= 0 && share <= 1))) refuse('share', 'a number from 0 to 1', share)
+  if (salt !== undefined && (typeof salt !== 'string' || !salt.isWellFormed() || salt.length > LONGEST_SALT)) refuse('salt', `a string of at most ${LONGEST_SALT} UTF-16 units`, salt)
+  if (salt !== undefined && share === undefined) refuse('salt', 'given together with share', salt)
+  if (userId !== undefined) checkId(userId, 'userId')
+  return JSON.stringify({ mode, share, salt, userId })
+}

@@ -1,0 +1,469 @@
+//! Decisions and what becomes of them: all policies choose at once, the log has everything before the caller has it, and a reaction is
+//! learned from once, whatever comes twice or late.
+
+use super::Engine;
+use super::pending::PendingDecision;
+use super::request::Refused;
+use crate::error::{Error, ErrorKind, Result};
+use crate::feature;
+use crate::log::{ChoiceLine, DecisionLine, FeedbackLine, Inputs, InteractionLog, Seq};
+use crate::policy::{
+    Candidates, Distribution, EPSILON, Lanes, Mode, NormalisedLanes, PolicyName, Ridge, Scratch, drawn, packed_index,
+    score_egreedy, score_linucb,
+};
+use crate::rng::Draw;
+use crate::state::{Entry, Pull, Reaction, User, UserState, Users};
+use serde::Serialize;
+use std::borrow::Cow;
+use std::sync::Arc;
+
+/// Decide what is shown.
+#[derive(Debug, Clone, Copy)]
+pub struct RecommendCall<'a> {
+    /// The context.
+    pub moment: feature::Moment,
+    /// The user's profile, where one was given.
+    pub profile: Option<feature::Profile>,
+    /// When it was computed, in the caller's words.
+    pub computed_at: Option<&'a str>,
+    /// The candidates as given; there is at least one.
+    pub lanes: Lanes<'a>,
+    /// The same normalised, where that was done before.
+    pub normalised: Option<&'a NormalisedLanes>,
+    /// Their ids, a JSON array; no two are the same.
+    pub ids: &'a str,
+    /// Their prompt versions, a JSON array, where one has one.
+    pub prompt_versions: Option<&'a str>,
+    /// Which can be chosen, where not all can; at least one can.
+    pub eligible: Option<&'a [bool]>,
+    /// The share of decisions that show a uniformly random tip.
+    pub holdout: f64,
+    /// Whether to say what the score is made of.
+    pub explain: bool,
+}
+
+/// What one policy chose.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Chosen {
+    /// Which policy.
+    pub policy: PolicyName,
+    /// The place of its choice.
+    pub index: usize,
+    /// Its score.
+    pub score: f64,
+    /// It was drawn uniformly.
+    pub exploring: bool,
+    /// The probability of choosing it.
+    pub propensity: f64,
+}
+
+/// What was decided.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Recommendation {
+    /// The number of its line.
+    pub decision: Seq,
+    /// The place of what is shown.
+    pub index: usize,
+    /// Its score under the policy that decides.
+    pub score: f64,
+    /// The probability of showing it.
+    pub propensity: f64,
+    /// It is a uniformly random tip, whatever the policy chose.
+    pub held_out: bool,
+    /// Why this policy decides.
+    pub assigned: &'static str,
+    /// What each policy chose; the first one decides.
+    pub choices: Vec<Chosen>,
+    /// What the score is made of, where that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub explanation: Option<Explanation>,
+}
+
+/// What the score of what is shown is made of.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Explanation {
+    /// θᵢxᵢ for each feature, in the order of the policy's labels.
+    pub contributions: Vec<f64>,
+    /// √(xᵀA⁻¹x): how little is known of such a tip; 1 and more for nothing, towards 0 for much.
+    pub uncertainty: f64,
+    /// The best of the others.
+    pub runner_up: Option<(usize, f64)>,
+}
+
+/// A reaction to a decision.
+#[derive(Debug, Clone, Copy)]
+pub struct FeedbackCall<'a> {
+    /// The number of its line.
+    pub decision: Seq,
+    /// What was done, where it has a name.
+    pub action: Option<&'a str>,
+    /// What that is worth; finite.
+    pub reward: f64,
+    /// When, in milliseconds since 1970; `None`: now.
+    pub at: Option<u64>,
+}
+
+/// What became of a reaction.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FeedbackOutcome {
+    /// It counts; else it is the same as, or older than, what was learned before.
+    pub applied: bool,
+    /// It replaced an earlier one.
+    pub revision: bool,
+    /// The policies that learn from reactions to this decision.
+    pub policies: Vec<PolicyName>,
+}
+
+/// One policy's part of a decision on its way.
+struct Evaluated {
+    chosen: Chosen,
+    probabilities: Vec<f64>,
+    was_absent: bool,
+    first: bool,
+}
+
+/// The parts of a decision's draw.
+const HOLDOUT_PART: u64 = 100;
+
+impl Engine {
+    /// Has every policy that is not off choose, and writes the decision to the log before it counts.
+    ///
+    /// # Errors
+    /// [`Refused::Retired`] when the user must be looked up again; `ERR_STATE_CORRUPT`, `ERR_STATE_IO`, `ERR_BACKPRESSURE`: nothing has
+    /// changed then; `ERR_INVALID_ARGUMENT` without a log.
+    pub fn recommend(&self, user: &Arc<User>, call: &RecommendCall<'_>, scratch: &mut Scratch) -> Result<Recommendation, Refused> {
+        let Some(log) = self.log_on() else {
+            return Err(Error::invalid("options.log", "must be \"on\" for decisions: they are remembered in the log").into());
+        };
+        let ids: Vec<Cow<'_, str>> = parse_ids(call.ids)?;
+        let ms = self.clock.now_ms();
+        let (active, assigned, policies) = self.evaluated_policies(&user.id);
+        let mut state = user.state.lock();
+        if state.is_retired() {
+            return Err(Refused::Retired);
+        }
+        if state.is_transient() {
+            state.retire_transient();
+            return Err(Users::no_room().into());
+        }
+        let draw = self.chance.draw();
+        let candidates = call.lanes.len();
+        let holdout = (call.holdout > 0.0).then(|| (call.holdout, draw.part(HOLDOUT_PART).happens(call.holdout)));
+        let held_out = holdout.is_some_and(|(_, held_out)| held_out);
+        let by_chance = held_out.then(|| drawn(call.eligible, candidates, draw.part(HOLDOUT_PART)));
+        let (mut shown, mut explanation) = ((0, 0.0), None);
+        let mut evaluated = Vec::with_capacity(policies.len());
+        for &policy in &policies {
+            match Self::evaluate(&mut state, policy, call, draw, scratch) {
+                Ok(one) => {
+                    if policy == active {
+                        let (scores, index) = (scratch.last_scores(candidates), by_chance.unwrap_or(one.chosen.index));
+                        shown = (index, scores[index]);
+                        explanation = call.explain.then(|| explain(&mut state, policy, call, index, scores)).transpose()?;
+                    }
+                    evaluated.push(one);
+                }
+                // A shadow that cannot be read is no reason to show nothing.
+                Err(_) if policy != active => {}
+                Err(e) => {
+                    undo(&mut state, &evaluated);
+                    return Err(e.into());
+                }
+            }
+        }
+        let (index, score) = shown;
+        let marginal = marginal(&evaluated[0].probabilities, call.eligible, call.holdout);
+        if state.queue() {
+            self.writer.enqueue(user);
+        }
+        let adopted = evaluated.iter().try_for_each(|one| self.adopt_foreign(&mut state, &user.id, one.chosen.policy, ms));
+        let ordinal = state.history.pulls();
+        let seq = log.next_seq();
+        let appended = adopted.and_then(|()| {
+            let choices: Vec<_> = evaluated.iter().map(Evaluated::line).collect();
+            let masked = call.eligible.map(masked_json);
+            let line = DecisionLine {
+                user_id: &user.id,
+                moment: call.moment,
+                profile: call.profile,
+                computed_at: call.computed_at,
+                ids: call.ids,
+                prompt_versions: call.prompt_versions,
+                lanes: call.lanes,
+                masked: masked.as_deref(),
+                policy: active,
+                assigned,
+                index,
+                holdout,
+                probabilities: &marginal,
+                choices: &choices,
+                ordinal,
+                draw: draw.number(),
+            };
+            log.decision(seq, ms, &line)
+        });
+        if let Err(e) = appended {
+            undo(&mut state, &evaluated);
+            return Err(e.into());
+        }
+        for one in &evaluated {
+            self.count_choice(&mut state, user, call, one, &ids, ms, seq);
+        }
+        drop(state);
+        let tip_id: Box<str> = ids.get(index).map(|id| (&**id).into()).unwrap_or_default();
+        let pending = PendingDecision {
+            user_id: user.id.clone(),
+            ms,
+            policy: active,
+            tip_id,
+            moment: call.moment,
+            profile: call.profile,
+            computed_at: call.computed_at.map(Into::into),
+            task: call.lanes.task(index),
+        };
+        self.pending.add(seq, pending);
+        let choices = evaluated.iter().map(|one| one.chosen).collect();
+        Ok(Recommendation { decision: seq, index, score, propensity: marginal[index], held_out, assigned, choices, explanation })
+    }
+
+    /// The policy that decides for a user, why, and all that choose, that one first.
+    fn evaluated_policies(&self, user_id: &str) -> (PolicyName, &'static str, Vec<PolicyName>) {
+        let registry = self.policies.lock();
+        let default = self.settings.active_policy;
+        let (active, assigned) = registry.assigned(user_id, default);
+        let others = PolicyName::ALL.into_iter().filter(|p| *p != active && registry.mode(*p, default) != Mode::Off);
+        (active, assigned, std::iter::once(active).chain(others).collect())
+    }
+
+    fn evaluate(
+        state: &mut UserState,
+        policy: PolicyName,
+        call: &RecommendCall<'_>,
+        draw: Draw,
+        scratch: &mut Scratch,
+    ) -> Result<Evaluated> {
+        let (was_absent, first) = (state.is_absent(policy), state.is_unknown(policy));
+        let greedy = match call.normalised {
+            Some(normalised) => score(state, policy, call, normalised, scratch),
+            None => score(state, policy, call, &call.lanes, scratch),
+        }?;
+        let epsilon = if policy.explores_by_chance() { EPSILON } else { 0.0 };
+        let candidates = call.lanes.len();
+        let of = Distribution { greedy, epsilon, candidates, eligible: call.eligible };
+        let (index, exploring) = of.choose(draw.part(policy as u64));
+        let probabilities: Vec<f64> = of.probabilities().collect();
+        let (score, propensity) = (scratch.last_scores(candidates)[index], probabilities[index]);
+        Ok(Evaluated { chosen: Chosen { policy, index, score, exploring, propensity }, probabilities, was_absent, first })
+    }
+
+    #[allow(clippy::too_many_arguments)] // what a pull is made of
+    fn count_choice(
+        &self,
+        state: &mut UserState,
+        user: &User,
+        call: &RecommendCall<'_>,
+        one: &Evaluated,
+        ids: &[Cow<'_, str>],
+        ms: u64,
+        seq: Seq,
+    ) {
+        let Chosen { policy, index, score, exploring, .. } = one.chosen;
+        if one.was_absent {
+            state.claim(policy, &user.id, &*self.store);
+        }
+        let seconds = super::seconds(ms);
+        let pull = Pull { seconds, policy, exploring, score, moment: call.moment, task: call.lanes.task(index) };
+        state.count(&pull);
+        state.history.push(&pull, ids.get(index).map_or(&[], |id| id.as_bytes()), self.settings.history_size);
+        state.touch(policy, Some(seq));
+        state.announce(policy);
+    }
+
+    /// Learns from a reaction to a decision, once the log has it.
+    ///
+    /// # Errors
+    /// `ERR_UNKNOWN_DECISION`; those of [`Engine::reward`]. Nothing has changed then.
+    pub fn feedback(&self, call: &FeedbackCall<'_>) -> Result<FeedbackOutcome> {
+        let Some(log) = self.log_on() else { return Err(unknown(call.decision)) };
+        let now = self.clock.now_ms();
+        let decision = match self.pending.get(call.decision) {
+            Some(decision) => decision,
+            None => find(log, call.decision)?.ok_or_else(|| unknown(call.decision))?,
+        };
+        let expired = now.saturating_sub(decision.ms) > self.settings.decision_ttl_ms;
+        if expired || self.pending.is_erased(&decision.user_id, call.decision) {
+            return Err(unknown(call.decision));
+        }
+        let (_, _, enabled) = self.evaluated_policies(&decision.user_id);
+        self.with_user(&decision.user_id, |user, state| self.take_feedback(log, user, state, call, &decision, &enabled, now))
+    }
+
+    #[allow(clippy::too_many_arguments)] // what feedback is made of
+    fn take_feedback(
+        &self,
+        log: &InteractionLog,
+        user: &Arc<User>,
+        state: &mut UserState,
+        call: &FeedbackCall<'_>,
+        decision: &PendingDecision,
+        enabled: &[PolicyName],
+        now: u64,
+    ) -> Result<FeedbackOutcome> {
+        let ledgers = || PolicyName::ALL.into_iter().filter_map(|policy| Some((policy, state.ledger(policy)?)));
+        let before: Vec<(PolicyName, Entry)> =
+            ledgers().filter_map(|(policy, ledger)| Some((policy, ledger.get(call.decision)?))).collect();
+        if before.is_empty() && ledgers().any(|(_, ledger)| call.decision <= ledger.floor) {
+            return Err(unknown(call.decision));
+        }
+        let at = call.at.unwrap_or(now);
+        let revision = !before.is_empty();
+        let policies: Vec<PolicyName> =
+            if revision { before.iter().map(|(policy, _)| *policy).collect() } else { enabled.to_vec() };
+        let is_newer = |entry: &Entry| at > entry.at || (at == entry.at && call.reward.to_bits() != entry.reward.to_bits());
+        if before.iter().any(|(_, entry)| !is_newer(entry)) {
+            return Ok(FeedbackOutcome { applied: false, revision, policies });
+        }
+        let PendingDecision { moment, profile, task, .. } = *decision;
+        let reaction = |policy| Reaction { policy, moment, profile, task, reward: call.reward };
+        let absent: Vec<PolicyName> = policies.iter().copied().filter(|policy| state.is_absent(*policy)).collect();
+        let with_firsts: Vec<_> = policies.iter().map(|policy| (*policy, state.is_unknown(*policy))).collect();
+        if state.queue() {
+            self.writer.enqueue(user);
+        }
+        let checked = policies.iter().try_for_each(|&policy| {
+            state.check_feedback(&reaction(policy), call.decision)?;
+            self.adopt_foreign(state, &user.id, policy, now)
+        });
+        let seq = log.next_seq();
+        let appended = checked.and_then(|()| {
+            let computed_at = decision.computed_at.as_deref();
+            let inputs = Inputs { policy: decision.policy, moment, task, profile, computed_at };
+            let line = FeedbackLine {
+                user_id: &user.id,
+                decision: call.decision,
+                tip_id: &decision.tip_id,
+                action: call.action,
+                reward: call.reward,
+                at,
+                inputs,
+                policies: &with_firsts,
+                revision,
+            };
+            log.feedback(seq, now, &line)
+        });
+        if let Err(e) = appended {
+            for policy in absent {
+                state.forget_new(policy);
+            }
+            return Err(e);
+        }
+        for &policy in &policies {
+            state.take_feedback(&reaction(policy), call.decision, at, super::seconds(now))?;
+            if absent.contains(&policy) {
+                state.claim(policy, &user.id, &*self.store);
+            }
+            state.touch(policy, Some(seq));
+            state.announce(policy);
+        }
+        Ok(FeedbackOutcome { applied: true, revision, policies })
+    }
+}
+
+impl Evaluated {
+    fn line(&self) -> ChoiceLine<'_> {
+        let Chosen { policy, index, score, exploring, .. } = self.chosen;
+        ChoiceLine { policy, index, score, exploring, probabilities: &self.probabilities, first: self.first }
+    }
+}
+
+/// Takes back that policies were made ready for a decision that did not come.
+fn undo(state: &mut UserState, evaluated: &[Evaluated]) {
+    for one in evaluated.iter().filter(|one| one.was_absent) {
+        state.forget_new(one.chosen.policy);
+    }
+}
+
+fn score(
+    state: &mut UserState,
+    policy: PolicyName,
+    call: &RecommendCall<'_>,
+    candidates: &impl Candidates,
+    scratch: &mut Scratch,
+) -> Result<usize> {
+    let (moment, profile, eligible) = (call.moment, &call.profile.unwrap_or_default(), call.eligible);
+    Ok(match policy {
+        PolicyName::LinUcbV1 => {
+            score_linucb(&state.linucb()?.ridge, &feature::shared(moment, profile), candidates, eligible, scratch)
+        }
+        PolicyName::EGreedyV1 => {
+            score_egreedy(&state.egreedy()?.ridge, &feature::shared(moment, profile), candidates, eligible, scratch)
+        }
+        PolicyName::EGreedyV2 => {
+            score_egreedy(&state.egreedy2()?.ridge, &feature::shared(moment, profile), candidates, eligible, scratch)
+        }
+    })
+}
+
+fn explain(
+    state: &mut UserState,
+    policy: PolicyName,
+    call: &RecommendCall<'_>,
+    index: usize,
+    scores: &[f64],
+) -> Result<Explanation> {
+    fn of<const D: usize, const P: usize>(ridge: &Ridge<D, P>, call: &RecommendCall<'_>, index: usize) -> (Vec<f64>, f64) {
+        let x: [f64; D] = feature::vector(call.moment, &call.profile.unwrap_or_default(), &call.lanes.task(index));
+        let contributions = ridge.theta().iter().zip(&x).map(|(theta, x)| theta * x).collect();
+        let width: f64 = (0..D)
+            .flat_map(|i| (0..D).map(move |j| (i, j)))
+            .map(|(i, j)| x[i] * x[j] * ridge.inverse()[packed_index(i.max(j), i.min(j))])
+            .sum();
+        (contributions, width.max(0.0).sqrt())
+    }
+    let (contributions, uncertainty) = match policy {
+        PolicyName::LinUcbV1 => of(&state.linucb()?.ridge, call, index),
+        PolicyName::EGreedyV1 => of(&state.egreedy()?.ridge, call, index),
+        PolicyName::EGreedyV2 => of(&state.egreedy2()?.ridge, call, index),
+    };
+    let is_other = |i: usize| i != index && call.eligible.is_none_or(|eligible| eligible[i]);
+    let others = scores.iter().copied().enumerate().filter(|(i, _)| is_other(*i));
+    let runner_up = others.fold(None, |best: Option<(usize, f64)>, other| match best {
+        Some(best) if best.1 >= other.1 => Some(best),
+        _ => Some(other),
+    });
+    Ok(Explanation { contributions, uncertainty, runner_up })
+}
+
+/// The probability with which each candidate is shown, over holdout, mask and ε.
+#[allow(clippy::cast_precision_loss)] // few candidates
+fn marginal(own: &[f64], eligible: Option<&[bool]>, holdout: f64) -> Vec<f64> {
+    if holdout <= 0.0 {
+        return own.to_vec();
+    }
+    let is_eligible = |i: usize| eligible.is_none_or(|eligible| eligible[i]);
+    let uniform = 1.0 / (0..own.len()).filter(|i| is_eligible(*i)).count() as f64;
+    own.iter().enumerate().map(|(i, p)| (1.0 - holdout) * p + if is_eligible(i) { holdout * uniform } else { 0.0 }).collect()
+}
+
+fn masked_json(eligible: &[bool]) -> String {
+    let masked: Vec<usize> = eligible.iter().enumerate().filter(|(_, eligible)| !**eligible).map(|(i, _)| i).collect();
+    serde_json::to_string(&masked).unwrap_or_default()
+}
+
+fn parse_ids(json: &str) -> Result<Vec<Cow<'_, str>>> {
+    serde_json::from_str(json).map_err(|e| Error::new(ErrorKind::Internal, format!("ids: {e}")))
+}
+
+fn unknown(decision: Seq) -> Error {
+    let message = format!("decisionId: no decision {}.{}, or it has expired", decision.epoch, decision.n);
+    Error::new(ErrorKind::UnknownDecision, message)
+}
+
+/// A decision that is not in memory any more.
+fn find(log: &InteractionLog, decision: Seq) -> Result<Option<PendingDecision>> {
+    log.find_decision(decision, PendingDecision::of_line)
+}

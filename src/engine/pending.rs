@@ -1,0 +1,98 @@
+//! Decisions that wait for what people do with them: the last ones in memory, older ones in the log.
+
+use crate::feature::{Moment, Profile, TaskFeatures};
+use crate::log::{RecordedDecision, Seq};
+use crate::policy::PolicyName;
+use parking_lot::Mutex;
+use std::collections::hash_map::RandomState;
+use std::collections::{HashMap, VecDeque};
+use std::hash::BuildHasher;
+
+/// What has to be known of a decision to learn from a reaction to it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PendingDecision {
+    /// Whose.
+    pub user_id: Box<str>,
+    /// When, in milliseconds since 1970.
+    pub ms: u64,
+    /// Whose choice was shown.
+    pub policy: PolicyName,
+    /// What was shown.
+    pub tip_id: Box<str>,
+    /// With which features.
+    pub moment: Moment,
+    /// With which profile.
+    pub profile: Option<Profile>,
+    /// When that was computed.
+    pub computed_at: Option<Box<str>>,
+    /// With which features.
+    pub task: TaskFeatures,
+}
+
+impl PendingDecision {
+    /// A decision as the log tells it.
+    pub fn of_line(ms: u64, line: &RecordedDecision<'_>) -> Option<Self> {
+        Some(Self {
+            user_id: (&*line.user_id).into(),
+            ms,
+            policy: line.policy,
+            tip_id: (&**line.ids.get(line.index)?).into(),
+            moment: line.moment,
+            profile: line.profile,
+            computed_at: line.computed_at.as_deref().map(Into::into),
+            task: *line.tasks.get(line.index)?,
+        })
+    }
+}
+
+/// So many are in memory.
+const MOST: usize = 20_000;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Pending {
+    inner: Mutex<Inner>,
+    hasher: RandomState,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    decisions: HashMap<Seq, PendingDecision>,
+    order: VecDeque<Seq>,
+    /// Whose decisions up to which number were erased while the log may still have them; nobody's name is kept.
+    erased: HashMap<u64, Seq>,
+}
+
+impl Pending {
+    /// Remembers a decision, and forgets the oldest past the bound.
+    pub fn add(&self, seq: Seq, decision: PendingDecision) {
+        let mut inner = self.inner.lock();
+        inner.decisions.insert(seq, decision);
+        inner.order.push_back(seq);
+        while inner.order.len() > MOST
+            && let Some(oldest) = inner.order.pop_front()
+        {
+            inner.decisions.remove(&oldest);
+        }
+    }
+
+    /// A decision that is in memory.
+    pub fn get(&self, seq: Seq) -> Option<PendingDecision> {
+        self.inner.lock().decisions.get(&seq).cloned()
+    }
+
+    /// Whether a user's decision was erased.
+    pub fn is_erased(&self, user_id: &str, seq: Seq) -> bool {
+        let up_to = self.inner.lock().erased.get(&self.hasher.hash_one(user_id)).copied();
+        up_to.is_some_and(|up_to| seq <= up_to)
+    }
+
+    /// Forgets a user, whose decisions up to a number are being erased.
+    pub fn erase(&self, user_id: &str, up_to: Seq) {
+        let mut inner = self.inner.lock();
+        inner.decisions.retain(|_, decision| &*decision.user_id != user_id);
+        let Inner { decisions, order, erased } = &mut *inner;
+        order.retain(|seq| decisions.contains_key(seq));
+        erased.insert(self.hasher.hash_one(user_id), up_to);
+    }
+}

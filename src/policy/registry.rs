@@ -1,0 +1,257 @@
+//! Which policy decides for whom, and which ones run beside it. Pure: where that is kept is in `state`.
+
+use super::name::PolicyName;
+use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+
+/// What a policy does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Mode {
+    /// Its choice is shown.
+    Active,
+    /// It chooses and learns, and is not shown.
+    Shadow,
+    /// It does neither.
+    Off,
+    /// As if nobody had said anything.
+    Default,
+}
+
+/// A share of the users for whom a policy decides.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Share {
+    /// Which policy.
+    pub policy: PolicyName,
+    /// Of all users, 0 to 1.
+    pub share: f64,
+    /// Users are dealt out anew under another salt; under the same one shares do not overlap.
+    pub salt: String,
+}
+
+/// A change to the registry.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Change {
+    /// What the policy is to do.
+    pub mode: Mode,
+    /// For a share of the users.
+    pub share: Option<f64>,
+    /// See [`Share`].
+    pub salt: Option<String>,
+    /// For one user.
+    pub user_id: Option<String>,
+}
+
+/// What operators have decided; what they have not is as options and environment say.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PolicyRegistry {
+    active: Option<PolicyName>,
+    off: Vec<PolicyName>,
+    shares: Vec<Share>,
+    users: BTreeMap<String, PolicyName>,
+}
+
+/// So many users can have a policy of their own.
+const MOST_USERS: usize = 10_000;
+
+impl PolicyRegistry {
+    /// The active policy; `default` where nobody has said otherwise.
+    #[must_use]
+    pub fn active(&self, default: PolicyName) -> PolicyName {
+        self.active.unwrap_or(default)
+    }
+
+    /// Whether operators have chosen the active policy.
+    #[must_use]
+    pub const fn has_active(&self) -> bool {
+        self.active.is_some()
+    }
+
+    /// What a policy does.
+    #[must_use]
+    pub fn mode(&self, policy: PolicyName, default: PolicyName) -> Mode {
+        if policy == self.active(default) {
+            Mode::Active
+        } else if self.off.contains(&policy) {
+            Mode::Off
+        } else {
+            Mode::Shadow
+        }
+    }
+
+    /// The share of users for whom it decides.
+    #[must_use]
+    pub fn share(&self, policy: PolicyName) -> Option<&Share> {
+        self.shares.iter().find(|share| share.policy == policy)
+    }
+
+    /// The users for whom it decides.
+    pub fn users(&self, policy: PolicyName) -> impl Iterator<Item = &str> {
+        self.users.iter().filter(move |(_, of)| **of == policy).map(|(user_id, _)| user_id.as_str())
+    }
+
+    /// The policy that decides for a user, and why it is that one.
+    #[must_use]
+    pub fn assigned(&self, user_id: &str, default: PolicyName) -> (PolicyName, &'static str) {
+        if let Some(policy) = self.users.get(user_id) {
+            return (*policy, "user");
+        }
+        let mut taken: BTreeMap<&str, f64> = BTreeMap::new();
+        for Share { policy, share, salt } in &self.shares {
+            let before = taken.entry(salt).or_default();
+            let place = place(salt, user_id);
+            if (*before..*before + share).contains(&place) {
+                return (*policy, "share");
+            }
+            *before += share;
+        }
+        (self.active(default), if self.has_active() { "registry" } else { "default" })
+    }
+
+    /// The registry after a change.
+    ///
+    /// # Errors
+    /// `ERR_INVALID_ARGUMENT`.
+    pub fn changed(&self, policy: PolicyName, change: &Change, default: PolicyName) -> Result<Self> {
+        let mut next = self.clone();
+        let Change { mode, share, salt, user_id } = change;
+        if share.is_some() && (user_id.is_some() || *mode != Mode::Active) {
+            return Err(Error::invalid("share", "goes with mode 'active' and without userId"));
+        }
+        match (user_id, share, mode) {
+            (Some(user_id), _, Mode::Active) => {
+                if next.users.len() >= MOST_USERS && !next.users.contains_key(user_id) {
+                    return Err(Error::invalid("userId", format_args!("{MOST_USERS} users have a policy of their own already")));
+                }
+                next.users.insert(user_id.clone(), policy);
+                next.off.retain(|off| *off != policy);
+            }
+            (Some(user_id), _, Mode::Default) => next.users.retain(|other, of| other != user_id || *of != policy),
+            (Some(_), ..) => return Err(Error::invalid("userId", "goes with mode 'active' or 'default'")),
+            (None, Some(share), _) => {
+                next.shares.retain(|other| other.policy != policy);
+                let salt = salt.clone().unwrap_or_default();
+                let others: f64 = next.shares.iter().filter(|other| other.salt == salt).map(|other| other.share).sum();
+                if !(0.0..=1.0).contains(share) || others + share > 1.0 {
+                    let problem = format_args!(
+                        "must be from 0 to {} (other policies have the rest under this salt), got {share}",
+                        1.0 - others
+                    );
+                    return Err(Error::invalid("share", problem));
+                }
+                if *share > 0.0 {
+                    next.shares.push(Share { policy, share: *share, salt });
+                    next.off.retain(|off| *off != policy);
+                }
+            }
+            (None, None, Mode::Active) => {
+                next.active = Some(policy);
+                next.off.retain(|off| *off != policy);
+            }
+            (None, None, Mode::Shadow | Mode::Off) => {
+                if policy == self.active(default) {
+                    return Err(Error::invalid(
+                        "mode",
+                        format_args!("{} is the active policy: make another one active first", policy.as_str()),
+                    ));
+                }
+                next.forget(policy);
+                if *mode == Mode::Off {
+                    next.off.push(policy);
+                }
+            }
+            (None, None, Mode::Default) => {
+                next.forget(policy);
+                if next.active == Some(policy) {
+                    next.active = None;
+                }
+                // Whatever is active now is not off.
+                next.off.retain(|off| *off != next.active.unwrap_or(default));
+            }
+        }
+        Ok(next)
+    }
+
+    fn forget(&mut self, policy: PolicyName) {
+        self.off.retain(|off| *off != policy);
+        self.shares.retain(|share| share.policy != policy);
+        self.users.retain(|_, of| *of != policy);
+    }
+
+    /// The registry without a user.
+    #[must_use]
+    pub fn without_user(&self, user_id: &str) -> Option<Self> {
+        let mut next = self.clone();
+        next.users.remove(user_id).map(|_| next)
+    }
+}
+
+/// Where a user stands between 0 and 1, the same for ever under one salt.
+#[allow(clippy::cast_precision_loss)] // 53 bits are what a double holds
+fn place(salt: &str, user_id: &str) -> f64 {
+    let mut hash = Sha256::new();
+    hash.update((salt.len() as u64).to_le_bytes());
+    hash.update(salt);
+    hash.update(user_id);
+    let digest = hash.finalize();
+    let word = u64::from_le_bytes(digest[..8].try_into().unwrap_or_default());
+    (word >> 11) as f64 / (1u64 << 53) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use PolicyName::{EGreedyV1, EGreedyV2, LinUcbV1};
+
+    fn change(mode: Mode) -> Change {
+        Change { mode, share: None, salt: None, user_id: None }
+    }
+
+    fn share(of: f64, salt: &str) -> Change {
+        Change { share: Some(of), salt: Some(salt.to_owned()), ..change(Mode::Active) }
+    }
+
+    #[test]
+    fn one_is_active_and_the_others_are_shadows_unless_off() {
+        let registry = PolicyRegistry::default();
+        assert_eq!(PolicyName::ALL.map(|p| registry.mode(p, EGreedyV1)), [Mode::Shadow, Mode::Active, Mode::Shadow]);
+        let registry = registry.changed(LinUcbV1, &change(Mode::Active), EGreedyV1).unwrap();
+        let registry = registry.changed(EGreedyV2, &change(Mode::Off), EGreedyV1).unwrap();
+        assert_eq!(PolicyName::ALL.map(|p| registry.mode(p, EGreedyV1)), [Mode::Active, Mode::Shadow, Mode::Off]);
+        assert!(registry.changed(LinUcbV1, &change(Mode::Off), EGreedyV1).is_err());
+        let back = registry.changed(LinUcbV1, &change(Mode::Default), EGreedyV1).unwrap();
+        assert_eq!((back.active(EGreedyV1), back.has_active()), (EGreedyV1, false));
+        assert_eq!(back.mode(EGreedyV2, EGreedyV1), Mode::Off);
+        // What is the default again cannot be off.
+        assert_eq!(registry.changed(LinUcbV1, &change(Mode::Default), EGreedyV2).unwrap().mode(EGreedyV2, EGreedyV2), Mode::Active);
+    }
+
+    #[test]
+    fn shares_are_sticky_sized_and_do_not_overlap_under_one_salt() {
+        let registry = PolicyRegistry::default().changed(LinUcbV1, &share(0.3, "a"), EGreedyV1).unwrap();
+        let registry = registry.changed(EGreedyV2, &share(0.5, "a"), EGreedyV1).unwrap();
+        let mut counts = [0u32; 3];
+        for i in 0..20_000 {
+            let user = format!("user-{i}");
+            let (policy, _) = registry.assigned(&user, EGreedyV1);
+            assert_eq!(registry.assigned(&user, EGreedyV1).0, policy);
+            counts[policy as usize] += 1;
+        }
+        for (count, share) in counts.into_iter().zip([0.3, 0.2, 0.5]) {
+            assert!((f64::from(count) / 20_000.0 - share).abs() < 0.015, "{counts:?}");
+        }
+        assert!(registry.changed(EGreedyV1, &share(0.3, "a"), EGreedyV1).is_err());
+        assert!(registry.changed(EGreedyV1, &share(f64::NAN, "b"), EGreedyV1).is_err());
+        let without = registry.changed(LinUcbV1, &share(0.0, "a"), EGreedyV1).unwrap();
+        assert!(without.share(LinUcbV1).is_none());
+        let own = Change { user_id: Some("user-1".to_owned()), ..change(Mode::Active) };
+        let registry = registry.changed(EGreedyV1, &own, EGreedyV1).unwrap();
+        assert_eq!(registry.assigned("user-1", EGreedyV2), (EGreedyV1, "user"));
+        assert_eq!(registry.users(EGreedyV1).collect::<Vec<_>>(), ["user-1"]);
+        assert!(registry.without_user("user-1").is_some() && registry.without_user("user-2").is_none());
+    }
+}
