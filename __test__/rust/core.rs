@@ -12,6 +12,7 @@
 )]
 
 mod crash;
+mod decisions;
 mod disk_faults;
 mod engine;
 mod erasure;
