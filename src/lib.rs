@@ -23,6 +23,7 @@ pub mod error;
 pub mod event;
 pub mod feature;
 pub mod generate;
+pub mod insight;
 mod json;
 pub mod log;
 #[cfg(feature = "node")]

@@ -232,6 +232,12 @@ impl Directory {
         Ok(read.map(|(bytes, _)| bytes).unwrap_or_default())
     }
 
+    /// At most `limit` bytes from the start of a file; none when it is not there.
+    pub(crate) fn read_start(&self, room: Room, name: &str, limit: u64) -> Result<Vec<u8>> {
+        let read = self.disk.read(room, name, 0, limit).map_err(|e| self.failed("read", room, name, e))?;
+        Ok(read.map(|(bytes, _)| bytes).unwrap_or_default())
+    }
+
     /// Syncs the names in a room: what was made, renamed or removed there before survives power loss.
     pub(crate) fn sync(&self, room: Room) -> Result<()> {
         self.disk.sync(room).map_err(|e| self.failed("sync", room, "", e))

@@ -18,6 +18,8 @@ pub use decision_event::{RecordedChoice, RecordedDecision, RecordedFeedback};
 pub use event::{Event, LineError, Recorded, read_line};
 pub(crate) use interaction_log::is_covered;
 pub use interaction_log::{InteractionLog, LogReport, LogSettings, LogStanding};
+#[cfg(test)]
+pub(crate) use line::LineWriter;
 pub use line::{DeadLine, Inputs, PullLine, RewardLine, StateLine};
 pub use segment::{Piece, SegmentName, last_low_water, pieces};
 pub use seq::Seq;
