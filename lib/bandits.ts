@@ -195,7 +195,7 @@ export class Bandits implements Contract {
     packScore(request)
     this.#check()
     this.#boundNumbering()
-    const result = decide(this.#channel, extras, this.#number(packed.userId), began)
+    const result = decide(this.#channel, extras, (userId) => this.#number(userId), began)
     shrink()
     return result
   }
@@ -212,6 +212,7 @@ export class Bandits implements Contract {
 
   setPolicy(policy: PolicyName, change: PolicyChange): void {
     this.#check()
+    policyNumber(policy ?? refuse('policy', 'a policy', policy), ALONE)
     const json = policyChangeJson(change)
     native(() => this.#engine.setPolicy(policy, json))
   }

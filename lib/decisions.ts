@@ -38,17 +38,24 @@ export function readExtras(request: RecommendRequest): Extras {
   if (!isObject(request)) refuse('request', 'an object', request)
   const { mask, holdout = 0, explain = false } = request
   if ('policy' in request && request.policy !== undefined) refuse('policy', 'left out: setPolicy() says who decides', request.policy)
-  if (mask !== undefined && (!Array.isArray(mask) || !mask.every((may) => typeof may === 'boolean'))) refuse('mask', 'an array of true and false', mask)
+  const flags = mask === undefined ? undefined : checkedMask(mask)
   if (typeof holdout !== 'number' || !(holdout >= 0 && holdout <= 1)) refuse('holdout', 'a number from 0 to 1', holdout)
   if (typeof explain !== 'boolean') refuse('explain', 'true or false', explain)
-  return { mask: mask?.slice(), holdout, explain }
+  return { mask: flags, holdout, explain }
+}
+
+function checkedMask(mask: unknown): boolean[] {
+  if (!Array.isArray(mask)) refuse('mask', 'an array of true and false', mask)
+  if (mask.length > LARGEST_DECISION) refuse('mask', `an array of at most ${LARGEST_DECISION}`, mask.length)
+  // Holes are no flags.
+  return Array.from(mask, (may: unknown, i) => (typeof may === 'boolean' ? may : refuse(`mask[${i}]`, 'true or false', may)))
 }
 
 const idsOfSets = new WeakMap<CandidateSet, string>()
 
-/** Decides on what is packed, for the user with this number. */
-export function decide(channel: NativeChannel, { mask, holdout, explain }: Extras, user: number, began: number): Recommendation {
-  const { set, count, end, meta, computedAt, promptVersions } = packed
+/** Decides on what is packed; `number` numbers the user, once nothing is left to refuse. */
+export function decide(channel: NativeChannel, { mask, holdout, explain }: Extras, number: (userId: string) => number, began: number): Recommendation {
+  const { userId, set, count, end, meta, computedAt, promptVersions } = packed
   const ids = set === undefined ? packedIds().slice(0, count) : set.ids
   if (count > LARGEST_DECISION) refuse('candidates', `at most ${LARGEST_DECISION} for a decision`, count)
   const known = set === undefined ? undefined : idsOfSets.get(set)
@@ -59,7 +66,7 @@ export function decide(channel: NativeChannel, { mask, holdout, explain }: Extra
   const eligible = mask === undefined ? undefined : Uint8Array.from(mask, Number)
   const versions = promptVersions === undefined ? undefined : JSON.stringify(Array.from(ids, (_id, i) => promptVersions[i] ?? null))
   let json = ''
-  setUser(FIRST, user, meta)
+  setUser(FIRST, number(userId), meta)
   cross(() => {
     json = native(() => channel.recommend(idsJson, versions, computedAt, eligible, holdout, explain))
   }, end, undefined, undefined, undefined)
@@ -114,7 +121,7 @@ function uniqueIds(ids: readonly string[]): string {
 export function feedback(engine: NativeEngine, rewards: Rewards, request: FeedbackRequest): FeedbackResult {
   if (!isObject(request)) refuse('request', 'an object', request)
   const { decisionId, action, reward, at } = request as FeedbackRequest
-  const [, epoch, n] = /^([1-9]\d{0,9})\.(\d{1,16})$/.exec(typeof decisionId === 'string' ? decisionId : '') ?? []
+  const [, epoch, n] = /^([1-9]\d{0,9})\.(0|[1-9]\d{0,15})$/.exec(typeof decisionId === 'string' ? decisionId : '') ?? []
   if (epoch === undefined || Number(epoch) > 0xffff_ffff || !Number.isSafeInteger(Number(n))) refuse('decisionId', 'an id that recommend() gave', decisionId)
   const json = native(() => engine.feedback(Number(epoch), Number(n), action, worth(rewards, action, reward), moment(at)))
   return { ok: true, ...(JSON.parse(json) as Omit<FeedbackResult, 'ok'>) }

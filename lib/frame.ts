@@ -153,9 +153,12 @@ function crossFrom(call: NativeCall, end: number, computedAt: unknown, promptVer
   if (frame.words.length < end) frame = blockOf(boundary.resize(end))
   const kept = frame.words.slice(0, end)
   frame.words.set(words.subarray(0, end))
-  call(computedAt, promptVersions, tips)
-  words.set(frame.words.subarray(0, end))
-  frame.words.set(kept)
+  try {
+    call(computedAt, promptVersions, tips)
+    words.set(frame.words.subarray(0, end))
+  } finally {
+    frame.words.set(kept)
+  }
 }
 
 /** Makes room for words up to `end`, keeping those before `used`. */

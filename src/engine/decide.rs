@@ -316,7 +316,8 @@ impl Engine {
         let ledgers = || PolicyName::ALL.into_iter().filter_map(|policy| Some((policy, state.ledger(policy)?)));
         let before: Vec<(PolicyName, Entry)> =
             ledgers().filter_map(|(policy, ledger)| Some((policy, ledger.get(call.decision)?))).collect();
-        if before.is_empty() && ledgers().any(|(_, ledger)| call.decision <= ledger.floor) {
+        // Expired under one policy is expired under all: a revision must not touch some of them.
+        if ledgers().any(|(_, ledger)| call.decision <= ledger.floor) {
             return Err(unknown(call.decision));
         }
         let at = call.at.unwrap_or(now);

@@ -371,6 +371,12 @@ impl Engine {
     pub fn erase(&self, user_id: &str, done: Done) {
         let ms = self.clock.now_ms();
         let mut done = Some(done);
+        if let Err(e) = self.forget_role(user_id) {
+            if let Some(done) = done.take() {
+                done(Err(e));
+            }
+            return;
+        }
         let begun = self.with_user(user_id, |user, state| {
             // Even where nothing is appended otherwise: the log may have lines of the user's from before.
             let hold = self.writer.hold_mark();

@@ -103,6 +103,7 @@ impl Engine {
             self.writer.enqueue(&user);
         }
         if let Some(up_to) = erasing {
+            self.pending.erase(&user_id, up_to);
             let hold = self.writer.hold_mark();
             // Nobody waits for it any more; if it fails, the next start tries again.
             self.writer.erase(&user, &mut user.state.lock(), Some(up_to), hold, Box::new(|_| {}));

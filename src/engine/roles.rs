@@ -77,6 +77,20 @@ impl Engine {
         PolicyName::ALL.map(role).into()
     }
 
+    /// Forgets a user's own policy.
+    ///
+    /// # Errors
+    /// `ERR_STATE_IO`.
+    pub(super) fn forget_role(&self, user_id: &str) -> Result<()> {
+        let mut registry = self.policies.lock();
+        let Some(next) = registry.without_user(user_id) else { return Ok(()) };
+        if let Some(directory) = &self.directory {
+            save_policies(directory, &next)?;
+        }
+        *registry = next;
+        Ok(())
+    }
+
     /// Changes what a policy does, from the next decision on and for good; the log has it, too.
     ///
     /// # Errors

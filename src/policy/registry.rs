@@ -47,7 +47,7 @@ pub struct Change {
 
 /// What operators have decided; what they have not is as options and environment say.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct PolicyRegistry {
     active: Option<PolicyName>,
     off: Vec<PolicyName>,
@@ -133,9 +133,9 @@ impl PolicyRegistry {
             (Some(user_id), _, Mode::Default) => next.users.retain(|other, of| other != user_id || *of != policy),
             (Some(_), ..) => return Err(Error::invalid("userId", "goes with mode 'active' or 'default'")),
             (None, Some(share), _) => {
-                next.shares.retain(|other| other.policy != policy);
                 let salt = salt.clone().unwrap_or_default();
-                let others: f64 = next.shares.iter().filter(|other| other.salt == salt).map(|other| other.share).sum();
+                let is_other = |other: &&Share| other.policy != policy && other.salt == salt;
+                let others: f64 = next.shares.iter().filter(is_other).map(|other| other.share).sum();
                 if !(0.0..=1.0).contains(share) || others + share > 1.0 {
                     let problem = format_args!(
                         "must be from 0 to {} (other policies have the rest under this salt), got {share}",
@@ -143,8 +143,14 @@ impl PolicyRegistry {
                     );
                     return Err(Error::invalid("share", problem));
                 }
+                // In its place: users who are in other shares stay there as far as that goes.
+                let place = next.shares.iter().position(|other| other.policy == policy);
+                match (place, *share > 0.0) {
+                    (Some(place), true) => next.shares[place] = Share { policy, share: *share, salt },
+                    (None, true) => next.shares.push(Share { policy, share: *share, salt }),
+                    (_, false) => next.shares.retain(|other| other.policy != policy),
+                }
                 if *share > 0.0 {
-                    next.shares.push(Share { policy, share: *share, salt });
                     next.off.retain(|off| *off != policy);
                 }
             }
@@ -180,6 +186,15 @@ impl PolicyRegistry {
         self.off.retain(|off| *off != policy);
         self.shares.retain(|share| share.policy != policy);
         self.users.retain(|_, of| *of != policy);
+    }
+
+    /// Whether it could have come from [`PolicyRegistry::changed`], as far as numbers go.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        self.shares.iter().all(|share| {
+            let sum: f64 = self.shares.iter().filter(|other| other.salt == share.salt).map(|other| other.share).sum();
+            share.share > 0.0 && sum <= 1.0 + 1e-9
+        })
     }
 
     /// The registry without a user.

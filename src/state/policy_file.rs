@@ -26,7 +26,11 @@ pub fn load_policies(directory: &Directory) -> Result<PolicyRegistry> {
         Error::new(ErrorKind::StateCorrupt, format!("{path}/{NAME}: {problem}; repair it, or remove it to go back to the options"))
     };
     let File { v, registry } = serde_json::from_slice::<File<PolicyRegistry>>(&bytes).map_err(|e| bad(e.to_string()))?;
-    if v == VERSION { Ok(registry) } else { Err(bad(format!("version {v}, written by a later release"))) }
+    match (v, registry.is_sound()) {
+        (VERSION, true) => Ok(registry),
+        (VERSION, false) => Err(bad("shares that are no shares".to_owned())),
+        _ => Err(bad(format!("version {v}, written by a later release"))),
+    }
 }
 
 /// Replaces it; when this returns it survives power loss.

@@ -183,11 +183,12 @@ impl<const D: usize, const P: usize> Slot<D, P> {
         }
     }
 
-    /// Back to the start, where there is something to go back from; decisions up to `seq` expire.
-    fn reset(&mut self, seq: Option<Seq>) -> bool {
+    /// Back to the start, where there is something to go back from; decisions up to `floor` expire.
+    fn reset(&mut self, floor: Option<Seq>) -> bool {
         let known = !self.is_absent();
         if known {
-            let ledger = seq.map(|floor| Box::new(Ledger { floor, entries: Vec::new() }));
+            let floor = floor.filter(|floor| *floor > Seq::default());
+            let ledger = floor.map(|floor| Box::new(Ledger { floor, entries: Vec::new() }));
             *self = Self::Ready(Box::new(PolicyState { ledger, ..PolicyState::default() }));
         }
         known
@@ -551,21 +552,25 @@ impl UserState {
     /// Back to the start under all policies that know the user.
     pub fn reset(&mut self, seq: Option<Seq>) {
         self.history.clear();
+        // Without a line, decisions so far expire by the last lines that are known.
+        let floors =
+            PolicyName::ALL.map(|policy| self.applied(policy).max(self.ledger(policy).map_or(Seq::default(), |l| l.floor)));
+        let floor = seq.or_else(|| floors.into_iter().max());
         for policy in PolicyName::ALL {
-            self.reset_policy(policy, seq);
+            self.reset_policy(policy, seq, floor);
         }
     }
 
-    fn reset_policy(&mut self, policy: PolicyName, seq: Option<Seq>) {
+    fn reset_policy(&mut self, policy: PolicyName, seq: Option<Seq>, floor: Option<Seq>) {
         if self.damaged(policy).is_some() {
             self.given_up |= 1 << policy as u8;
             // The line of the reset tells, also where its file is set aside and cannot be replaced yet.
             self.announce(policy);
         }
         let known = match policy {
-            PolicyName::LinUcbV1 => self.linucb.reset(seq),
-            PolicyName::EGreedyV1 => self.egreedy.reset(seq),
-            PolicyName::EGreedyV2 => self.egreedy2.reset(seq),
+            PolicyName::LinUcbV1 => self.linucb.reset(floor),
+            PolicyName::EGreedyV1 => self.egreedy.reset(floor),
+            PolicyName::EGreedyV2 => self.egreedy2.reset(floor),
         };
         if known {
             self.touch(policy, seq);
@@ -675,7 +680,7 @@ impl UserState {
                     if is_new(self, policy) {
                         rows.retain(|row| row.pull.policy != policy);
                         applied |= !self.is_absent(policy);
-                        self.reset_policy(policy, Some(seq));
+                        self.reset_policy(policy, Some(seq), Some(seq));
                     }
                 }
                 applied
