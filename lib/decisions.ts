@@ -1,11 +1,11 @@
 // recommend() and feedback() beside what the frame carries: the texts of all candidates, masks, and the reactions' table.
 
-import type { Action, FeedbackRequest, FeedbackResult, PolicyChange, PolicyName, Recommendation, RecommendRequest } from '../index'
+import type { Action, FeedbackRequest, FeedbackResult, PolicyChange, Recommendation, RecommendRequest } from '../index'
 import type { CandidateSet } from './candidate-set'
 import type { NativeChannel, NativeEngine } from '../dist/addon'
 import { checkId, isObject } from './check'
 import { BanditError, native, refuse } from './error'
-import { cross, FIRST, packed, packedIds, setUser } from './frame'
+import { cross, decision, FIRST, packed, packedIds, reserveDecision, setUser } from './frame'
 
 const ACTIONS: Readonly<Record<Action, number>> = { done: 1, helpful: 0.5, snooze: 0, not_helpful: -0.5, dismiss: -1 }
 /** Every candidate stands in the log. */
@@ -65,47 +65,25 @@ export function decide(channel: NativeChannel, { mask, holdout, explain }: Extra
   if (mask !== undefined && !mask.includes(true)) throw new BanditError('ERR_NO_CANDIDATES', 'mask: no candidate may be shown')
   const eligible = mask === undefined ? undefined : Uint8Array.from(mask, Number)
   const versions = promptVersions === undefined ? undefined : JSON.stringify(Array.from(ids, (_id, i) => promptVersions[i] ?? null))
-  let json = ''
+  let explanation: string | null = null
+  const last = reserveDecision(end)
   setUser(FIRST, number(userId), meta)
   cross(() => {
-    json = native(() => channel.recommend(idsJson, versions, computedAt, eligible, holdout, explain))
-  }, end, undefined, undefined, undefined)
-  return toRecommendation(JSON.parse(json) as NativeRecommendation, ids, began)
+    explanation = native(() => channel.recommend(idsJson, versions, computedAt, eligible, holdout, explain))
+  }, last, undefined, undefined, undefined)
+  const decided = decision(ids, began)
+  if (explanation !== null) decided.explanation = explained(JSON.parse(explanation) as NativeExplanation, ids)
+  return decided
 }
 
-interface NativeRecommendation {
-  decision: [number, number]
-  index: number
-  score: number
-  propensity: number
-  heldOut: boolean
-  assigned: Recommendation['assigned']
-  choices: { policy: PolicyName; index: number; score: number; exploring: boolean; propensity: number }[]
-  explanation?: { contributions: number[]; uncertainty: number; runnerUp: [number, number] | null }
+interface NativeExplanation {
+  contributions: number[]
+  uncertainty: number
+  runnerUp: [number, number] | null
 }
 
-function toRecommendation(decided: NativeRecommendation, ids: readonly string[], began: number): Recommendation {
-  const { decision, index, score, propensity, heldOut, assigned, choices, explanation } = decided
-  const [own, ...others] = choices
-  const shadows = others.map((other) => ({ policy: other.policy, tipId: ids[other.index], score: other.score, propensity: other.propensity, agrees: other.index === index }))
-  const result: Recommendation = {
-    decisionId: `${decision[0]}.${decision[1]}`,
-    tipId: ids[index],
-    index,
-    score,
-    policy: own.policy,
-    assigned,
-    propensity,
-    exploring: own.exploring || heldOut,
-    heldOut,
-    shadows,
-    latencyUs: (performance.now() - began) * 1000,
-  }
-  if (explanation !== undefined) {
-    const { contributions, uncertainty, runnerUp } = explanation
-    result.explanation = { contributions, uncertainty, runnerUp: runnerUp && { tipId: ids[runnerUp[0]], index: runnerUp[0], score: runnerUp[1] } }
-  }
-  return result
+function explained({ contributions, uncertainty, runnerUp }: NativeExplanation, ids: readonly string[]): Recommendation['explanation'] {
+  return { contributions, uncertainty, runnerUp: runnerUp && { tipId: ids[runnerUp[0]], index: runnerUp[0], score: runnerUp[1] } }
 }
 
 function uniqueIds(ids: readonly string[]): string {

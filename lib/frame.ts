@@ -8,10 +8,11 @@ import { BanditError, refuse } from './error'
 import { ALONE, checkId, checkLength, day, finite, hour, ID, isId, isObject, LONGEST_ID, LONGEST_TEXT, POLICIES, policyNumber, prefix, TEXT } from './check'
 import { type CandidateSet, isCandidateSet, promptVersionsOf, setNumber } from './candidate-set'
 import { addon } from './native'
-import type { Candidate, Context, ProfileFeatures, RewardRequest, ScoreRequest, ScoreResult } from '../index'
+import type { Candidate, Context, ProfileFeatures, Recommendation, RewardRequest, ScoreRequest, ScoreResult } from '../index'
 
 const CONTROL_WORDS = 1
 const REQUEST_WORDS = 12
+const DECISION_WORDS = 14
 /** Lanes are padded to a multiple of so many candidates. */
 const CHUNK = 8
 /** Up to so many candidates' ids cross as arguments: see `FEW` in src/node/raw.rs. */
@@ -36,6 +37,17 @@ const AGE = 3
 const REWARD = 4
 const PROFILE = 5
 
+// Words of a decision's answer.
+const N = 1
+const SHOWN_SCORE = 2
+const SHOWN_PROPENSITY = 3
+const FLAGS = 4
+const CHOICES = 5
+const CHOICE_WORDS = 3
+
+/** In the order of their numbers. */
+const ASSIGNED = ['user', 'share', 'registry', 'default'] as const
+
 // What META is put together from.
 const HOUR = 2
 const DAY = 7
@@ -56,7 +68,7 @@ const KEEP_WORDS = 40_000
 export const DONE = 0
 
 const boundary = new addon.Boundary()
-const expected = [CONTROL_WORDS, REQUEST_WORDS, CHUNK]
+const expected = [CONTROL_WORDS, REQUEST_WORDS, DECISION_WORDS, CHUNK]
 if (boundary.layout.join() !== expected.join()) {
   throw new BanditError('ERR_UNSUPPORTED', 'the native binary of @oo/bandits is of another version than its JavaScript: install again')
 }
@@ -483,5 +495,40 @@ export function answer(at: number, tipIds: readonly string[]): ScoreResult {
     index,
     exploring: (flags & 1) !== 0,
     propensity: words[at + PROPENSITY],
+  }
+}
+
+/** Makes room for a decision's answer; returns where the call's words end. */
+export function reserveDecision(end: number): number {
+  const needed = Math.max(end, FIRST + REQUEST_WORDS + DECISION_WORDS)
+  reserve(needed, end)
+  return needed
+}
+
+/** What was decided about the candidates called `tipIds`. */
+export function decision(tipIds: readonly string[], began: number): Recommendation {
+  const at = FIRST + REQUEST_WORDS
+  const index = halves[2 * at + 1]
+  const flags = halves[2 * (at + FLAGS)]
+  const heldOut = (flags & 1) !== 0
+  const own = at + CHOICES
+  const end = own + CHOICE_WORDS * halves[2 * (at + FLAGS) + 1]
+  const shadows: Recommendation['shadows'] = []
+  for (let other = own + CHOICE_WORDS; other < end; other += CHOICE_WORDS) {
+    const chosen = halves[2 * other]
+    shadows.push({ policy: POLICIES[halves[2 * other + 1] >> 1], tipId: tipIds[chosen], score: words[other + 1], propensity: words[other + 2], agrees: chosen === index })
+  }
+  return {
+    decisionId: `${halves[2 * at] >>> 0}.${words[at + N]}`,
+    tipId: tipIds[index],
+    index,
+    score: words[at + SHOWN_SCORE],
+    policy: POLICIES[halves[2 * own + 1] >> 1],
+    assigned: ASSIGNED[flags >> 1],
+    propensity: words[at + SHOWN_PROPENSITY],
+    exploring: (halves[2 * own + 1] & 1) !== 0 || heldOut,
+    heldOut,
+    shadows,
+    latencyUs: (performance.now() - began) * 1000,
   }
 }

@@ -13,6 +13,7 @@ import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { conditions } from './conditions.mjs'
+import { quantile, say, timed, turns } from './turns.mjs'
 
 const { Bandits } = createRequire(import.meta.url)('@oo/bandits')
 const ROOT = fileURLToPath(new URL(`../../.cache/log-bench-${process.pid}/`, import.meta.url))
@@ -30,39 +31,9 @@ const reward = (userId, policy = 'egreedy-v1') => ({ userId, tipId: TIP, reward:
 /** @param {string} userId @param {import('../../index.d.ts').PolicyName} [policy] */
 const request = (userId, policy = 'egreedy-v1') => ({ userId, candidates, context: { hourOfDay: 9, dayOfWeek: 2 }, policy })
 
-/** @param {number[]} values @param {number} [q] */
-function quantile(values, q = 0.5) {
-  const sorted = [...values].sort((a, b) => a - b)
-  return sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))]
-}
-
-/** Nanoseconds a call, over `n` calls. @param {number} n @param {(i: number) => void} call */
-function timed(n, call) {
-  const start = process.hrtime.bigint()
-  for (let i = 0; i < n; i++) call(i)
-  return Number(process.hrtime.bigint() - start) / n
-}
-
-/** Ratios of rounds in which both take turns. @param {number} rounds @param {() => number} a @param {() => number} b */
-function turns(rounds, a, b) {
-  a()
-  b()
-  const pairs = Array.from({ length: rounds }, (_, i) => {
-    const [first, second] = i % 2 === 0 ? [a(), b()] : [b(), a()].reverse()
-    return { a: first, b: second, ratio: first / second }
-  })
-  return { a: quantile(pairs.map((p) => p.a)), b: quantile(pairs.map((p) => p.b)), ratio: quantile(pairs.map((p) => p.ratio)) }
-}
-
 /** @param {string} name @param {object} [options] */
 function open(name, options) {
   return Bandits.open({ stateDir: join(ROOT, name), seed: 1, ...options })
-}
-
-/** @param {string} what @param {string} seen @param {boolean} [met] @param {string} [ceiling] */
-function say(what, seen, met, ceiling) {
-  const verdict = ceiling === undefined ? '' : `${ceiling}: ${met ? 'met' : 'MISSED'}`
-  process.stdout.write(`  ${what.padEnd(58)} ${seen.padEnd(46)}${verdict}\n`)
 }
 
 async function appends() {

@@ -8,7 +8,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::feature;
 use crate::log::{ChoiceLine, DecisionLine, FeedbackLine, Inputs, InteractionLog, Seq};
 use crate::policy::{
-    Candidates, Distribution, EPSILON, Lanes, Mode, NormalisedLanes, PolicyName, Ridge, Scratch, drawn, packed_index,
+    Assignment, Candidates, Distribution, EPSILON, Lanes, Mode, NormalisedLanes, PolicyName, Ridge, Scratch, drawn, packed_index,
     score_egreedy, score_linucb,
 };
 use crate::rng::Draw;
@@ -43,8 +43,7 @@ pub struct RecommendCall<'a> {
 }
 
 /// What one policy chose.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Chosen {
     /// Which policy.
     pub policy: PolicyName,
@@ -59,8 +58,7 @@ pub struct Chosen {
 }
 
 /// What was decided.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Recommendation {
     /// The number of its line.
     pub decision: Seq,
@@ -73,11 +71,10 @@ pub struct Recommendation {
     /// It is a uniformly random tip, whatever the policy chose.
     pub held_out: bool,
     /// Why this policy decides.
-    pub assigned: &'static str,
+    pub assigned: Assignment,
     /// What each policy chose; the first one decides.
     pub choices: Vec<Chosen>,
     /// What the score is made of, where that was asked for.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub explanation: Option<Explanation>,
 }
 
@@ -231,7 +228,7 @@ impl Engine {
     }
 
     /// The policy that decides for a user, why, and all that choose, that one first.
-    fn evaluated_policies(&self, user_id: &str) -> (PolicyName, &'static str, Vec<PolicyName>) {
+    fn evaluated_policies(&self, user_id: &str) -> (PolicyName, Assignment, Vec<PolicyName>) {
         let registry = self.policies.lock();
         let default = self.settings.active_policy;
         let (active, assigned) = registry.assigned(user_id, default);

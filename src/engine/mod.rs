@@ -9,7 +9,7 @@ mod request;
 mod roles;
 mod shared;
 
-pub use decide::{Chosen, FeedbackCall, FeedbackOutcome, RecommendCall, Recommendation};
+pub use decide::{Chosen, Explanation, FeedbackCall, FeedbackOutcome, RecommendCall, Recommendation};
 pub use open::{open, replay};
 pub use report::{FeatureHistory, FeatureRecord, Health, PolicyStats};
 pub use request::{Refused, RewardCall, ScoreCall, Texts};

@@ -3,7 +3,7 @@
 use super::line::{Inputs, LineWriter, first, put};
 use super::seq::Seq;
 use crate::feature::{Moment, Profile};
-use crate::policy::{Candidates, Lanes, PolicyName};
+use crate::policy::{Assignment, Candidates, Lanes, PolicyName};
 
 /// A decision: everything that it was made from and everything that was computed.
 #[derive(Debug, Clone, Copy)]
@@ -27,7 +27,7 @@ pub struct DecisionLine<'a> {
     /// The policy whose choice is shown.
     pub policy: PolicyName,
     /// Why it is that one.
-    pub assigned: &'static str,
+    pub assigned: Assignment,
     /// The place of what is shown.
     pub index: usize,
     /// The share of decisions that show a uniformly random tip, where there is one, and whether this is one of them.
@@ -88,7 +88,7 @@ impl LineWriter {
         self.line(to, seq, ms, "decision", |to| {
             put(to, r#","userId":"#, line.user_id);
             put(to, r#","policy":"#, &line.policy);
-            put(to, r#","assigned":"#, line.assigned);
+            put(to, r#","assigned":"#, line.assigned.as_str());
             put(to, r#","index":"#, &line.index);
             put(to, r#","ordinal":"#, &line.ordinal);
             put(to, r#","draw":"#, &format_args!("{:016x}", line.draw));
@@ -113,14 +113,14 @@ impl LineWriter {
                 put(to, r#","holdout":"#, &share);
                 put(to, r#","heldOut":"#, &is_held_out);
             }
-            list(to, r#","probabilities":"#, line.probabilities.iter());
+            probabilities(to, line.probabilities);
             to.extend_from_slice(br#","choices":["#);
             for (i, choice) in line.choices.iter().enumerate() {
                 put(to, if i == 0 { r#"{"policy":"# } else { r#",{"policy":"# }, &choice.policy);
                 put(to, r#","index":"#, &choice.index);
                 put(to, r#","score":"#, &choice.score);
                 put(to, r#","exploring":"#, &choice.exploring);
-                list(to, r#","probabilities":"#, choice.probabilities.iter());
+                probabilities(to, choice.probabilities);
                 first(to, choice.first);
                 to.push(b'}');
             }
@@ -156,6 +156,24 @@ fn list<T: serde::Serialize>(to: &mut Vec<u8>, key: &'static str, values: impl I
     to.push(b'[');
     for (i, value) in values.enumerate() {
         put(to, if i == 0 { "" } else { "," }, &value);
+    }
+    to.push(b']');
+}
+
+/// Most neighbours are the same number, and a number's text costs more than a copy of it.
+fn probabilities(to: &mut Vec<u8>, values: &[f64]) {
+    to.extend_from_slice(br#","probabilities":["#);
+    let mut written = None;
+    for (i, value) in values.iter().enumerate() {
+        if i > 0 {
+            to.push(b',');
+        }
+        let start = to.len();
+        match written.take() {
+            Some((bits, place)) if bits == value.to_bits() => to.extend_from_within(place),
+            _ => put(to, "", value),
+        }
+        written = Some((value.to_bits(), start..to.len()));
     }
     to.push(b']');
 }

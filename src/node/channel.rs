@@ -2,7 +2,7 @@
 
 use super::error::from_panic;
 use super::frame::{CONTROL_WORDS, Frame, Request, Status, answer, batch};
-use crate::engine::{Engine, RecommendCall, Recommendation, Refused, RewardCall, ScoreCall, Texts};
+use crate::engine::{Engine, Explanation, RecommendCall, Refused, RewardCall, ScoreCall, Texts};
 use crate::error::{Error, ErrorKind, Result};
 use crate::policy::{Candidates, Scratch};
 use crate::state::User;
@@ -91,10 +91,11 @@ impl Channel {
         });
     }
 
-    /// Decides on the request in the frame; what the frame has no place for comes beside it.
-    pub fn recommend(&self, beside: &Beside) -> Result<Recommendation> {
+    /// Decides on the request in the frame; what the frame has no place for comes and goes beside it.
+    pub fn recommend(&self, beside: &Beside) -> Result<Option<Explanation>> {
         self.frame.with(|block| {
             let request = Request::at(block, CONTROL_WORDS)?;
+            let answer = request.decision()?;
             let scratch = &mut *self.scratch.borrow_mut();
             let set = if request.set() == 0 { None } else { Some(self.frame.set(request.set())?) };
             let (lanes, normalised) = match &set {
@@ -113,12 +114,14 @@ impl Channel {
                 holdout: beside.holdout,
                 explain: beside.explain,
             };
-            let mut decided = None;
+            let mut explanation = None;
             self.on_user(&request, |user| {
-                decided = Some(self.engine.recommend(user, &call, scratch)?);
+                let decided = self.engine.recommend(user, &call, scratch)?;
+                answer.answer(&decided);
+                explanation = decided.explanation;
                 Ok(())
             })?;
-            decided.ok_or_else(|| Error::new(ErrorKind::Internal, "no decision"))
+            Ok(explanation)
         })
     }
 

@@ -155,7 +155,8 @@ impl NativeChannel {
         self.channel.forget_users();
     }
 
-    /// `NativeRecommendation`, on the request in the frame; ids and prompt versions are JSON arrays, `eligible` is a byte each.
+    /// Decides on the request in the frame, where the answer is afterwards; ids and prompt versions are JSON arrays, `eligible` is a
+    /// byte each. Returns `NativeExplanation` where it was asked for.
     #[napi(catch_unwind)]
     pub fn recommend(
         &self,
@@ -165,9 +166,10 @@ impl NativeChannel {
         eligible: Option<Uint8Array>,
         holdout: f64,
         explain: bool,
-    ) -> Result<String> {
+    ) -> Result<Option<String>> {
         let eligible = eligible.map(|bytes| bytes.iter().map(|byte| *byte != 0).collect());
-        json(self.channel.recommend(&Beside { ids, prompt_versions, computed_at, eligible, holdout, explain }))
+        let beside = Beside { ids, prompt_versions, computed_at, eligible, holdout, explain };
+        checked(self.channel.recommend(&beside))?.map(|explanation| json(Ok(explanation))).transpose()
     }
 
     /// Throws what the last failed call failed of.

@@ -3,8 +3,9 @@
 //!
 //! The block begins with [`CONTROL_WORDS`] words about the whole call; requests follow, one behind the other. A request is
 //! [`REQUEST_WORDS`] words and, unless it names a prepared set, three lanes of numbers a candidate each. A reward is
-//! [`REQUEST_WORDS`] words in a request's place.
+//! [`REQUEST_WORDS`] words in a request's place. A decision's answer stands behind the request's words, over its lanes.
 
+use crate::engine::Recommendation;
 use crate::error::{Error, ErrorKind, Result};
 use crate::feature::{Moment, Profile, TaskFeatures};
 use crate::policy::{CHUNK, Candidates, Choice, Lanes, NormalisedLanes, PolicyName};
@@ -16,11 +17,13 @@ use std::rc::Rc;
 pub const CONTROL_WORDS: usize = 1;
 /// Words of a request before its lanes.
 pub const REQUEST_WORDS: usize = 12;
+/// Words of a decision's answer.
+pub const DECISION_WORDS: usize = DECISION_CHOICES + CHOICE_WORDS * PolicyName::ALL.len();
 /// How large a frame is before a call needs a larger one: 1,000 candidates.
 pub const FIRST_WORDS: usize = CONTROL_WORDS + REQUEST_WORDS + 3 * 1000;
 /// What both sides must agree on, in the order in which `lib/frame.ts` lists it.
 #[allow(clippy::cast_possible_truncation)] // small numbers
-pub const LAYOUT: [u32; 3] = [CONTROL_WORDS as u32, REQUEST_WORDS as u32, CHUNK as u32];
+pub const LAYOUT: [u32; 4] = [CONTROL_WORDS as u32, REQUEST_WORDS as u32, DECISION_WORDS as u32, CHUNK as u32];
 
 /// How a call went; in the control words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +55,14 @@ const PROPENSITY: usize = 4;
 const AGE: usize = 3; // of a reward
 const REWARD: usize = 4;
 const PROFILE: usize = 5; // five words; NaN is "not known"
+
+// Words of a decision's answer. First two halves: epoch and place of what is shown.
+const DECISION_N: usize = 1;
+const DECISION_SCORE: usize = 2;
+const DECISION_PROPENSITY: usize = 3;
+const DECISION_FLAGS: usize = 4; // halves: held out (bit 0) and why this policy (from bit 1 on), and how many choices follow
+const DECISION_CHOICES: usize = 5; // each: halves as a request's INDEX and EXPLORING, score, propensity
+const CHOICE_WORDS: usize = 3;
 
 /// Candidates packed once.
 #[derive(Debug)]
@@ -252,6 +263,11 @@ impl<'a> Request<'a> {
         self.words[PROPENSITY].set(choice.propensity);
     }
 
+    /// Where the answer to a decision goes.
+    pub fn decision(&self) -> Result<Decision<'a>> {
+        self.behind.first_chunk().map(|words| Decision { words }).ok_or_else(|| broken("place for a decision"))
+    }
+
     /// The reaction that stands here.
     #[inline]
     #[allow(clippy::cast_possible_truncation)] // takes the bits that are meant
@@ -267,6 +283,31 @@ impl<'a> Request<'a> {
                 priority: (meta >> 12) as u8 & 7,
             },
             reward: self.words[REWARD].get(),
+        }
+    }
+}
+
+/// A decision's answer in the frame.
+#[derive(Debug, Clone, Copy)]
+pub struct Decision<'a> {
+    words: &'a [Cell<f64>; DECISION_WORDS],
+}
+
+impl Decision<'_> {
+    /// Writes what was decided, but for its explanation.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)] // few candidates; numbers of lines are below 2^53
+    pub fn answer(self, decided: &Recommendation) {
+        let Recommendation { decision, index, score, propensity, held_out, assigned, ref choices, .. } = *decided;
+        set_halves(&self.words[0], decision.epoch, index as u32);
+        self.words[DECISION_N].set(decision.n as f64);
+        self.words[DECISION_SCORE].set(score);
+        self.words[DECISION_PROPENSITY].set(propensity);
+        set_halves(&self.words[DECISION_FLAGS], u32::from(held_out) | (assigned as u32) << 1, choices.len() as u32);
+        let (places, _) = self.words[DECISION_CHOICES..].as_chunks::<CHOICE_WORDS>();
+        for ([which, score, propensity], chosen) in places.iter().zip(choices) {
+            set_halves(which, chosen.index as u32, u32::from(chosen.exploring) | (chosen.policy as u32) << 1);
+            score.set(chosen.score);
+            propensity.set(chosen.propensity);
         }
     }
 }

@@ -17,5 +17,5 @@ pub use folded::{Mean, Width};
 pub use kernel::Kernel;
 pub use lanes::{CHUNK, Candidates, Lanes, NormalisedLanes};
 pub use name::PolicyName;
-pub use registry::{Change as PolicyChange, Mode, PolicyRegistry, Share};
+pub use registry::{Assignment, Change as PolicyChange, Mode, PolicyRegistry, Share};
 pub use ridge::{MAX_SUM, Ridge, RidgeError, packed_index};

@@ -45,6 +45,33 @@ pub struct Change {
     pub user_id: Option<String>,
 }
 
+/// Why a policy decides for a user. The discriminant is its number at the boundary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Assignment {
+    /// It is the user's own.
+    User = 0,
+    /// The user is in its share.
+    Share = 1,
+    /// Operators made it the active one.
+    Registry = 2,
+    /// Options or environment did, or nobody.
+    Default = 3,
+}
+
+impl Assignment {
+    /// The name in the API and in the log.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Share => "share",
+            Self::Registry => "registry",
+            Self::Default => "default",
+        }
+    }
+}
+
 /// What operators have decided; what they have not is as options and environment say.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -96,20 +123,20 @@ impl PolicyRegistry {
 
     /// The policy that decides for a user, and why it is that one.
     #[must_use]
-    pub fn assigned(&self, user_id: &str, default: PolicyName) -> (PolicyName, &'static str) {
+    pub fn assigned(&self, user_id: &str, default: PolicyName) -> (PolicyName, Assignment) {
         if let Some(policy) = self.users.get(user_id) {
-            return (*policy, "user");
+            return (*policy, Assignment::User);
         }
         let mut taken: BTreeMap<&str, f64> = BTreeMap::new();
         for Share { policy, share, salt } in &self.shares {
             let before = taken.entry(salt).or_default();
             let place = place(salt, user_id);
             if (*before..*before + share).contains(&place) {
-                return (*policy, "share");
+                return (*policy, Assignment::Share);
             }
             *before += share;
         }
-        (self.active(default), if self.has_active() { "registry" } else { "default" })
+        (self.active(default), if self.has_active() { Assignment::Registry } else { Assignment::Default })
     }
 
     /// The registry after a change.
@@ -265,7 +292,7 @@ mod tests {
         assert!(without.share(LinUcbV1).is_none());
         let own = Change { user_id: Some("user-1".to_owned()), ..change(Mode::Active) };
         let registry = registry.changed(EGreedyV1, &own, EGreedyV1).unwrap();
-        assert_eq!(registry.assigned("user-1", EGreedyV2), (EGreedyV1, "user"));
+        assert_eq!(registry.assigned("user-1", EGreedyV2), (EGreedyV1, Assignment::User));
         assert_eq!(registry.users(EGreedyV1).collect::<Vec<_>>(), ["user-1"]);
         assert!(registry.without_user("user-1").is_some() && registry.without_user("user-2").is_none());
     }
