@@ -30,7 +30,7 @@ import type {
 import type { NativeChannel, NativeEngine } from '../dist/addon'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ALONE, checkId, checkLength, checkSignal, isObject, policyNumber } from './check'
-import { decide, feedback, policyChangeJson, readExtras, type Rewards, rewardTable } from './decisions'
+import { addExplanation, feedback, packedDecision, policyChangeJson, readExtras, type Rewards, rewardTable } from './decisions'
 import { BanditError, fromNative, native, refuse } from './error'
 import { listen, listEvents, payloadBytes } from './events'
 import { closeAtExit, forgetAtExit } from './exit'
@@ -40,6 +40,7 @@ import {
   boundary,
   cross,
   crossScore,
+  decision,
   DONE,
   FIRST,
   isBusy,
@@ -73,6 +74,7 @@ export class Bandits implements Contract {
   readonly #engine: NativeEngine
   readonly #channel: NativeChannel
   readonly #scoreFrame: ReturnType<NativeChannel['scoreFunction']>
+  readonly #recommendFrame: ReturnType<NativeChannel['recommendFunction']>
   readonly #rewardFrame: ReturnType<NativeChannel['rewardFunction']>
   readonly #numbers = new Map<string, number>()
   #numbered = 0
@@ -88,6 +90,7 @@ export class Bandits implements Contract {
     this.#rewards = rewards
     this.#channel = engine.channel(boundary)
     this.#scoreFrame = this.#channel.scoreFunction()
+    this.#recommendFrame = this.#channel.recommendFunction()
     this.#rewardFrame = this.#channel.rewardFunction()
     this.#flushes = new SharedFlush(() => engine.flush(false))
     closeAtExit(this, () => {
@@ -195,9 +198,14 @@ export class Bandits implements Contract {
     packScore(request)
     this.#check()
     this.#boundNumbering()
-    const result = decide(this.#channel, extras, (userId) => this.#number(userId), began)
+    const { userId, meta } = packed
+    const { ids, joined, promptVersions, computedAt, end } = packedDecision(extras)
+    setUser(FIRST, this.#number(userId), meta)
+    this.#done(cross(this.#recommendFrame, end, computedAt, promptVersions, joined))
+    const decided = decision(ids, began)
+    if (extras.explain) addExplanation(this.#channel, decided, ids)
     shrink()
-    return result
+    return decided
   }
 
   feedback(request: FeedbackRequest): FeedbackResult {

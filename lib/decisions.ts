@@ -5,7 +5,7 @@ import type { CandidateSet } from './candidate-set'
 import type { NativeChannel, NativeEngine } from '../dist/addon'
 import { checkId, isObject } from './check'
 import { BanditError, native, refuse } from './error'
-import { cross, decision, FIRST, packed, packedIds, reserveDecision, setUser } from './frame'
+import { packDecision, packed, packedIds } from './frame'
 
 const ACTIONS: Readonly<Record<Action, number>> = { done: 1, helpful: 0.5, snooze: 0, not_helpful: -0.5, dismiss: -1 }
 /** Every candidate stands in the log. */
@@ -51,48 +51,48 @@ function checkedMask(mask: unknown): boolean[] {
   return Array.from(mask, (may: unknown, i) => (typeof may === 'boolean' ? may : refuse(`mask[${i}]`, 'true or false', may)))
 }
 
+/** What a set's decisions have in common. */
 const idsOfSets = new WeakMap<CandidateSet, string>()
 
-/** Decides on what is packed; `number` numbers the user, once nothing is left to refuse. */
-export function decide(channel: NativeChannel, { mask, holdout, explain }: Extras, number: (userId: string) => number, began: number): Recommendation {
-  const { userId, set, count, end, meta, computedAt, promptVersions } = packed
-  const ids = set === undefined ? packedIds().slice(0, count) : set.ids
+/** The call on what is packed, which {@link Extras} complete. */
+export interface DecisionCall {
+  ids: readonly string[]
+  /** All of them, one behind the other. */
+  joined: string
+  /** JSON. */
+  promptVersions: string | undefined
+  computedAt: string | undefined
+  end: number
+}
+
+/** Completes what is packed. */
+export function packedDecision({ mask, holdout, explain }: Extras): DecisionCall {
+  const { set, count, computedAt, promptVersions } = packed
   if (count > LARGEST_DECISION) refuse('candidates', `at most ${LARGEST_DECISION} for a decision`, count)
-  const known = set === undefined ? undefined : idsOfSets.get(set)
-  const idsJson = known ?? uniqueIds(ids)
-  if (set !== undefined) idsOfSets.set(set, idsJson)
   if (mask !== undefined && mask.length !== count) refuse('mask', `an array of ${count}, one for each candidate`, mask.length)
   if (mask !== undefined && !mask.includes(true)) throw new BanditError('ERR_NO_CANDIDATES', 'mask: no candidate may be shown')
-  const eligible = mask === undefined ? undefined : Uint8Array.from(mask, Number)
+  const ids = set === undefined ? packedIds().slice(0, count) : set.ids
   const versions = promptVersions === undefined ? undefined : JSON.stringify(Array.from(ids, (_id, i) => promptVersions[i] ?? null))
-  let explanation: string | null = null
-  const last = reserveDecision(end)
-  setUser(FIRST, number(userId), meta)
-  cross(() => {
-    explanation = native(() => channel.recommend(idsJson, versions, computedAt, eligible, holdout, explain))
-  }, last, undefined, undefined, undefined)
-  const decided = decision(ids, began)
-  if (explanation !== null) decided.explanation = explained(JSON.parse(explanation) as NativeExplanation, ids)
-  return decided
+  return { ids, joined: joined(ids, set), promptVersions: versions, computedAt, end: packDecision(packed.end, ids, mask, holdout, explain) }
+}
+
+function joined(ids: readonly string[], set: CandidateSet | undefined): string {
+  if (set === undefined) return ids.join('')
+  const known = idsOfSets.get(set) ?? ids.join('')
+  idsOfSets.set(set, known)
+  return known
+}
+
+/** Adds to a decision what it is made of. */
+export function addExplanation(channel: NativeChannel, decided: Recommendation, ids: readonly string[]): void {
+  const { contributions, uncertainty, runnerUp } = JSON.parse(native(() => channel.explanation())) as NativeExplanation
+  decided.explanation = { contributions, uncertainty, runnerUp: runnerUp && { tipId: ids[runnerUp[0]], index: runnerUp[0], score: runnerUp[1] } }
 }
 
 interface NativeExplanation {
   contributions: number[]
   uncertainty: number
   runnerUp: [number, number] | null
-}
-
-function explained({ contributions, uncertainty, runnerUp }: NativeExplanation, ids: readonly string[]): Recommendation['explanation'] {
-  return { contributions, uncertainty, runnerUp: runnerUp && { tipId: ids[runnerUp[0]], index: runnerUp[0], score: runnerUp[1] } }
-}
-
-function uniqueIds(ids: readonly string[]): string {
-  const seen = new Set<string>()
-  for (const [i, id] of ids.entries()) {
-    if (seen.has(id)) refuse(`candidates[${i}].id`, 'the id of one candidate only', id)
-    seen.add(id)
-  }
-  return JSON.stringify(ids)
 }
 
 /** Tells what a person did. */

@@ -37,6 +37,13 @@ const AGE = 3
 const REWARD = 4
 const PROFILE = 5
 
+// Behind a request for a decision: the holdout's share, halves, a half a candidate.
+const ASKED = 2
+const EXPLAIN = 1
+const HAS_MASK = 1 << 1
+const MARKS = 4
+const ELIGIBLE = 1 << 16
+
 // Words of a decision's answer.
 const N = 1
 const SHOWN_SCORE = 2
@@ -498,11 +505,16 @@ export function answer(at: number, tipIds: readonly string[]): ScoreResult {
   }
 }
 
-/** Makes room for a decision's answer; returns where the call's words end. */
-export function reserveDecision(end: number): number {
-  const needed = Math.max(end, FIRST + REQUEST_WORDS + DECISION_WORDS)
-  reserve(needed, end)
-  return needed
+/** Marks the candidates, called `tipIds`, behind what is packed up to `end`; returns where the call's words end. */
+export function packDecision(end: number, tipIds: readonly string[], mask: readonly boolean[] | undefined, holdout: number, explain: boolean): number {
+  const n = tipIds.length
+  const last = Math.max(end + MARKS / 2 + Math.ceil(n / 2), FIRST + REQUEST_WORDS + DECISION_WORDS)
+  reserve(last, end)
+  words[end] = holdout
+  halves[2 * end + ASKED] = (explain ? EXPLAIN : 0) | (mask === undefined ? 0 : HAS_MASK)
+  const marks = 2 * end + MARKS
+  for (let i = 0; i < n; i++) halves[marks + i] = tipIds[i].length | (mask === undefined || mask[i] ? ELIGIBLE : 0)
+  return last
 }
 
 /** What was decided about the candidates called `tipIds`. */

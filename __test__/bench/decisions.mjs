@@ -30,7 +30,7 @@ try {
   const { cpu, system, node } = conditions()
   process.stdout.write(`${cpu}, ${system}, ${node}\n`)
   await decisions()
-  reactions()
+  await reactions()
 } finally {
   await bandits.close()
   rmSync(ROOT, { recursive: true, force: true })
@@ -46,23 +46,25 @@ async function decisions() {
   const three = () => timed(CALLS, () => scores.forEach((one) => bandits.score(one)))
   const append = () => timed(CALLS, () => writeSync(bare, line))
   let appended = 0
-  const { a, b, ratio } = turns(
+  const { a, b, ratio } = await turns(
     ROUNDS,
     () => timed(CALLS, () => bandits.recommend(request)),
     () => three() + 2 * (appended = append()),
+    () => bandits.flush(),
   )
   closeSync(bare)
   say(`recommend(), n=10, 3 policies, a line of ${line.length} B`, `${us(a)}, allowed ${us(b)} (append ${us(appended)}): ${ratio.toFixed(2)}`, ratio <= 1, '≤ 1')
 }
 
-function reactions() {
-  const { a, b, ratio } = turns(
+async function reactions() {
+  const { a, b, ratio } = await turns(
     ROUNDS,
     () => {
       const ids = Array.from({ length: CALLS }, () => bandits.recommend(request).decisionId)
       return timed(CALLS, (i) => bandits.feedback({ decisionId: ids[i], action: 'done' }))
     },
     () => timed(CALLS, () => bandits.reward(reward)),
+    () => bandits.flush(),
   )
   say('feedback(), three policies, against reward()', `${us(a)} / ${us(b)}: ${ratio.toFixed(2)}`, ratio <= 4, '≤ 4')
 }

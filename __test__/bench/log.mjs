@@ -44,10 +44,11 @@ async function appends() {
   const lines = readFileSync(join(ROOT, 'append', 'log', segment), 'utf8').split('\n')
   const line = Buffer.from(`${lines.findLast((text) => text.includes('"reward"'))}\n`)
   const bare = openSync(join(ROOT, 'bare'), 'a')
-  const { a, b, ratio } = turns(
+  const { a, b, ratio } = await turns(
     41,
     () => timed(5000, () => bandits.reward(reward('user-1'))),
     () => timed(5000, () => writeSync(bare, line)),
+    () => bandits.flush(),
   )
   say(`reward() against writeSync of ${line.length} bytes`, `${ratio.toFixed(2)} (${a.toFixed(0)} ns / ${b.toFixed(0)} ns)`, ratio <= 2.5, '≤ 2.5')
   await bandits.close()
@@ -58,10 +59,11 @@ async function scores() {
   const [on, off] = [open('on'), open('off', { log: 'off' })]
   for (const policy of POLICIES) {
     const asked = request('user-1', policy)
-    const { a, b, ratio } = turns(
+    const { a, b, ratio } = await turns(
       41,
       () => timed(5000, () => on.score(asked)),
       () => timed(5000, () => off.score(asked)),
+      () => on.flush(),
     )
     say(`score() n=10 ${policy}, log on against off`, `${ratio.toFixed(2)} (${a.toFixed(0)} ns / ${b.toFixed(0)} ns)`, ratio <= 1.5, '≤ 1.5')
   }

@@ -14,14 +14,19 @@ export function timed(n, call) {
   return Number(process.hrtime.bigint() - start) / n
 }
 
-/** Ratios of rounds in which both take turns. @param {number} rounds @param {() => number} a @param {() => number} b */
-export function turns(rounds, a, b) {
+/**
+ * Ratios of rounds in which both take turns. What waits for the disk is waited for in between, so that neither pays for the other.
+ * @param {number} rounds @param {() => number} a @param {() => number} b @param {() => Promise<void>} between
+ */
+export async function turns(rounds, a, b, between) {
   a()
   b()
-  const pairs = Array.from({ length: rounds }, (_, i) => {
+  const pairs = []
+  for (let i = 0; i < rounds; i++) {
+    await between()
     const [first, second] = i % 2 === 0 ? [a(), b()] : [b(), a()].reverse()
-    return { a: first, b: second, ratio: first / second }
-  })
+    pairs.push({ a: first, b: second, ratio: first / second })
+  }
   return { a: quantile(pairs.map((p) => p.a)), b: quantile(pairs.map((p) => p.b)), ratio: quantile(pairs.map((p) => p.ratio)) }
 }
 

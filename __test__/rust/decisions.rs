@@ -46,7 +46,8 @@ struct Asked<'a> {
 
 /// Decides among candidates called `c0`, `c1`, …
 fn recommend(engine: &Engine, user_id: &str, tasks: &[TaskFeatures], asked: Asked<'_>) -> Result<Recommendation> {
-    let ids = serde_json::to_string(&(0..tasks.len()).map(|i| format!("c{i}")).collect::<Vec<_>>()).unwrap();
+    let ids: Vec<String> = (0..tasks.len()).map(|i| format!("c{i}")).collect();
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
     let set = asked.prepared.then(|| normalised(tasks));
     loop {
         let user = engine.user(user_id)?;

@@ -4,17 +4,17 @@
 use super::Engine;
 use super::pending::PendingDecision;
 use super::request::Refused;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, shown};
 use crate::feature;
 use crate::log::{ChoiceLine, DecisionLine, FeedbackLine, Inputs, InteractionLog, Seq};
 use crate::policy::{
-    Assignment, Candidates, Distribution, EPSILON, Lanes, Mode, NormalisedLanes, PolicyName, Ridge, Scratch, drawn, packed_index,
-    score_egreedy, score_linucb,
+    Assignment, Candidates, Distribution, EPSILON, Lanes, Mode, NormalisedLanes, OfPolicies, PolicyName, Ridge, Scratch, drawn,
+    packed_index, score_egreedy, score_linucb,
 };
 use crate::rng::Draw;
 use crate::state::{Entry, Pull, Reaction, User, UserState, Users};
 use serde::Serialize;
-use std::borrow::Cow;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// Decide what is shown.
@@ -30,8 +30,8 @@ pub struct RecommendCall<'a> {
     pub lanes: Lanes<'a>,
     /// The same normalised, where that was done before.
     pub normalised: Option<&'a NormalisedLanes>,
-    /// Their ids, a JSON array; no two are the same.
-    pub ids: &'a str,
+    /// Their ids.
+    pub ids: &'a [&'a str],
     /// Their prompt versions, a JSON array, where one has one.
     pub prompt_versions: Option<&'a str>,
     /// Which can be chosen, where not all can; at least one can.
@@ -73,7 +73,7 @@ pub struct Recommendation {
     /// Why this policy decides.
     pub assigned: Assignment,
     /// What each policy chose; the first one decides.
-    pub choices: Vec<Chosen>,
+    pub choices: OfPolicies<Chosen>,
     /// What the score is made of, where that was asked for.
     pub explanation: Option<Explanation>,
 }
@@ -116,9 +116,9 @@ pub struct FeedbackOutcome {
 }
 
 /// One policy's part of a decision on its way.
-struct Evaluated {
+struct Evaluated<'m> {
     chosen: Chosen,
-    probabilities: Vec<f64>,
+    of: Distribution<'m>,
     was_absent: bool,
     first: bool,
 }
@@ -131,14 +131,14 @@ impl Engine {
     ///
     /// # Errors
     /// [`Refused::Retired`] when the user must be looked up again; `ERR_STATE_CORRUPT`, `ERR_STATE_IO`, `ERR_BACKPRESSURE`: nothing has
-    /// changed then; `ERR_INVALID_ARGUMENT` without a log.
+    /// changed then; `ERR_INVALID_ARGUMENT` without a log, and where two candidates have one id.
     pub fn recommend(&self, user: &Arc<User>, call: &RecommendCall<'_>, scratch: &mut Scratch) -> Result<Recommendation, Refused> {
         let Some(log) = self.log_on() else {
             return Err(Error::invalid("options.log", "must be \"on\" for decisions: they are remembered in the log").into());
         };
-        let ids: Vec<Cow<'_, str>> = parse_ids(call.ids)?;
+        check_ids(call.ids)?;
         let ms = self.clock.now_ms();
-        let (active, assigned, policies) = self.evaluated_policies(&user.id);
+        let (assigned, active, shadows) = self.evaluated_policies(&user.id);
         let mut state = user.state.lock();
         if state.is_retired() {
             return Err(Refused::Retired);
@@ -147,41 +147,32 @@ impl Engine {
             state.retire_transient();
             return Err(Users::no_room().into());
         }
-        let draw = self.chance.draw();
-        let candidates = call.lanes.len();
+        let (draw, candidates) = (self.chance.draw(), call.lanes.len());
         let holdout = (call.holdout > 0.0).then(|| (call.holdout, draw.part(HOLDOUT_PART).happens(call.holdout)));
         let held_out = holdout.is_some_and(|(_, held_out)| held_out);
-        let by_chance = held_out.then(|| drawn(call.eligible, candidates, draw.part(HOLDOUT_PART)));
-        let (mut shown, mut explanation) = ((0, 0.0), None);
-        let mut evaluated = Vec::with_capacity(policies.len());
-        for &policy in &policies {
-            match Self::evaluate(&mut state, policy, call, draw, scratch) {
-                Ok(one) => {
-                    if policy == active {
-                        let (scores, index) = (scratch.last_scores(candidates), by_chance.unwrap_or(one.chosen.index));
-                        shown = (index, scores[index]);
-                        explanation = call.explain.then(|| explain(&mut state, policy, call, index, scores)).transpose()?;
-                    }
-                    evaluated.push(one);
-                }
-                // A shadow that cannot be read is no reason to show nothing.
-                Err(_) if policy != active => {}
-                Err(e) => {
-                    undo(&mut state, &evaluated);
-                    return Err(e.into());
-                }
-            }
-        }
-        let (index, score) = shown;
-        let marginal = marginal(&evaluated[0].probabilities, call.eligible, call.holdout);
+        let own = Self::evaluate(&mut state, active, call, draw, scratch)?;
+        let index = if held_out { drawn(call.eligible, candidates, draw.part(HOLDOUT_PART)) } else { own.chosen.index };
+        let scores = scratch.last_scores(candidates);
+        let score = scores[index];
+        let explanation = call.explain.then(|| explain(&mut state, active, call, index, scores)).transpose();
+        let mut evaluated = OfPolicies::from_iter([own]);
+        // A shadow that cannot be read is no reason to show nothing.
+        evaluated.extend(shadows.iter().filter_map(|shadow| Self::evaluate(&mut state, *shadow, call, draw, scratch).ok()));
+        let mut probabilities = Vec::with_capacity((evaluated.len() + 1) * candidates);
+        probabilities.extend(evaluated[0].of.mixed(call.holdout));
+        evaluated.iter().for_each(|one| probabilities.extend(one.of.probabilities()));
+        let (shown, of_policies) = probabilities.split_at(candidates);
         if state.queue() {
             self.writer.enqueue(user);
         }
-        let adopted = evaluated.iter().try_for_each(|one| self.adopt_foreign(&mut state, &user.id, one.chosen.policy, ms));
+        let ready = explanation.and_then(|explanation| {
+            let mut adopted = evaluated.iter().map(|one| self.adopt_foreign(&mut state, &user.id, one.chosen.policy, ms));
+            adopted.try_for_each(|adopted| adopted).map(|()| explanation)
+        });
         let ordinal = state.history.pulls();
         let seq = log.next_seq();
-        let appended = adopted.and_then(|()| {
-            let choices: Vec<_> = evaluated.iter().map(Evaluated::line).collect();
+        let appended = ready.and_then(|explanation| {
+            let choices: OfPolicies<_> = evaluated.iter().zip(of_policies.chunks(candidates)).map(Evaluated::line).collect();
             let masked = call.eligible.map(masked_json);
             let line = DecisionLine {
                 user_id: &user.id,
@@ -196,27 +187,32 @@ impl Engine {
                 assigned,
                 index,
                 holdout,
-                probabilities: &marginal,
+                probabilities: shown,
                 choices: &choices,
                 ordinal,
                 draw: draw.number(),
             };
-            log.decision(seq, ms, &line)
+            log.decision(seq, ms, &line).map(|()| explanation)
         });
-        if let Err(e) = appended {
-            undo(&mut state, &evaluated);
-            return Err(e.into());
-        }
+        let explanation = match appended {
+            Ok(explanation) => explanation,
+            Err(e) => {
+                // That policies were made ready for a decision that did not come.
+                for one in evaluated.iter().filter(|one| one.was_absent) {
+                    state.forget_new(one.chosen.policy);
+                }
+                return Err(e.into());
+            }
+        };
         for one in &evaluated {
-            self.count_choice(&mut state, user, call, one, &ids, ms, seq);
+            self.count_choice(&mut state, user, call, one, ms, seq);
         }
         drop(state);
-        let tip_id: Box<str> = ids.get(index).map(|id| (&**id).into()).unwrap_or_default();
         let pending = PendingDecision {
             user_id: user.id.clone(),
             ms,
             policy: active,
-            tip_id,
+            tip_id: call.ids.get(index).copied().unwrap_or_default().into(),
             moment: call.moment,
             profile: call.profile,
             computed_at: call.computed_at.map(Into::into),
@@ -224,25 +220,25 @@ impl Engine {
         };
         self.pending.add(seq, pending);
         let choices = evaluated.iter().map(|one| one.chosen).collect();
-        Ok(Recommendation { decision: seq, index, score, propensity: marginal[index], held_out, assigned, choices, explanation })
+        Ok(Recommendation { decision: seq, index, score, propensity: shown[index], held_out, assigned, choices, explanation })
     }
 
-    /// The policy that decides for a user, why, and all that choose, that one first.
-    fn evaluated_policies(&self, user_id: &str) -> (PolicyName, Assignment, Vec<PolicyName>) {
+    /// Why that policy decides for a user which decides; and the others that choose and learn.
+    fn evaluated_policies(&self, user_id: &str) -> (Assignment, PolicyName, OfPolicies<PolicyName>) {
         let registry = self.policies.lock();
         let default = self.settings.active_policy;
         let (active, assigned) = registry.assigned(user_id, default);
         let others = PolicyName::ALL.into_iter().filter(|p| *p != active && registry.mode(*p, default) != Mode::Off);
-        (active, assigned, std::iter::once(active).chain(others).collect())
+        (assigned, active, others.collect())
     }
 
-    fn evaluate(
+    fn evaluate<'m>(
         state: &mut UserState,
         policy: PolicyName,
-        call: &RecommendCall<'_>,
+        call: &RecommendCall<'m>,
         draw: Draw,
         scratch: &mut Scratch,
-    ) -> Result<Evaluated> {
+    ) -> Result<Evaluated<'m>> {
         let (was_absent, first) = (state.is_absent(policy), state.is_unknown(policy));
         let greedy = match call.normalised {
             Some(normalised) => score(state, policy, call, normalised, scratch),
@@ -252,22 +248,12 @@ impl Engine {
         let candidates = call.lanes.len();
         let of = Distribution { greedy, epsilon, candidates, eligible: call.eligible };
         let (index, exploring) = of.choose(draw.part(policy as u64));
-        let probabilities: Vec<f64> = of.probabilities().collect();
-        let (score, propensity) = (scratch.last_scores(candidates)[index], probabilities[index]);
-        Ok(Evaluated { chosen: Chosen { policy, index, score, exploring, propensity }, probabilities, was_absent, first })
+        let score = scratch.last_scores(candidates)[index];
+        let propensity = of.probabilities().nth(index).unwrap_or_default();
+        Ok(Evaluated { chosen: Chosen { policy, index, score, exploring, propensity }, of, was_absent, first })
     }
 
-    #[allow(clippy::too_many_arguments)] // what a pull is made of
-    fn count_choice(
-        &self,
-        state: &mut UserState,
-        user: &User,
-        call: &RecommendCall<'_>,
-        one: &Evaluated,
-        ids: &[Cow<'_, str>],
-        ms: u64,
-        seq: Seq,
-    ) {
+    fn count_choice(&self, state: &mut UserState, user: &User, call: &RecommendCall<'_>, one: &Evaluated<'_>, ms: u64, seq: Seq) {
         let Chosen { policy, index, score, exploring, .. } = one.chosen;
         if one.was_absent {
             state.claim(policy, &user.id, &*self.store);
@@ -275,7 +261,7 @@ impl Engine {
         let seconds = super::seconds(ms);
         let pull = Pull { seconds, policy, exploring, score, moment: call.moment, task: call.lanes.task(index) };
         state.count(&pull);
-        state.history.push(&pull, ids.get(index).map_or(&[], |id| id.as_bytes()), self.settings.history_size);
+        state.history.push(&pull, call.ids.get(index).map_or(&[], |id| id.as_bytes()), self.settings.history_size);
         state.touch(policy, Some(seq));
         state.announce(policy);
     }
@@ -295,7 +281,9 @@ impl Engine {
         if expired || self.pending.is_erased(&decision.user_id, call.decision) {
             return Err(unknown(call.decision));
         }
-        let (_, _, enabled) = self.evaluated_policies(&decision.user_id);
+        let (_, active, shadows) = self.evaluated_policies(&decision.user_id);
+        let mut enabled = OfPolicies::from_iter([active]);
+        enabled.extend(shadows);
         self.with_user(&decision.user_id, |user, state| self.take_feedback(log, user, state, call, &decision, &enabled, now))
     }
 
@@ -371,17 +359,10 @@ impl Engine {
     }
 }
 
-impl Evaluated {
-    fn line(&self) -> ChoiceLine<'_> {
-        let Chosen { policy, index, score, exploring, .. } = self.chosen;
-        ChoiceLine { policy, index, score, exploring, probabilities: &self.probabilities, first: self.first }
-    }
-}
-
-/// Takes back that policies were made ready for a decision that did not come.
-fn undo(state: &mut UserState, evaluated: &[Evaluated]) {
-    for one in evaluated.iter().filter(|one| one.was_absent) {
-        state.forget_new(one.chosen.policy);
+impl Evaluated<'_> {
+    fn line<'a>((one, probabilities): (&Self, &'a [f64])) -> ChoiceLine<'a> {
+        let Chosen { policy, index, score, exploring, .. } = one.chosen;
+        ChoiceLine { policy, index, score, exploring, probabilities, first: one.first }
     }
 }
 
@@ -436,24 +417,23 @@ fn explain(
     Ok(Explanation { contributions, uncertainty, runner_up })
 }
 
-/// The probability with which each candidate is shown, over holdout, mask and ε.
-#[allow(clippy::cast_precision_loss)] // few candidates
-fn marginal(own: &[f64], eligible: Option<&[bool]>, holdout: f64) -> Vec<f64> {
-    if holdout <= 0.0 {
-        return own.to_vec();
-    }
-    let is_eligible = |i: usize| eligible.is_none_or(|eligible| eligible[i]);
-    let uniform = 1.0 / (0..own.len()).filter(|i| is_eligible(*i)).count() as f64;
-    own.iter().enumerate().map(|(i, p)| (1.0 - holdout) * p + if is_eligible(i) { holdout * uniform } else { 0.0 }).collect()
-}
-
 fn masked_json(eligible: &[bool]) -> String {
     let masked: Vec<usize> = eligible.iter().enumerate().filter(|(_, eligible)| !**eligible).map(|(i, _)| i).collect();
     serde_json::to_string(&masked).unwrap_or_default()
 }
 
-fn parse_ids(json: &str) -> Result<Vec<Cow<'_, str>>> {
-    serde_json::from_str(json).map_err(|e| Error::new(ErrorKind::Internal, format!("ids: {e}")))
+/// A reaction must not be able to mean two candidates.
+fn check_ids(ids: &[&str]) -> Result<()> {
+    const FEW: usize = 32;
+    let repeated = if ids.len() <= FEW {
+        (1..ids.len()).find(|&i| ids[..i].contains(&ids[i]))
+    } else {
+        let mut seen = HashSet::with_capacity(ids.len());
+        ids.iter().position(|id| !seen.insert(id))
+    };
+    let Some(i) = repeated else { return Ok(()) };
+    let problem = format_args!("must be the id of one candidate only, got {}", shown(ids[i]));
+    Err(Error::invalid(&format!("candidates[{i}].id"), problem))
 }
 
 fn unknown(decision: Seq) -> Error {

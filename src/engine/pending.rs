@@ -57,8 +57,8 @@ pub struct Pending {
 
 #[derive(Debug, Default)]
 struct Inner {
-    decisions: HashMap<Seq, PendingDecision>,
-    order: VecDeque<Seq>,
+    /// In the order of their numbers.
+    decisions: VecDeque<(Seq, PendingDecision)>,
     /// Whose decisions up to which number were erased while the log may still have them; nobody's name is kept.
     erased: HashMap<u64, Seq>,
 }
@@ -67,18 +67,24 @@ impl Pending {
     /// Remembers a decision, and forgets the oldest past the bound.
     pub fn add(&self, seq: Seq, decision: PendingDecision) {
         let mut inner = self.inner.lock();
-        inner.decisions.insert(seq, decision);
-        inner.order.push_back(seq);
-        while inner.order.len() > MOST
-            && let Some(oldest) = inner.order.pop_front()
-        {
-            inner.decisions.remove(&oldest);
+        let decisions = &mut inner.decisions;
+        decisions.push_back((seq, decision));
+        // Threads that decide at once come here a little out of order.
+        let mut i = decisions.len() - 1;
+        while i > 0 && decisions[i - 1].0 > seq {
+            decisions.swap(i - 1, i);
+            i -= 1;
+        }
+        if decisions.len() > MOST {
+            decisions.pop_front();
         }
     }
 
     /// A decision that is in memory.
     pub fn get(&self, seq: Seq) -> Option<PendingDecision> {
-        self.inner.lock().decisions.get(&seq).cloned()
+        let inner = self.inner.lock();
+        let place = inner.decisions.binary_search_by_key(&seq, |(seq, _)| *seq).ok()?;
+        Some(inner.decisions[place].1.clone())
     }
 
     /// Whether a user's decision was erased.
@@ -90,9 +96,7 @@ impl Pending {
     /// Forgets a user, whose decisions up to a number are being erased.
     pub fn erase(&self, user_id: &str, up_to: Seq) {
         let mut inner = self.inner.lock();
-        inner.decisions.retain(|_, decision| &*decision.user_id != user_id);
-        let Inner { decisions, order, erased } = &mut *inner;
-        order.retain(|seq| decisions.contains_key(seq));
-        erased.insert(self.hasher.hash_one(user_id), up_to);
+        inner.decisions.retain(|(_, decision)| &*decision.user_id != user_id);
+        inner.erased.insert(self.hasher.hash_one(user_id), up_to);
     }
 }

@@ -169,7 +169,7 @@ impl Log {
         }
         let ids: Vec<String> = (0..n).map(|i| format!("tip,\"{i}")).collect();
         let json = |masked: &Vec<usize>| serde_json::to_string(masked).unwrap();
-        let (ids, masked) = (serde_json::to_string(&ids).unwrap(), json(&made.masked));
+        let (ids, masked) = (ids.iter().map(String::as_str).collect::<Vec<_>>(), json(&made.masked));
         let versions = made.versions.as_ref().map(|versions| serde_json::to_string(versions).unwrap());
         let choices: Vec<ChoiceLine<'_>> = made.choices.iter().map(Made::line).collect();
         let seq = self.number();

@@ -1,6 +1,6 @@
 //! Lines of decisions, of what people did with them, and of what operators changed about policies.
 
-use super::line::{Inputs, LineWriter, first, put};
+use super::line::{Inputs, LineWriter, first, put, put_hex};
 use super::seq::Seq;
 use crate::feature::{Moment, Profile};
 use crate::policy::{Assignment, Candidates, Lanes, PolicyName};
@@ -16,8 +16,8 @@ pub struct DecisionLine<'a> {
     pub profile: Option<Profile>,
     /// When it was computed.
     pub computed_at: Option<&'a str>,
-    /// The candidates' ids, a JSON array.
-    pub ids: &'a str,
+    /// The candidates' ids.
+    pub ids: &'a [&'a str],
     /// Their prompt versions, a JSON array, where one has one.
     pub prompt_versions: Option<&'a str>,
     /// Their features.
@@ -91,12 +91,13 @@ impl LineWriter {
             put(to, r#","assigned":"#, line.assigned.as_str());
             put(to, r#","index":"#, &line.index);
             put(to, r#","ordinal":"#, &line.ordinal);
-            put(to, r#","draw":"#, &format_args!("{:016x}", line.draw));
+            to.extend_from_slice(br#","draw":""#);
+            put_hex(to, line.draw, 16);
+            to.push(b'"');
             put(to, r#","hourOfDay":"#, &line.moment.hour);
             put(to, r#","dayOfWeek":"#, &line.moment.day);
             super::line::put_profile(to, line.profile.as_ref(), line.computed_at);
-            to.extend_from_slice(br#","ids":"#);
-            to.extend_from_slice(line.ids.as_bytes());
+            ids(to, line.ids);
             let tasks = || (0..line.lanes.len()).map(|i| line.lanes.task(i));
             list(to, r#","isOverdue":"#, tasks().map(|task| task.is_overdue));
             list(to, r#","taskAgeDays":"#, tasks().map(|task| task.task_age_days));
@@ -160,20 +161,41 @@ fn list<T: serde::Serialize>(to: &mut Vec<u8>, key: &'static str, values: impl I
     to.push(b']');
 }
 
-/// Most neighbours are the same number, and a number's text costs more than a copy of it.
+/// Most are one of two numbers, and a number's text costs more than a copy of it.
 fn probabilities(to: &mut Vec<u8>, values: &[f64]) {
     to.extend_from_slice(br#","probabilities":["#);
-    let mut written = None;
+    let mut written: [Option<(u64, std::ops::Range<usize>)>; 2] = [None, None];
     for (i, value) in values.iter().enumerate() {
         if i > 0 {
             to.push(b',');
         }
-        let start = to.len();
-        match written.take() {
-            Some((bits, place)) if bits == value.to_bits() => to.extend_from_within(place),
-            _ => put(to, "", value),
+        let bits = value.to_bits();
+        if let Some((_, place)) = written.iter().flatten().find(|(of, _)| *of == bits) {
+            to.extend_from_within(place.clone());
+            continue;
         }
-        written = Some((value.to_bits(), start..to.len()));
+        let start = to.len();
+        put(to, "", value);
+        written.rotate_right(1);
+        written[0] = Some((bits, start..to.len()));
+    }
+    to.push(b']');
+}
+
+/// Almost no id has anything to escape, and to find that out for a whole id at once costs less than byte by byte.
+fn ids(to: &mut Vec<u8>, ids: &[&str]) {
+    to.extend_from_slice(br#","ids":["#);
+    for (i, id) in ids.iter().enumerate() {
+        if i > 0 {
+            to.push(b',');
+        }
+        if id.bytes().map(|byte| u8::from(matches!(byte, 0..b' ' | b'"' | b'\\'))).fold(0, |found, is| found | is) != 0 {
+            put(to, "", *id);
+        } else {
+            to.push(b'"');
+            to.extend_from_slice(id.as_bytes());
+            to.push(b'"');
+        }
     }
     to.push(b']');
 }

@@ -226,9 +226,7 @@ impl LineWriter {
         body(to);
         let crc = crc32fast::hash(&to[start..]);
         to.extend_from_slice(CRC_KEY);
-        for nibble in (0..8).rev() {
-            to.push(b"0123456789abcdef"[(crc >> (4 * nibble)) as usize & 15]);
-        }
+        put_hex(to, crc.into(), 8);
         to.extend_from_slice(b"\"}\n");
     }
 }
@@ -259,6 +257,14 @@ pub(super) fn put_profile(to: &mut Vec<u8>, profile: Option<&Profile>, computed_
 pub(super) fn first(to: &mut Vec<u8>, is_first: bool) {
     if is_first {
         to.extend_from_slice(br#","first":true"#);
+    }
+}
+
+/// The last `digits` digits of a number.
+#[allow(clippy::cast_possible_truncation)] // takes the bits that are meant
+pub(super) fn put_hex(to: &mut Vec<u8>, number: u64, digits: u32) {
+    for digit in (0..digits).rev() {
+        to.push(b"0123456789abcdef"[(number >> (4 * digit)) as usize & 15]);
     }
 }
 

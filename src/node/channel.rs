@@ -23,23 +23,17 @@ pub trait CallTexts {
     /// The id of candidate `index`, or of the tip that is rewarded, in UTF-8, written to `buffer`.
     fn tip_id<'a>(&self, request: Option<usize>, index: usize, buffer: &'a mut [u8]) -> Result<&'a str>;
 
+    /// The ids of all candidates, one behind the other, in UTF-8, written to `buffer`; they are `units` UTF-16 units long.
+    fn ids<'a>(&self, units: usize, buffer: &'a mut Vec<u8>) -> Result<&'a str>;
+
+    /// The candidates' prompt versions, a JSON array.
+    fn prompt_versions(&self) -> Result<Option<String>>;
+
     /// When the profile was computed.
     fn computed_at(&self, request: Option<usize>) -> Result<Option<String>>;
 
     /// The version of the prompt that wrote candidate `index`.
     fn prompt_version(&self, request: Option<usize>, index: usize) -> Result<Option<String>>;
-}
-
-/// What a decision is made from beside the numbers in the frame.
-#[derive(Debug)]
-pub struct Beside {
-    /// JSON arrays.
-    pub ids: String,
-    pub prompt_versions: Option<String>,
-    pub computed_at: Option<String>,
-    pub eligible: Option<Vec<bool>>,
-    pub holdout: f64,
-    pub explain: bool,
 }
 
 /// Lives on one thread.
@@ -50,13 +44,24 @@ pub struct Channel {
     users: RefCell<Vec<Arc<User>>>,
     scratch: RefCell<Scratch>,
     tip_id: RefCell<Box<[u8]>>,
+    ids: RefCell<Vec<u8>>,
+    explanation: RefCell<Option<Explanation>>,
     error: RefCell<Option<Error>>,
 }
 
 impl Channel {
     pub fn new(engine: Arc<Engine>, frame: Rc<Frame>) -> Self {
         let tip_id = RefCell::new(vec![0; TIP_ID_BYTES].into());
-        Self { engine, frame, users: RefCell::default(), scratch: RefCell::default(), tip_id, error: RefCell::default() }
+        Self {
+            engine,
+            frame,
+            users: RefCell::default(),
+            scratch: RefCell::default(),
+            tip_id,
+            ids: RefCell::default(),
+            explanation: RefCell::default(),
+            error: RefCell::default(),
+        }
     }
 
     /// Numbers a user for this channel; loads it at first sight.
@@ -91,9 +96,9 @@ impl Channel {
         });
     }
 
-    /// Decides on the request in the frame; what the frame has no place for comes and goes beside it.
-    pub fn recommend(&self, beside: &Beside) -> Result<Option<Explanation>> {
-        self.frame.with(|block| {
+    /// Decides on the request in the frame; what it is made of waits in [`Channel::take_explanation`] where that was asked for.
+    pub fn recommend(&self, texts: &impl CallTexts) {
+        self.call(|block| {
             let request = Request::at(block, CONTROL_WORDS)?;
             let answer = request.decision()?;
             let scratch = &mut *self.scratch.borrow_mut();
@@ -102,27 +107,36 @@ impl Channel {
                 Some(set) => (set.lanes()?, Some(set.normalised())),
                 None => (request.lanes()?, None),
             };
+            let asked = request.asked(lanes.len())?;
+            let buffer = &mut *self.ids.borrow_mut();
+            let ids = split(texts.ids(asked.id_lengths().sum(), buffer)?, asked.id_lengths())?;
+            let computed_at = if request.has_computed_at() { texts.computed_at(None)? } else { None };
+            let prompt_versions = if request.has_prompt_versions() { texts.prompt_versions()? } else { None };
+            let eligible = asked.eligible();
             let call = RecommendCall {
                 moment: request.moment(),
                 profile: request.profile(),
-                computed_at: beside.computed_at.as_deref(),
+                computed_at: computed_at.as_deref(),
                 lanes,
                 normalised,
-                ids: &beside.ids,
-                prompt_versions: beside.prompt_versions.as_deref(),
-                eligible: beside.eligible.as_deref(),
-                holdout: beside.holdout,
-                explain: beside.explain,
+                ids: &ids,
+                prompt_versions: prompt_versions.as_deref(),
+                eligible: eligible.as_deref(),
+                holdout: asked.holdout(),
+                explain: asked.explain(),
             };
-            let mut explanation = None;
             self.on_user(&request, |user| {
                 let decided = self.engine.recommend(user, &call, scratch)?;
                 answer.answer(&decided);
-                explanation = decided.explanation;
+                self.explanation.replace(decided.explanation);
                 Ok(())
-            })?;
-            Ok(explanation)
-        })
+            })
+        });
+    }
+
+    /// What the last decision is made of, where that was asked for.
+    pub fn take_explanation(&self) -> Option<Explanation> {
+        self.explanation.take()
     }
 
     /// Gives the engine the reward in the frame.
@@ -214,4 +228,25 @@ fn each_request(block: &[Cell<f64>], count: u32, each: impl Fn(usize, &Request<'
         each(i, &request)?;
     }
     Ok(())
+}
+
+/// Cuts a text into pieces of so many UTF-16 units.
+fn split(text: &str, units: impl Iterator<Item = usize>) -> Result<Vec<&str>> {
+    let (mut rest, is_ascii) = (text, text.is_ascii());
+    let mut cut = |units: usize| {
+        let end = if is_ascii {
+            units
+        } else {
+            let mut left = units;
+            let is_left = |(_, c): &(usize, char)| left.checked_sub(c.len_utf16()).map(|less| left = less).is_some();
+            rest.char_indices().take_while(is_left).last().map_or(0, |(i, c)| i + c.len_utf8())
+        };
+        let (piece, behind) = rest.split_at_checked(end)?;
+        rest = behind;
+        Some(piece)
+    };
+    let pieces: Option<Vec<&str>> = units.map(&mut cut).collect();
+    pieces
+        .filter(|_| rest.is_empty())
+        .ok_or_else(|| Error::new(ErrorKind::Internal, "the candidates' ids are not as long as they are said to be"))
 }

@@ -1,17 +1,17 @@
 //! The classes that `lib/` holds. All slow calls are here; their results cross as JSON.
 
-use super::channel::{Beside, Channel};
+use super::channel::Channel;
 use super::error::to_napi;
 use super::frame::{Frame, LAYOUT};
 use super::memory::show_numbers;
 use super::promise::promise;
-use super::raw::{TextArguments, reward_function, score_function};
+use super::raw::{TextArguments, recommend_function, reward_function, score_function};
 use crate::engine::{FeedbackCall, Handle, open_shared};
 use crate::error::Error;
 use crate::log::Seq;
 use crate::policy::PolicyName;
 use crate::settings::Settings;
-use napi::bindgen_prelude::{AsyncTask, Float64ArraySlice, Function, Object, Uint8Array};
+use napi::bindgen_prelude::{AsyncTask, Float64ArraySlice, Function, Object};
 use napi::{Env, Result, Task};
 use napi_derive::napi;
 use serde_json::{Map, Value};
@@ -143,6 +143,13 @@ impl NativeChannel {
         reward_function(env, &self.channel)
     }
 
+    /// The function that decides on what is in the frame, where the answer is afterwards; its arguments are when the profile was
+    /// computed, the candidates' prompt versions as a JSON array, and their ids, one behind the other.
+    #[napi(catch_unwind, ts_return_type = "(computedAt: unknown, promptVersions: unknown, ids: unknown) => void")]
+    pub fn recommend_function(&self, env: Env) -> Result<Function<'static, TextArguments, ()>> {
+        recommend_function(env, &self.channel)
+    }
+
     /// Numbers a user.
     #[napi(catch_unwind)]
     pub fn number(&self, user_id: String) -> Result<u32> {
@@ -155,21 +162,10 @@ impl NativeChannel {
         self.channel.forget_users();
     }
 
-    /// Decides on the request in the frame, where the answer is afterwards; ids and prompt versions are JSON arrays, `eligible` is a
-    /// byte each. Returns `NativeExplanation` where it was asked for.
+    /// What the last decision is made of, `NativeExplanation`; null where that was not asked for.
     #[napi(catch_unwind)]
-    pub fn recommend(
-        &self,
-        ids: String,
-        prompt_versions: Option<String>,
-        computed_at: Option<String>,
-        eligible: Option<Uint8Array>,
-        holdout: f64,
-        explain: bool,
-    ) -> Result<Option<String>> {
-        let eligible = eligible.map(|bytes| bytes.iter().map(|byte| *byte != 0).collect());
-        let beside = Beside { ids, prompt_versions, computed_at, eligible, holdout, explain };
-        checked(self.channel.recommend(&beside))?.map(|explanation| json(Ok(explanation))).transpose()
+    pub fn explanation(&self) -> Result<String> {
+        json(Ok(self.channel.take_explanation()))
     }
 
     /// Throws what the last failed call failed of.

@@ -3,7 +3,8 @@
 //!
 //! The block begins with [`CONTROL_WORDS`] words about the whole call; requests follow, one behind the other. A request is
 //! [`REQUEST_WORDS`] words and, unless it names a prepared set, three lanes of numbers a candidate each. A reward is
-//! [`REQUEST_WORDS`] words in a request's place. A decision's answer stands behind the request's words, over its lanes.
+//! [`REQUEST_WORDS`] words in a request's place. Behind the request that a decision is made on stand the share of the holdout, flags,
+//! and half a word a candidate; the answer stands behind the request's words, over all this.
 
 use crate::engine::Recommendation;
 use crate::error::{Error, ErrorKind, Result};
@@ -55,6 +56,10 @@ const PROPENSITY: usize = 4;
 const AGE: usize = 3; // of a reward
 const REWARD: usize = 4;
 const PROFILE: usize = 5; // five words; NaN is "not known"
+
+// Behind a request for a decision: a word for the share of the holdout, halves, one a candidate.
+const DECISION_ASKED: usize = 2; // a half: explain (bit 0), there is a mask (bit 1)
+const CANDIDATE_MARKS: usize = 4; // halves: UTF-16 units of the id (16 bits), may be shown (bit 16)
 
 // Words of a decision's answer. First two halves: epoch and place of what is shown.
 const DECISION_N: usize = 1;
@@ -263,6 +268,13 @@ impl<'a> Request<'a> {
         self.words[PROPENSITY].set(choice.propensity);
     }
 
+    /// What a decision needs beside what a request for a score has.
+    pub fn asked(&self, candidates: usize) -> Result<Asked<'a>> {
+        let (start, words) = (self.length() - REQUEST_WORDS, CANDIDATE_MARKS / 2 + candidates.div_ceil(2));
+        let words = self.behind.get(start..start + words).ok_or_else(|| broken("marks"))?;
+        Ok(Asked { words, candidates })
+    }
+
     /// Where the answer to a decision goes.
     pub fn decision(&self) -> Result<Decision<'a>> {
         self.behind.first_chunk().map(|words| Decision { words }).ok_or_else(|| broken("place for a decision"))
@@ -284,6 +296,38 @@ impl<'a> Request<'a> {
             },
             reward: self.words[REWARD].get(),
         }
+    }
+}
+
+/// What stands behind a request for a decision.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    words: &'a [Cell<f64>],
+    candidates: usize,
+}
+
+impl Asked<'_> {
+    pub fn holdout(&self) -> f64 {
+        self.words[0].get()
+    }
+
+    pub fn explain(&self) -> bool {
+        half(self.words, DECISION_ASKED) & 1 != 0
+    }
+
+    /// Which candidates may be shown, where not all may.
+    pub fn eligible(&self) -> Option<Vec<bool>> {
+        let has_mask = half(self.words, DECISION_ASKED) & 1 << 1 != 0;
+        has_mask.then(|| self.marks().map(|mark| mark & 1 << 16 != 0).collect())
+    }
+
+    /// How many UTF-16 units the id of each candidate has.
+    pub fn id_lengths(&self) -> impl Iterator<Item = usize> + '_ {
+        self.marks().map(|mark| mark as usize & 0xffff)
+    }
+
+    fn marks(&self) -> impl Iterator<Item = u32> + '_ {
+        (CANDIDATE_MARKS..CANDIDATE_MARKS + self.candidates).map(|i| half(self.words, i))
     }
 }
 

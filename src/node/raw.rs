@@ -1,4 +1,4 @@
-//! The two functions that must be fast, made with Node-API itself: the wrapper that napi-rs generates opens a scope and converts
+//! The three functions that must be fast, made with Node-API itself: the wrapper that napi-rs generates opens a scope and converts
 //! every argument into a value of its own, which costs about as much as a decision.
 
 use super::channel::{CallTexts, Channel};
@@ -17,6 +17,12 @@ pub fn score_function(env: Env, channel: &Rc<Channel>) -> Result<Function<'stati
 /// The function that rewards what is in the frame; its arguments are what [`JsTexts`] reads.
 pub fn reward_function(env: Env, channel: &Rc<Channel>) -> Result<Function<'static, TextArguments, ()>> {
     function(env, c"reward", channel, reward)
+}
+
+/// The function that decides on what is in the frame; its arguments are when the profile was computed, the candidates' prompt
+/// versions as a JSON array, and their ids, one behind the other.
+pub fn recommend_function(env: Env, channel: &Rc<Channel>) -> Result<Function<'static, TextArguments, ()>> {
+    function(env, c"recommend", channel, recommend)
 }
 
 /// Bytes of the longest other text, and the zero that Node-API puts behind it: `lib/check.ts` allows 128 UTF-16 units.
@@ -71,7 +77,7 @@ unsafe fn call<'a, const ARGUMENTS: usize>(
 /// Up to so many candidates' ids come as arguments: an element of an array costs 60 ns to get, an argument next to nothing.
 const FEW: usize = 16;
 
-/// Channel catches panics, so none crosses this boundary; the same is true of [`reward`].
+/// Channel catches panics, so none crosses this boundary; the same is true of [`reward`] and [`recommend`].
 unsafe extern "C" fn score(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
     // SAFETY: Node calls this as a function that function() made.
     if let Some((channel, [computed_at, prompt_versions, tip_ids @ ..], count)) = unsafe { call::<{ 2 + FEW }>(env, info) } {
@@ -86,6 +92,14 @@ unsafe extern "C" fn reward(env: sys::napi_env, info: sys::napi_callback_info) -
     // SAFETY: Node calls this as a function that function() made.
     if let Some((channel, [computed_at, prompt_versions, tip_id], _)) = unsafe { call(env, info) } {
         channel.reward(&JsTexts { env, computed_at, prompt_versions, tips: Tips::Few(&[tip_id]) });
+    }
+    ptr::null_mut()
+}
+
+unsafe extern "C" fn recommend(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
+    // SAFETY: Node calls this as a function that function() made.
+    if let Some((channel, [computed_at, prompt_versions, ids], _)) = unsafe { call(env, info) } {
+        channel.recommend(&JsTexts { env, computed_at, prompt_versions, tips: Tips::Many(ids) });
     }
     ptr::null_mut()
 }
@@ -126,6 +140,21 @@ impl CallTexts for JsTexts<'_> {
         };
         let length = self.copy(id, buffer)?.ok_or_else(missing)?;
         std::str::from_utf8(&buffer[..length]).map_err(|_| missing())
+    }
+
+    fn ids<'a>(&self, units: usize, buffer: &'a mut Vec<u8>) -> crate::Result<&'a str> {
+        let missing = || Error::new(ErrorKind::Internal, "the candidates have no ids");
+        let Tips::Many(ids) = self.tips else { return Err(missing()) };
+        // A unit is at most three bytes; Node-API writes a zero behind the text.
+        buffer.resize(buffer.len().max(3 * units + 1), 0);
+        let length = self.copy(ids, buffer)?.ok_or_else(missing)?;
+        std::str::from_utf8(&buffer[..length]).map_err(|_| missing())
+    }
+
+    fn prompt_versions(&self) -> crate::Result<Option<String>> {
+        // SAFETY: `env` and the text, or undefined, are of the running call.
+        unsafe { Option::from_napi_value(self.env, self.prompt_versions) }
+            .map_err(|_| Error::new(ErrorKind::Internal, "the candidates' prompt versions cannot be read"))
     }
 
     fn computed_at(&self, request: Option<usize>) -> crate::Result<Option<String>> {

@@ -28,12 +28,20 @@ impl Distribution<'_> {
     }
 
     /// The probability of each, in order. They sum to 1; those that cannot be chosen have 0.
-    #[allow(clippy::cast_precision_loss)] // few candidates
     pub fn probabilities(&self) -> impl Iterator<Item = f64> + '_ {
-        let by_chance = self.epsilon / self.eligible_count() as f64;
+        self.mixed(0.0)
+    }
+
+    /// The probability of each where a share of the choices is drawn uniformly, whatever the policy would choose.
+    #[allow(clippy::cast_precision_loss)] // few candidates
+    pub fn mixed(&self, uniform_share: f64) -> impl Iterator<Item = f64> + '_ {
+        let eligible = self.eligible_count() as f64;
+        let (uniform, by_chance) = (1.0 / eligible, self.epsilon / eligible);
+        let mixed = move |p: f64| if uniform_share > 0.0 { (1.0 - uniform_share) * p + uniform_share * uniform } else { p };
+        let (of_greedy, of_others) = (mixed(1.0 - self.epsilon + by_chance), mixed(by_chance));
         (0..self.candidates).map(move |i| match (self.is_eligible(i), i == self.greedy) {
-            (true, true) => 1.0 - self.epsilon + by_chance,
-            (true, false) => by_chance,
+            (true, true) => of_greedy,
+            (true, false) => of_others,
             (false, _) => 0.0,
         })
     }

@@ -16,6 +16,6 @@ pub use distribution::{Distribution, drawn};
 pub use folded::{Mean, Width};
 pub use kernel::Kernel;
 pub use lanes::{CHUNK, Candidates, Lanes, NormalisedLanes};
-pub use name::PolicyName;
+pub use name::{OfPolicies, PolicyName};
 pub use registry::{Assignment, Change as PolicyChange, Mode, PolicyRegistry, Share};
 pub use ridge::{MAX_SUM, Ridge, RidgeError, packed_index};

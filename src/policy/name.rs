@@ -1,6 +1,10 @@
 //! The policies' names, dimensions and numbers.
 
 use crate::error::{Error, ErrorKind, Result, shown};
+use smallvec::SmallVec;
+
+/// Something of each policy, or of some: without memory of its own.
+pub type OfPolicies<T> = SmallVec<[T; PolicyName::ALL.len()]>;
 
 /// A policy. The discriminant is its number at the boundary and its place in a user's state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
