@@ -9,7 +9,7 @@ export type PolicyName = 'linucb-v1' | 'egreedy-v1' | 'egreedy-v2'
 export type BanditErrorCode =
   /** An argument or option is wrong; the message names its path, e.g. `candidates[3].features.priority`. Fix the caller. */
   | 'ERR_INVALID_ARGUMENT'
-  /** `candidates` is empty: there is nothing to choose from. */
+  /** `candidates` is empty, or `mask` allows none: there is nothing to choose from. */
   | 'ERR_NO_CANDIDATES'
   /** `policy` is not one of {@link PolicyName}. */
   | 'ERR_UNKNOWN_POLICY'
@@ -21,18 +21,19 @@ export type BanditErrorCode =
   | 'ERR_STATE_LOCKED'
   /**
    * A state file cannot be read as one, and the interaction log has nothing to put it together from; the message names it. It is
-   * left as it is. `reset(userId)` sets it aside. From `open()` and `replay()`: a later release wrote the log.
+   * left as it is. `reset(userId)` sets it aside. From `open()`: `.policies.json` cannot be read as one. From `open()` and
+   * `replay()`: a later release wrote the log.
    */
   | 'ERR_STATE_CORRUPT'
   /**
-   * The state directory could not be read or written. `reward()`, `reset()` and whatever sees a user for the first time were not
-   * applied. `flush()` and `checkpoint()` reject with it while everything is kept and tried again. `erase()` is to be called again.
+   * The state directory could not be read or written. `reward()`, `recommend()`, `feedback()`, `setPolicy()`, `reset()` and whatever
+   * sees a user for the first time were not applied. `flush()` and `checkpoint()` reject with it while everything is kept and tried again. `erase()` is to be called again.
    * After `close()` what the interaction log has is recovered at the next open.
    */
   | 'ERR_STATE_IO'
   /**
    * Too much is waiting to be written: over 64 MiB of the interaction log that no sync has covered, or as many users as
-   * `maxHotUsers` allows. The call (`reward()`, `reset()`, `erase()`) was not applied. `generate()`: too many calls wait for their
+   * `maxHotUsers` allows. The call (`reward()`, `recommend()`, `feedback()`, `setPolicy()`, `reset()`, `erase()`) was not applied. `generate()`: too many calls wait for their
    * turn. Retryable, later.
    */
   | 'ERR_BACKPRESSURE'
@@ -73,7 +74,7 @@ export interface BanditsOptions {
    */
   stateDir?: string
   /**
-   * The policy meant by calls that name none.
+   * The policy that decides, and that calls mean that name none; what `setPolicy()` said outranks it.
    * @default the environment's `ACTIVE_POLICY`, else `'egreedy-v1'`
    */
   activePolicy?: PolicyName
@@ -95,7 +96,7 @@ export interface BanditsOptions {
   maxHotUsers?: number
   /**
    * `'off'` appends nothing to the interaction log: what happened since the state files were last written (10 ms and more) is lost
-   * with the process, and `flush()` writes state files. What an earlier engine has logged is recovered all the same. Meant for
+   * with the process, `flush()` writes state files, and `recommend()` refuses. What an earlier engine has logged is recovered all the same. Meant for
    * measurements and throw-away engines.
    * @default 'on'
    */
@@ -111,8 +112,8 @@ export interface BanditsOptions {
    */
   logRetentionBytes?: number
   /**
-   * For how long reactions to a decision are learned from, in hours, from 1 to `logRetentionDays`.
-   * @default 168 (7 days)
+   * For how long reactions to a decision are learned from, in hours, from 1 to 24 times `logRetentionDays`.
+   * @default 168 (7 days), or as long as the log is kept
    */
   decisionTtlHours?: number
   /** What actions are worth to `feedback()`. @default done 1, helpful 0.5, snooze 0, not_helpful -0.5, dismiss -1 */
@@ -224,7 +225,7 @@ export interface RewardRequest {
 /** What a person did with a tip. */
 export type Action = 'done' | 'helpful' | 'snooze' | 'not_helpful' | 'dismiss'
 
-/** Which user, which candidates, when; who decides is `setPolicy()`'s. */
+/** Which user, which candidates (1 to 1,000, all ids different), when; who decides is `setPolicy()`'s. */
 export interface RecommendRequest extends Omit<ScoreRequest, 'policy'> {
   /** One for each candidate: false where it may not be shown. Probabilities are those of the rest. @default all may */
   mask?: readonly boolean[]
