@@ -277,7 +277,7 @@ export interface FeedbackRequest {
   action?: Action
   /** Any finite number. @default what `options.rewards` says of the action */
   reward?: number
-  /** When it happened: of several reactions to one decision the latest counts. @default now */
+  /** When it happened: of several reactions to one decision the latest counts. @default now; the same reward again is no other reaction */
   at?: Date | string | number
 }
 
@@ -288,7 +288,7 @@ export interface FeedbackResult {
   applied: boolean
   /** It replaced an earlier reaction to the same decision. */
   revision: boolean
-  /** The policies that learn from this decision: fixed by its first reaction. */
+  /** The policies that learn from this decision: fixed by its first reaction; in the order of {@link PolicyName}. */
   policies: PolicyName[]
 }
 

@@ -20,11 +20,13 @@ export type Rewards = Readonly<Record<Action, number>>
 export function rewardTable(given: unknown): Rewards {
   if (given === undefined) return ACTIONS
   if (!isObject(given)) refuse('options.rewards', 'an object', given)
-  for (const [action, reward] of Object.entries(given)) {
+  // Undefined is not given.
+  const changed = Object.entries(given).filter(([, reward]) => reward !== undefined)
+  for (const [action, reward] of changed) {
     if (!Object.hasOwn(ACTIONS, action)) throw new BanditError('ERR_INVALID_ARGUMENT', `options.rewards: no action ${JSON.stringify(action)}; known: ${Object.keys(ACTIONS).join(', ')}`)
     if (typeof reward !== 'number' || !Number.isFinite(reward)) refuse(`options.rewards.${action}`, 'a finite number', reward)
   }
-  return { ...ACTIONS, ...given }
+  return { ...ACTIONS, ...Object.fromEntries(changed) }
 }
 
 /** What a request says beside what `score()` takes; read before anything is packed, because getters may run. */

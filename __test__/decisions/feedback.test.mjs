@@ -17,8 +17,6 @@ import { contentsOf, emptyDirectory, openEngine, stateIn } from '../support/stat
 const ACTIONS = /** @type {const} */ ({ done: 1, helpful: 0.5, snooze: 0, not_helpful: -0.5, dismiss: -1 })
 const FILES = /** @type {const} */ ({ 'linucb-v1': 'u.json', 'egreedy-v1': 'u_egreedy.json', 'egreedy-v2': 'u_egreedy_v2.json' })
 const list = (/** @type {number} */ n) => Array.from({ length: n }, (_entry, i) => ({ id: `c${i}`, features: { priority: 1 + (i % 4), taskAgeDays: (i * 7.3) % 31, isOverdue: i % 3 === 0 } }))
-/** The active one first. */
-const ALL = ['egreedy-v1', 'linucb-v1', 'egreedy-v2']
 
 /** @param {Bandits} bandits */
 const decide = (bandits, userId = 'u') => bandits.recommend({ userId, candidates: list(5) }).decisionId
@@ -27,8 +25,6 @@ const sumsOf = (bandits, userId = 'u') => POLICIES.map((policy) => {
   const { rewardCount, cumulativeReward } = bandits.stats(userId, policy)
   return [rewardCount, cumulativeReward]
 })
-/** In which order policies are named is not promised. @param {import('@oo/bandits').FeedbackResult} result */
-const sorted = (result) => ({ ...result, policies: result.policies.toSorted() })
 const three = (/** @type {number} */ count, /** @type {number} */ sum) => POLICIES.map(() => [count, sum])
 
 /** @param {number[]} actual @param {number[]} expected @param {string} what */
@@ -60,15 +56,22 @@ describe('worth', () => {
       const stateDir = emptyDirectory(t)
       const bandits = openEngine(t, { stateDir })
       const result = bandits.feedback({ decisionId: decide(bandits), action: /** @type {any} */ (action) })
-      assert.deepEqual(result, { ok: true, applied: true, revision: false, policies: ALL })
+      assert.deepEqual(result, { ok: true, applied: true, revision: false, policies: POLICIES })
       assert.deepEqual(sumsOf(bandits), three(1, reward))
       const line = linesIn(stateDir).at(-1)
-      assert.deepEqual([line?.kind, line?.['action'], line?.['reward'], line?.['policies'], line?.['revision']], ['feedback', action, reward, ALL, false])
+      assert.deepEqual([line?.kind, line?.['action'], line?.['reward'], line?.['policies'], line?.['revision']], ['feedback', action, reward, POLICIES, false])
     }
   })
   test('of actions that options change; the others stay', (t) => {
     const bandits = openEngine(t, { rewards: { done: 3, dismiss: 0.25 } })
     for (const [action, reward] of Object.entries({ ...ACTIONS, done: 3, dismiss: 0.25 })) {
+      bandits.feedback({ decisionId: decide(bandits, action), action: /** @type {any} */ (action) })
+      assert.deepEqual(sumsOf(bandits, action), three(1, reward))
+    }
+  })
+  test('of actions that options leave undefined: those of the table', (t) => {
+    const bandits = openEngine(t, /** @type {any} */ ({ rewards: { done: undefined, dismiss: -3 } }))
+    for (const [action, reward] of Object.entries({ done: 1, dismiss: -3 })) {
       bandits.feedback({ decisionId: decide(bandits, action), action: /** @type {any} */ (action) })
       assert.deepEqual(sumsOf(bandits, action), three(1, reward))
     }
@@ -99,7 +102,7 @@ describe('worth', () => {
   for (const [name, rewards, path] of /** @type {[string, any, string][]} */ ([
     ['null', null, 'options.rewards'], ['an array', [], 'options.rewards'], ['an unknown action', { liked: 1 }, 'options.rewards'],
     ['a text', { done: '1' }, 'options.rewards.done'], ['no number', { done: NaN }, 'options.rewards.done'], ['infinite', { snooze: Infinity }, 'options.rewards.snooze'],
-    ['an inherited name', { toString: 1 }, 'options.rewards'],
+    ['an inherited name', { toString: 1 }, 'options.rewards'], ['null for one', { done: null }, 'options.rewards.done'],
   ])) {
     test(`rewards: ${name} are refused`, async (t) => {
       const stateDir = emptyDirectory(t)
@@ -117,16 +120,26 @@ describe('once', () => {
     bandits.feedback({ decisionId, action: 'helpful', at: 1000 })
     const stood = POLICIES.map((policy) => bandits.stats('u', policy))
     const lines = linesIn(stateDir).filter(({ kind }) => kind === 'feedback').length
-    for (const at of [1000, 999, 0]) assert.deepEqual(sorted(bandits.feedback({ decisionId, action: 'helpful', at })), { ok: true, applied: false, revision: true, policies: POLICIES.toSorted() })
+    for (const at of [1000, 999, 0]) assert.deepEqual(bandits.feedback({ decisionId, action: 'helpful', at }), { ok: true, applied: false, revision: true, policies: POLICIES })
     assert.deepEqual(POLICIES.map((policy) => bandits.stats('u', policy)), stood)
     assert.equal(linesIn(stateDir).filter(({ kind }) => kind === 'feedback').length, lines)
   })
-  test('the same reaction twice without a time counts once', async (t) => {
-    const bandits = openEngine(t)
+  test('the same reaction twice without a time counts once', (t) => {
+    const stateDir = emptyDirectory(t)
+    const bandits = openEngine(t, { stateDir })
     const decisionId = decide(bandits)
-    const { length } = Array.from({ length: 50 }, () => bandits.feedback({ decisionId, action: 'helpful' }))
-    assert.equal(length, 50)
+    assert.equal(bandits.feedback({ decisionId, action: 'helpful' }).applied, true)
+    const { length } = linesIn(stateDir)
+    // However much later it comes.
+    for (const end = performance.now() + 30; performance.now() < end; ) assert.equal(bandits.feedback({ decisionId, action: 'helpful' }).applied, false)
+    assert.equal(linesIn(stateDir).length, length)
     assert.deepEqual(sumsOf(bandits), three(1, 0.5))
+    // Another one is another one, and the first one again is one more.
+    for (const action of /** @type {const} */ (['snooze', 'helpful'])) assert.equal(bandits.feedback({ decisionId, action }).applied, true)
+    assert.deepEqual(sumsOf(bandits), three(1, 0.5))
+    // With a time it is news that it happened later, and that an earlier one did not come after it.
+    assert.equal(bandits.feedback({ decisionId, action: 'helpful', at: Date.now() + 60_000 }).applied, true)
+    assert.equal(bandits.feedback({ decisionId, action: 'done', at: Date.now() }).applied, false)
   })
   test('of several the greatest `at` counts, whatever the order of arrival', (t) => {
     /** @type {[number, number][]} at and reward */
@@ -186,7 +199,7 @@ test('after revisions b is that of the last rewards, and A that of the decisions
     const [at, reward] = [Math.floor(rng() * 1000), Math.round(rng() * 4000 - 2000) / 1000]
     const known = last.get(decisionId)
     const counts = known === undefined || at > known.at || (at === known.at && reward !== known.reward)
-    assert.deepEqual(sorted(bandits.feedback({ decisionId, reward, at })), { ok: true, applied: counts, revision: known !== undefined, policies: POLICIES.toSorted() })
+    assert.deepEqual(bandits.feedback({ decisionId, reward, at }), { ok: true, applied: counts, revision: known !== undefined, policies: POLICIES })
     if (counts) last.set(decisionId, { at, reward })
   }
   for (const [decisionId, { reward }] of last) for (const policy of POLICIES) final.reward({ userId: 'u', reward, policy, ...shownIn(stateDir, decisionId) })
@@ -220,17 +233,17 @@ describe('which policies learn', () => {
     const bandits = openEngine(t)
     bandits.setPolicy('egreedy-v2', { mode: 'off' })
     const [first, second, third] = [decide(bandits), decide(bandits), decide(bandits)]
-    assert.deepEqual(bandits.feedback({ decisionId: first, action: 'done', at: 1 }).policies, ['egreedy-v1', 'linucb-v1'])
+    assert.deepEqual(bandits.feedback({ decisionId: first, action: 'done', at: 1 }).policies, ['linucb-v1', 'egreedy-v1'])
     bandits.setPolicy('egreedy-v2', { mode: 'active' })
     bandits.setPolicy('linucb-v1', { mode: 'off' })
     // Fixed by the first reaction: what was off then learns nothing of this decision, and what is off now still does.
     const revised = bandits.feedback({ decisionId: first, action: 'dismiss', at: 2 })
-    assert.deepEqual([revised.revision, revised.policies.toSorted()], [true, ['egreedy-v1', 'linucb-v1']])
+    assert.deepEqual([revised.revision, revised.policies], [true, ['linucb-v1', 'egreedy-v1']])
     assert.deepEqual(sumsOf(bandits), [[1, -1], [1, -1], [0, 0]])
-    assert.deepEqual(bandits.feedback({ decisionId: second, action: 'done' }).policies, ['egreedy-v2', 'egreedy-v1'])
+    assert.deepEqual(bandits.feedback({ decisionId: second, action: 'done' }).policies, ['egreedy-v1', 'egreedy-v2'])
     assert.deepEqual(sumsOf(bandits), [[1, -1], [2, 0], [1, 1]])
     bandits.setPolicy('linucb-v1', { mode: 'shadow' })
-    assert.deepEqual(bandits.feedback({ decisionId: third, action: 'done' }).policies.toSorted(), POLICIES.toSorted())
+    assert.deepEqual(bandits.feedback({ decisionId: third, action: 'done' }).policies, POLICIES)
   })
   test('a refusal of one is a refusal of all', (t) => {
     const bandits = openEngine(t)
@@ -291,7 +304,7 @@ describe('known no more', () => {
     await bandits.close()
     const again = openEngine(t, { stateDir })
     check(again)
-    assert.deepEqual(sorted(again.feedback({ decisionId: after, action: 'done', at: 3 })), { ok: true, applied: false, revision: true, policies: POLICIES.toSorted() })
+    assert.deepEqual(again.feedback({ decisionId: after, action: 'done', at: 3 }), { ok: true, applied: false, revision: true, policies: POLICIES })
     assert.deepEqual(sumsOf(again), three(1, 1))
   })
   test('decisions before a reset under policies that knew nothing of the user then', (t) => {
@@ -397,7 +410,7 @@ describe('out of memory', () => {
     const old = Array.from({ length: 10 }, (_decision, i) => decide(bandits, `old${i}`))
     for (let i = 0; i < 20_050; i++) bandits.recommend({ userId: `many${i % 100}`, candidates: [{ id: 'a' }] })
     for (const [i, decisionId] of old.entries()) {
-      assert.deepEqual(bandits.feedback({ decisionId, action: 'done', at: 5 }), { ok: true, applied: true, revision: false, policies: ALL })
+      assert.deepEqual(bandits.feedback({ decisionId, action: 'done', at: 5 }), { ok: true, applied: true, revision: false, policies: POLICIES })
       assert.equal(bandits.feedback({ decisionId, action: 'done', at: 5 }).applied, false)
       assert.equal(bandits.feedback({ decisionId, action: 'helpful', at: 6 }).revision, true)
       assert.deepEqual(sumsOf(bandits, `old${i}`), three(1, 0.5))

@@ -2,7 +2,7 @@
 // Decisions with reactions that come twice, out of order, late over restarts and revised, with resets, users that leave memory,
 // changes of policies and kill -9 in between: what is known of everybody in the end is what each final reward teaches, once.
 //
-//   node __test__/decisions/torture.mjs [--decisions 100000] [--seed N]
+//   npm run torture -- decisions [--decisions 100000] [--seed N]
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -12,7 +12,6 @@ import { fileURLToPath } from 'node:url'
 
 import { Bandits } from '@oo/bandits'
 import { random } from '../bench/workload.mjs'
-import { command, runAll } from '../torture/command.mjs'
 import { keyOf, readStateFiles } from '../torture/directory.mjs'
 import { POLICIES } from '../torture/features.mjs'
 import { quickPlace, withScratch } from '../torture/scratch.mjs'
@@ -218,15 +217,4 @@ function proof({ tally }, { kills = 0, evicted = 0 }) {
     tally.revised < tally.decisions / 20 ? ['few revisions'] : [], tally.ignored < tally.decisions / 20 ? ['few that came twice or late'] : [], tally.expired < 1 ? ['none expired'] : [],
     tally.late < 1 ? ['none over a restart'] : [], kills < 2 ? ['few kills'] : [], evicted < 1 ? ['nobody left memory'] : [], tally.changes < 1 ? ['no change of policies'] : [],
   ].flat()
-}
-
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const { size, seed } = command('usage: node __test__/decisions/torture.mjs [--decisions 100000] [--seed N]', ['decisions'])
-  let last = performance.now()
-  const onLife = (/** @type {number} */ done) => {
-    if (performance.now() - last < 10_000) return
-    last = performance.now()
-    process.stderr.write(`torture: decisions: ${done} …\n`)
-  }
-  await runAll([['decisions', () => decisionTorture({ decisions: size('decisions', 100_000), seed, onLife })]], seed)
 }

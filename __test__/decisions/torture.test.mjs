@@ -1,6 +1,6 @@
 // @ts-check
-// The torture of decisions at a size for every run; at full size: node __test__/decisions/torture.mjs. TORTURE_SEED repeats a run's
-// draws; moments in time are the machine's.
+// The torture of decisions at a size for every run; at full size: npm run torture -- decisions. TORTURE_SEED repeats a run's draws;
+// moments in time are the machine's.
 
 import { test } from 'node:test'
 

@@ -74,11 +74,15 @@ export class Child {
     if (kind === 'i') {
       this.#inFlight = this.oracle.intend(this.script.next().value)
       this.calls.push([...this.#inFlight])
-    } else if (kind === 'a') {
-      const [event] = this.#inFlight
-      if (event === undefined) throw new Error('an answer to nothing')
-      this.oracle.acknowledge(event)
-      if (event.kind === 'reward') this.acknowledgedRewards++
+    } else if (kind === 'a' || kind === 'D') {
+      const [exploring, ...choices] = word.split(' ').slice(1).map(Number)
+      if (this.#inFlight.length === 0) throw new Error('an answer to nothing')
+      for (const [i, event] of this.#inFlight.entries()) {
+        // Of what is not shown it is not told whether it was chance.
+        const result = { exploring: i === 0 ? exploring === 1 : undefined, index: Number(choices[2 * i]), score: Number(choices[2 * i + 1]) }
+        this.oracle.acknowledge(event, kind === 'D' ? result : undefined)
+        if (event.kind === 'reward') this.acknowledgedRewards++
+      }
       this.returned++
       this.#inFlight = []
     } else if (kind === 's') {

@@ -104,6 +104,7 @@ async function judge(flip) {
     // A lost reset brings back what it had cleared.
     const isRight = JSON.stringify(history) === JSON.stringify(expected)
       || (isOwn && record?.kind === 'reset')
+      || (isOwn && record?.kind === 'decision' && JSON.stringify(history) === JSON.stringify(expected.filter(({ tipId }) => !record?.['ids'].includes(tipId))))
       || (isOwn && record?.kind === 'pull' && JSON.stringify(history) === JSON.stringify(expected.filter(({ tipId }) => tipId !== record?.['tipId'])))
       || (flip.kind === 'short' && inStateFile)
     if (!isRight) problems.push(`${userId}: a history of ${history.length} (${history.map(({ tipId }) => tipId)}) instead of ${expected.length} (${expected.map(({ tipId }) => tipId)})`)

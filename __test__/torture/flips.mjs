@@ -11,12 +11,14 @@ import { fileURLToPath } from 'node:url'
 import { random } from '../bench/workload.mjs'
 import { segmentNames } from './log-reader.mjs'
 import { withScratch, quickPlace } from './scratch.mjs'
+import { MIX_WITH_DECISIONS } from './script.mjs'
 import { closedSpecimen, killedSpecimen } from './specimen.mjs'
 
 /** @typedef {{ number: number, specimen: string, kind: string, file: string, byte: number, bit: number }} Flip */
 
 const JUDGE = fileURLToPath(new URL('flip-judge.mjs', import.meta.url))
 export const USERS = 6
+const RECIPE = { users: USERS, mix: MIX_WITH_DECISIONS }
 /** Which directories are damaged, and how often each. */
 const SPECIMENS = /** @type {const} */ ([['killed', 5], ['closed', 3], ['short', 2]])
 
@@ -30,14 +32,14 @@ export async function flipBits({ flips: count, seed, onFlip }) {
   const problems = []
   await withScratch(async (scratch) => {
     const killed = join(scratch, 'killed')
-    await killedSpecimen(killed, { users: USERS, calls: 60, killedCalls: 30, seed })
+    await killedSpecimen(killed, { ...RECIPE, calls: 60, killedCalls: 30, seed })
     const closed = join(scratch, 'closed')
-    await closedSpecimen(closed, { users: USERS, calls: 40, seed })
-    await closedSpecimen(closed, { users: USERS, calls: 40, seed: seed + 1 })
+    await closedSpecimen(closed, { ...RECIPE, calls: 40, seed })
+    await closedSpecimen(closed, { ...RECIPE, calls: 40, seed: seed + 1 })
     // What retention leaves: a log that does not begin at the beginning, so that a damaged file can be rebuilt in part only.
     const short = join(scratch, 'short')
-    await closedSpecimen(short, { users: USERS, calls: 60, seed: seed + 2 })
-    await closedSpecimen(short, { users: USERS, calls: 30, seed: seed + 3 })
+    await closedSpecimen(short, { ...RECIPE, calls: 60, seed: seed + 2 })
+    await closedSpecimen(short, { ...RECIPE, calls: 30, seed: seed + 3 })
     rmSync(join(short, 'log', /** @type {string} */ (segmentNames(join(short, 'log'))[0])))
     const flips = draw(scratch, count, seed)
     for (let next = 0; next < flips.length; ) {

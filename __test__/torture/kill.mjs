@@ -9,6 +9,7 @@ import { Child, PULL_MARGIN_MS, spin } from './child.mjs'
 import { readDirectory } from './directory.mjs'
 import { Oracle } from './oracle.mjs'
 import { quickPlace, withScratch } from './scratch.mjs'
+import { MIX_WITH_DECISIONS } from './script.mjs'
 import { verify } from './verify.mjs'
 
 /** @typedef {'late' | 'early'} Moment */
@@ -75,6 +76,7 @@ function proof({ kills, early, beyondFiles, acknowledged, rows, recovered }) {
   const share = kills >= 100 ? 1 : 0
   const least = kills >= 10 ? 1 : 0
   if (acknowledged.rewards < 1 + share * 200 * kills) missing.push('fewer than 200 rewards a kill')
+  if (acknowledged.decisions < 3 * least || acknowledged.feedback < 3 * least) missing.push('no decisions, or no feedback')
   if (beyondFiles < least + share * (kills / 2)) missing.push(`only ${beyondFiles} of ${kills} kills left acknowledged records beyond the files`)
   if (recovered < least + share * (rows / 2)) missing.push(`only ${recovered} of ${rows} rows of kills had something to recover`)
   if (early < share * 0.3 * kills) missing.push(`only ${early} of ${kills} kills were early`)
@@ -97,8 +99,8 @@ function life(rng, stateDir, seed, options) {
   const maxHotUsers = one(0, 0, 20, 100)
   return {
     stateDir, seed: seed % 2 ** 32, users: USERS, burst: one(1, 10, 50, 200), flushEvery: one(0, 0, 3, 20), checkpointEvery: one(0, 0, 0, 15), restartEvery: one(0, 0, 0, 40),
-    options,
-    ...(maxHotUsers > 0 && { options: { ...options, maxHotUsers }, watchDrops: true, mix: { reward: 55, score: 42, reset: 3 } }),
+    options, mix: MIX_WITH_DECISIONS,
+    ...(maxHotUsers > 0 && { options: { ...options, maxHotUsers }, watchDrops: true, mix: { ...MIX_WITH_DECISIONS, score: 30, scoreMany: 0 } }),
   }
 }
 

@@ -118,6 +118,9 @@ const KEYS = {
   pull: ['userId', 'policy', 'tipId', 'index', 'candidates', 'score', 'exploring', 'propensity', 'hourOfDay', 'dayOfWeek', 'features', 'profileFeatures', 'ordinal'],
   reward: ['userId', 'policy', 'tipId', 'reward', 'hourOfDay', 'dayOfWeek', 'features', 'profileFeatures'],
   reset: ['userId'],
+  decision: ['userId', 'policy', 'assigned', 'index', 'ordinal', 'draw', 'hourOfDay', 'dayOfWeek', 'profileFeatures', 'ids', ...TASK, 'probabilities', 'choices'],
+  feedback: ['userId', 'decision', 'policy', 'tipId', 'action', 'reward', 'at', 'hourOfDay', 'dayOfWeek', 'features', 'profileFeatures', 'policies', 'firsts', 'revision'],
+  policy: ['policy', 'mode'],
   state: ['userId', 'policy', 'state'],
   erase: ['userId'],
   mark: ['lowWater'],
@@ -125,7 +128,7 @@ const KEYS = {
   off: [],
 }
 /** @type {Record<string, string[]>} */
-const OPTIONAL = { pull: ['promptVersion', 'first'], reward: ['first'], mark: ['end'] }
+const OPTIONAL = { pull: ['promptVersion', 'first'], reward: ['first'], mark: ['end'], decision: ['promptVersions', 'masked', 'holdout', 'heldOut'], policy: ['share', 'salt', 'userId'] }
 
 /** @param {LogRecord} record @returns {string | undefined} */
 function wrongShape(record) {
@@ -141,6 +144,17 @@ function wrongShape(record) {
   if (record['features'] !== undefined && Object.keys(record['features']).join() !== TASK.join()) return `features: ${Object.keys(record['features'])}`
   const profile = record['profileFeatures']
   if (profile != null && Object.keys(profile).join() !== PROFILE.join()) return `profileFeatures: ${Object.keys(profile)}`
+  return record.kind === 'decision' ? wrongDecision(record) : undefined
+}
+
+/** @param {LogRecord} record @returns {string | undefined} */
+function wrongDecision({ ids, choices, probabilities, index, policy, ...lists }) {
+  for (const [name, list] of Object.entries({ probabilities, ...Object.fromEntries(TASK.map((key) => [key, lists[key]])) })) if (list.length !== ids.length) return `${list.length} ${name} of ${ids.length} candidates`
+  if (!(index < ids.length) || choices[0]?.policy !== policy) return `shows ${index}, chosen by ${choices[0]?.policy} for ${policy}`
+  for (const vector of [probabilities, ...choices.map((/** @type {any} */ choice) => choice.probabilities)]) {
+    const sum = vector.reduce((/** @type {number} */ total, /** @type {number} */ p) => total + p, 0)
+    if (vector.length !== ids.length || Math.abs(sum - 1) > 1e-12) return `${vector.length} probabilities with a sum of ${sum}`
+  }
   return undefined
 }
 
@@ -155,7 +169,7 @@ export function brokenRules(lines, { faults = false } = {}) {
   const broken = []
   /** @type {Set<string>} */
   const seen = new Set()
-  /** @type {Map<string, Seq>} the last reward or reset of each user */
+  /** @type {Map<string, Seq>} the last line of each user that is written under its lock */
   const last = new Map()
   /** @type {Seq} */
   let low = [0, 0]
@@ -188,9 +202,8 @@ export function brokenRules(lines, { faults = false } = {}) {
       if (compareSeq(record.lowWater, record.seq) > 0) broken.push(`${at}: low water ${record.lowWater} above the line's own ${record.seq}`)
       low = record.lowWater
     }
-    if (record.kind === 'reward' || record.kind === 'reset') {
+    if (['reward', 'reset', 'decision', 'feedback'].includes(record.kind)) {
       const latest = last.get(record.userId)
-      // Such a line is written under its user's lock.
       if (latest !== undefined && compareSeq(latest, record.seq) >= 0 && !faults) broken.push(`${at}: ${record.seq} of ${record.userId} after ${latest}`)
       last.set(record.userId, record.seq)
     }

@@ -5,6 +5,7 @@
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 
+import { decisionTorture } from '../decisions/torture.mjs'
 import { command, runAll } from './command.mjs'
 import { cutEverywhere } from './cut.mjs'
 import { eraseUnderKill, eraseUnderPowerCut } from './erase.mjs'
@@ -25,6 +26,7 @@ const USAGE = `usage: node __test__/torture/main.mjs [what] [options]
   power     --cuts 200       power cuts of an ext4 file system (root)
   cut       --lines 40       the last segment cut at every byte
   flips     --flips 10000    one bit flipped in what the package wrote
+  decisions --decisions 100000  each final reward is learned from once, with kill -9, restarts and changes of policies
   erase     --cycles 100 --cuts 50  both while people are erased
   resources                  full disk, no descriptors, read-only, removed (partly root)
   faults    --step 1         the n-th system call fails (strace)
@@ -37,7 +39,7 @@ const USAGE = `usage: node __test__/torture/main.mjs [what] [options]
   all                        everything, at these sizes
   --seed N  for all of them; drawn and printed where it is not given`
 
-const { what = 'kill', values, size, seed, refuse } = command(USAGE, ['cycles', 'cuts', 'lines', 'flips', 'step', 'turns', 'rewards', 'users', 'hot', 'on'])
+const { what = 'kill', values, size, seed, refuse } = command(USAGE, ['cycles', 'cuts', 'decisions', 'lines', 'flips', 'step', 'turns', 'rewards', 'users', 'hot', 'on'])
 
 /** @param {string} name @returns {(done: number) => void} */
 function progress(name) {
@@ -73,6 +75,7 @@ const TESTS = {
     ['disk gone', () => resources.diskGone(seed)],
     ['directory removed', () => resources.directoryRemoved(seed)],
   ],
+  decisions: [['decisions', () => decisionTorture({ decisions: size('decisions', 100_000), seed, onLife: progress('decisions') })]],
   erase: [
     ['kill -9 of erasures', () => eraseUnderKill({ cycles: size('cycles', 100), seed })],
     ['power cuts of erasures', () => eraseUnderPowerCut({ cycles: size('cuts', 50), seed })],

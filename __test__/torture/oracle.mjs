@@ -3,20 +3,20 @@
 // and after none that was refused. A call that may or may not have survived (the one in flight at a kill, a pull of the last
 // moment, whatever no flush() covers at a power cut) leaves more than one right answer; the one that is seen is then held on to.
 
-import { start, copy, learn, learnedDifference } from './standing.mjs'
+import { start, copy, learn, learnedDifference, revise } from './standing.mjs'
 import { POLICIES } from './features.mjs'
 
 /** @typedef {import('@oo/bandits').PolicyName} PolicyName */
 /** @typedef {import('@oo/bandits').FeatureRecord} FeatureRecord */
 /** @typedef {import('./standing.mjs').Standing} Standing */
 /** @typedef {Record<PolicyName, Standing>} Standings */
-/** @typedef {{ exploring: boolean, index: number, score: number }} Result */
+/** @typedef {{ exploring: boolean | undefined, index: number, score: number }} Result */
 /** @typedef {{ tipId: string | undefined, policy: PolicyName, score?: number, exploring?: boolean, request: any, index?: number }} Remembered */
 /**
  * @typedef {object} Event something that happened to one user
  * @property {number} number in the order of calls
  * @property {number} life of which child
- * @property {'reward' | 'pull' | 'reset'} kind
+ * @property {'reward' | 'pull' | 'reset' | 'decision' | 'feedback'} kind of decisions and feedback there is one for each policy
  * @property {string} userId
  * @property {PolicyName} [policy]
  * @property {any} [request]
@@ -24,10 +24,16 @@ import { POLICIES } from './features.mjs'
  * @property {boolean} required it must have survived
  * @property {number} [at] when it was acknowledged
  * @property {Result} [result]
+ * @property {Event} [decision] that a feedback is about: what was shown
  */
 /** @typedef {{ standings: Standings, history: Remembered[], pending: Event[] }} User */
 /** @typedef {{ standings: Partial<Standings>, history?: readonly FeatureRecord[] }} Seen */
 /** @typedef {{ included: Set<Event>, resets: string, standing: Standing }} Choice */
+
+/** The policies in the order in which they choose. @type {PolicyName[]} */
+const DECIDING = ['egreedy-v1', 'linucb-v1', 'egreedy-v2']
+/** Of those of decisions the lines are written at once, of the others behind. @param {Event} event */
+const isPull = ({ kind }) => kind === 'pull' || kind === 'decision'
 
 /** @returns {Standings} */
 const fresh = () => /** @type {Standings} */ (Object.fromEntries(POLICIES.map((policy) => [policy, start(policy)])))
@@ -39,12 +45,14 @@ export class Oracle {
   open = []
   #number = 0
   #life = 0
+  /** @type {Event[]} the decisions of this life */
+  #decisions = []
   /** @type {(number | undefined)[]} when each life ended */
   #ends = []
   /** Calls of rewards and resets that returned. */
-  acknowledged = { rewards: 0, resets: 0, pulls: 0 }
+  acknowledged = { rewards: 0, resets: 0, pulls: 0, decisions: 0, feedback: 0 }
   /** What was acknowledged, need not have survived, and did not. */
-  lost = { rewards: 0, resets: 0, pulls: 0, oldestPullMs: 0 }
+  lost = { rewards: 0, resets: 0, pulls: 0, decisions: 0, feedback: 0, oldestPullMs: 0 }
 
   /** @param {{ historySize?: number, resetsHoldTogether?: boolean }} [settings] a power cut may leave a reset that nobody flushed under one policy and not under another */
   constructor({ historySize = 100, resetsHoldTogether = true } = {}) {
@@ -71,16 +79,34 @@ export class Oracle {
    * @returns {Event[]}
    */
   intend(call) {
+    if (call.kind === 'recommend' || call.kind === 'feedback') return this.#intendDecision(call)
     const requests = call.kind === 'scoreMany' ? call.requests : [call.kind === 'reset' ? { userId: call.userId } : call.request]
     const kind = call.kind === 'reward' || call.kind === 'reset' ? call.kind : 'pull'
     return requests.map((request) => {
       const { userId, policy } = /** @type {any} */ (request)
-      /** @type {Event} */
-      const event = { number: this.#number++, life: this.#life, kind, userId, policy, request, acknowledged: false, required: false }
-      this.of(userId).pending.push(event)
-      this.open.push(event)
-      return event
+      return this.#add({ kind, userId, policy, request })
     })
+  }
+
+  /** @param {Extract<import('./script.mjs').Call, { kind: 'recommend' | 'feedback' }>} call */
+  #intendDecision(call) {
+    if (call.kind === 'recommend') {
+      const { request } = call
+      const events = DECIDING.map((policy) => this.#add({ kind: 'decision', userId: request.userId, policy, request }))
+      this.#decisions.push(/** @type {Event} */ (events[0]))
+      return events
+    }
+    const decision = /** @type {Event} */ (this.#decisions[call.decision])
+    return DECIDING.map((policy) => this.#add({ kind: 'feedback', userId: decision.userId, policy, request: call, decision }))
+  }
+
+  /** @param {Pick<Event, 'kind' | 'userId' | 'policy' | 'request' | 'decision'>} what */
+  #add(what) {
+    /** @type {Event} */
+    const event = { ...what, number: this.#number++, life: this.#life, acknowledged: false, required: false }
+    this.of(event.userId).pending.push(event)
+    this.open.push(event)
+    return event
   }
 
   /** @param {Event} event @param {Result} [result] @param {number} [at] */
@@ -107,6 +133,7 @@ export class Oracle {
     for (const event of this.open) if (event.life === this.#life) event.required = event.acknowledged && survives(event)
     this.#ends[this.#life] = at
     this.#life++
+    this.#decisions = []
   }
 
   /** Users with calls since they were last settled. */
@@ -166,14 +193,14 @@ export class Oracle {
   /** @param {User} user @param {Set<Event>} included @param {Event[]} resets */
   #historyOf(user, included, resets) {
     const last = resets.findLast((event) => included.has(event))?.number ?? -1
-    const pulls = user.pending.filter((event) => event.kind === 'pull' && event.number > last)
+    const pulls = user.pending.filter((event) => isPull(event) && event.number > last)
     const kept = pulls.filter((event) => included.has(event)).map(remember)
     return { expected: [...(last === -1 ? user.history : []), ...kept], lost: pulls.length - kept.length }
   }
 }
 
 /** @param {Event} event */
-const plural = ({ kind }) => /** @type {const} */ ({ reward: 'rewards', reset: 'resets', pull: 'pulls' })[kind]
+const plural = ({ kind }) => /** @type {const} */ ({ reward: 'rewards', reset: 'resets', pull: 'pulls', decision: 'decisions', feedback: 'feedback' })[kind]
 
 /** @param {Event} event @returns {Remembered} */
 function remember({ request, policy, result }) {
@@ -198,47 +225,75 @@ function* product([first, ...rest]) {
  * @returns {Choice[] | string}
  */
 function choose(before, events, policy, seen) {
-  const definite = events.filter(({ kind }) => kind !== 'pull')
+  const definite = events.filter((event) => !isPull(event))
   const pulls = events.filter(({ kind }) => kind === 'pull')
+  const decisions = events.filter(({ kind }) => kind === 'decision')
   /** @type {Choice[]} */
   const choices = []
   let nearest = ''
   for (const left of omissions(definite)) {
     const kept = definite.filter((event) => !left.has(event))
     const lastReset = kept.findLastIndex(({ kind }) => kind === 'reset')
-    const rewards = kept.slice(lastReset + 1)
-    const count = (lastReset === -1 ? before.rewards : 0) + rewards.length
+    const since = lastReset === -1 ? -1 : /** @type {Event} */ (kept[lastReset]).number
+    const lessons = lessonsOf(kept.slice(lastReset + 1), since)
+    const count = (lastReset === -1 ? before.rewards : 0) + lessons.filter(({ replaced }) => replaced === undefined).length
     if (count !== seen.rewards) {
       nearest ||= `${seen.rewards} rewards instead of ${count}${definite.some(({ required }) => !required) ? ' or another number' : ''}`
       continue
     }
     const standing = lastReset === -1 ? copy(before) : start(policy)
-    for (const { request } of rewards) learn(standing, policy, request)
+    for (const { request, replaced } of lessons) {
+      if (replaced === undefined) learn(standing, policy, request)
+      else revise(standing, policy, request, replaced)
+    }
     const wrong = learnedDifference(seen, standing)
     if (wrong !== undefined) {
       nearest = wrong
       continue
     }
-    const since = lastReset === -1 ? -1 : /** @type {Event} */ (kept[lastReset]).number
     const counted = pulls.filter(({ number }) => number > since)
     const resets = kept.flatMap(({ kind, required, number }) => (kind === 'reset' && !required ? [number] : [])).join()
-    for (const leftPulls of omissions(counted)) {
-      const keptPulls = counted.filter((event) => !leftPulls.has(event))
+    const decided = decisions.filter(({ number }) => number > since)
+    for (const missing of product([[...omissions(counted)], [...omissions(decided)]])) {
+      const keptPulls = [...counted, ...decided].filter((event) => missing.every((gone) => !gone.has(event)))
       const { pulls: total, explored, unknown } = countPulls(standing, keptPulls, policy)
       if (total !== seen.pulls || seen.explored < explored || seen.explored > explored + unknown) {
         nearest = `${seen.pulls} pulls, ${seen.explored} of them explored, instead of ${total}, ${explored}; the last rewards are right`
         continue
       }
-      choices.push({ included: new Set([...kept, ...pulls.filter(({ number }) => number <= since), ...keptPulls]), resets, standing: { ...standing, pulls: seen.pulls, explored: seen.explored } })
+      choices.push({ included: new Set([...kept, ...[...pulls, ...decisions].filter(({ number }) => number <= since), ...keptPulls]), resets, standing: { ...standing, pulls: seen.pulls, explored: seen.explored } })
     }
   }
   return choices.length > 0 ? choices : nearest || 'nothing fits'
 }
 
+/**
+ * What is learned from rewards and feedback, in order: of several reactions to a decision each that counts replaces the one before.
+ * @param {Event[]} events @param {number} since the number of the reset that they come after
+ */
+function lessonsOf(events, since) {
+  /** @type {{ request: any, replaced: number | undefined }[]} */
+  const lessons = []
+  /** @type {Map<Event, { at: number, reward: number }>} */
+  const known = new Map()
+  for (const { kind, request, decision } of events) {
+    if (kind === 'reward') lessons.push({ request, replaced: undefined })
+    if (decision?.result === undefined || decision.number < since) continue
+    const { at, reward } = request
+    const before = known.get(decision)
+    if (before !== undefined && (at < before.at || (at === before.at && reward === before.reward))) continue
+    known.set(decision, { at, reward })
+    const { candidates, context, profileFeatures } = decision.request
+    const shown = { features: { ...candidates[decision.result.index].features, hourOfDay: context.hourOfDay }, dayOfWeek: context.dayOfWeek, profileFeatures, reward }
+    lessons.push({ request: shown, replaced: before?.reward })
+  }
+  return lessons
+}
+
 /** @param {Standing} from @param {Event[]} kept @param {PolicyName} policy */
 function countPulls(from, kept, policy) {
   const explored = kept.filter(({ result }) => result?.exploring && policy !== 'linucb-v1').length
-  return { pulls: from.pulls + kept.length, explored: from.explored + explored, unknown: kept.filter(({ result }) => result === undefined).length }
+  return { pulls: from.pulls + kept.length, explored: from.explored + explored, unknown: kept.filter(({ result }) => result?.exploring === undefined).length }
 }
 
 /**
@@ -285,7 +340,8 @@ const names = (pulls) => pulls.map(({ tipId, policy }) => `${tipId} ${policy}`).
 /** @param {FeatureRecord} record @param {Remembered} pull */
 function isSame(record, { tipId, policy, score, exploring, request, index }) {
   if (record.policy !== policy || (tipId !== undefined && record.tipId !== tipId)) return false
-  if (score !== undefined && (record.score !== score || record.exploring !== exploring)) return false
+  if (score !== undefined && record.score !== score) return false
+  if (exploring !== undefined && record.exploring !== exploring) return false
   if (request === undefined || index === undefined) return true
   const { isOverdue, taskAgeDays, priority } = request.candidates[index].features
   const { hourOfDay, dayOfWeek } = request.context

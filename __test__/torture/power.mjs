@@ -10,6 +10,7 @@ import { Oracle } from './oracle.mjs'
 import { PowerSupply } from './mounts.mjs'
 import { readDirectory } from './directory.mjs'
 import { withScratch } from './scratch.mjs'
+import { MIX_WITH_DECISIONS } from './script.mjs'
 import { verify } from './verify.mjs'
 
 const USERS = 60
@@ -72,7 +73,7 @@ async function negativeControl(supply, stateDir, rng, seed, cuts, control) {
 async function cutDuring(supply, stateDir, oracle, rng, seed, withFlush) {
   const flushEvery = withFlush ? 1 + Math.floor(rng() * 6) : 0
   const checkpointEvery = withFlush && rng() < 0.2 ? 20 : 0
-  const child = new Child({ stateDir, seed: seed % 2 ** 32, users: USERS, burst: 1 + Math.floor(rng() * 20), flushEvery, checkpointEvery, options: { historySize: HISTORY } }, oracle)
+  const child = new Child({ stateDir, seed: seed % 2 ** 32, users: USERS, burst: 1 + Math.floor(rng() * 20), flushEvery, checkpointEvery, options: { historySize: HISTORY }, mix: MIX_WITH_DECISIONS }, oracle)
   const flushes = withFlush ? 1 + Math.floor(rng() * 20) : 0
   // Without flush(): before the log's own sync, which comes once a second.
   const calls = withFlush ? 0 : 200 + Math.floor(rng() * 2000)

@@ -7,7 +7,10 @@ import { POLICIES } from './features.mjs'
 
 /** @typedef {import('@oo/bandits').ScoreRequest} ScoreRequest */
 /** @typedef {import('@oo/bandits').RewardRequest} RewardRequest */
-/** @typedef {{ kind: 'reward', request: RewardRequest } | { kind: 'score', request: ScoreRequest } | { kind: 'scoreMany', requests: ScoreRequest[] } | { kind: 'reset', userId: string }} Call */
+/**
+ * @typedef {{ kind: 'reward', request: RewardRequest } | { kind: 'score', request: ScoreRequest } | { kind: 'scoreMany', requests: ScoreRequest[] } | { kind: 'reset', userId: string }
+ *   | { kind: 'recommend', request: Omit<ScoreRequest, 'policy'> } | { kind: 'feedback', decision: number, reward: number, at: number }} Call `decision`: the how manieth of this script
+ */
 /** @typedef {Partial<Record<Call['kind'], number>>} Mix */
 
 /** Ids whose files would fall together, whose names are too long, and that a careless join would take out of the directory. */
@@ -24,6 +27,8 @@ export const userIds = (count) => Array.from({ length: count }, (_user, i) => AW
 const REWARDS = [1, 0.5, 0, -0.5, -1]
 /** @type {Mix} */
 const MIX = { reward: 55, score: 38, scoreMany: 4, reset: 3 }
+/** With all that the log knows. @type {Mix} */
+export const MIX_WITH_DECISIONS = { reward: 35, score: 26, scoreMany: 4, reset: 3, recommend: 16, feedback: 16 }
 
 /**
  * An endless draw. Tip ids are never used twice, so that a pull can be recognised in a history.
@@ -53,10 +58,18 @@ export function* callsOf({ seed, users, mix = MIX, policies = POLICIES }) {
     userId: user(), policy: one(policies), profileFeatures: profile(), context: { hourOfDay: Math.floor(rng() * 24), dayOfWeek: Math.floor(rng() * 7) },
     candidates: Array.from({ length: 1 + Math.floor(rng() * 4) }, (_candidate, i) => ({ id: `${tip}-${i}`, features: features() })),
   })
+  let decisions = 0
   for (let number = 0; ; number++) {
     const tip = `${seed}-${number}`
     const what = kind()
-    if (what === 'reset') yield { kind: what, userId: user() }
+    if (what === 'recommend' || (what === 'feedback' && decisions === 0)) {
+      decisions++
+      const { policy: _policy, ...request } = score(tip)
+      yield { kind: 'recommend', request }
+    } else if (what === 'feedback') {
+      // Most are about the last ones, so that some come twice; few rewards and times, so that some are the same.
+      yield { kind: what, decision: Math.max(0, decisions - 1 - Math.floor(rng() * 20)), reward: one(REWARDS), at: Math.floor(rng() * 5) }
+    } else if (what === 'reset') yield { kind: what, userId: user() }
     else if (what === 'score') yield { kind: what, request: score(tip) }
     else if (what === 'scoreMany') yield { kind: what, requests: [score(`${tip}-0`), score(`${tip}-1`), score(`${tip}-2`)] }
     else {

@@ -35,6 +35,19 @@ export function learn(standing, policy, reward) {
   standing.sum += reward.reward
 }
 
+/**
+ * Another reaction to what was learned from: A stays.
+ * @param {Standing} standing
+ * @param {PolicyName} policy
+ * @param {Parameters<typeof vector>[1] & { reward: number }} reward
+ * @param {number} before what it replaces
+ */
+export function revise(standing, policy, reward, before) {
+  const change = reward.reward - before
+  for (const [i, xi] of vector(policy, reward).entries()) standing.b[i] = /** @type {number} */ (standing.b[i]) + change * xi
+  standing.sum += change
+}
+
 /** @param {number} a @param {number} b */
 export const same = (a, b) => a === b || (!EXACT && Math.abs(a - b) <= 1e-9 * Math.max(1, Math.abs(b)))
 /** @param {number} a @param {number} b */

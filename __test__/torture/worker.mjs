@@ -6,6 +6,7 @@
 //   i            about to make the next call
 //   a            it returned
 //   s E I S T    it returned, a score: exploring 0 or 1, index, score, time (ms of the monotonic clock that the parent reads, too)
+//   D E I S …    it returned, a decision: exploring 0 or 1, then index and score of each policy's choice, in the order of DECIDING
 //   r CODE       it was refused with this code: not applied
 //   d            it returned, a score of which nothing is remembered: no room in memory, and health() has counted it
 //   f N          flush() has resolved that was called when N calls had returned
@@ -47,6 +48,8 @@ function open() {
   say('o')
   const engine = Bandits.open({ seed, ...options, stateDir })
   say('O')
+  // What it is already; then a file and a line say so.
+  if (mix?.recommend) engine.setPolicy('egreedy-v1', { mode: 'active' })
   return engine
 }
 
@@ -57,12 +60,30 @@ function refused(error) {
   return error
 }
 
-/** @param {Bandits} engine @param {import('./script.mjs').Call} call */
+/** The ids of this process's decisions, undefined where one was refused. @type {(string | undefined)[]} */
+const decided = []
+
+/** @param {Bandits} engine @param {Omit<import('@oo/bandits').ScoreRequest, 'policy'>} request */
+function decide(engine, request) {
+  // Refused or not, it counts.
+  const place = decided.push(undefined) - 1
+  const { decisionId, exploring, index, score, shadows } = engine.recommend(request)
+  decided[place] = decisionId
+  const ids = /** @type {import('@oo/bandits').Candidate[]} */ (request.candidates).map(({ id }) => id)
+  return `D ${exploring ? 1 : 0} ${index} ${score} ${shadows.map((shadow) => `${ids.indexOf(shadow.tipId)} ${shadow.score}`).join(' ')}`
+}
+
+/** Makes a call. @param {Bandits} engine @param {import('./script.mjs').Call} call @returns {string[]} what is to be said of it */
 function make(engine, call) {
+  if (call.kind === 'recommend') return [decide(engine, call.request)]
+  if (call.kind === 'score' || call.kind === 'scoreMany') {
+    const results = call.kind === 'score' ? [engine.score(call.request)] : engine.scoreMany(call.requests)
+    return results.map(({ exploring, index, score }) => `s ${exploring ? 1 : 0} ${index} ${score} ${now()}`)
+  }
   if (call.kind === 'reward') engine.reward(call.request)
   else if (call.kind === 'reset') engine.reset(call.userId)
-  else return call.kind === 'score' ? [engine.score(call.request)] : engine.scoreMany(call.requests)
-  return []
+  else engine.feedback({ decisionId: decided[call.decision] ?? 'none', reward: call.reward, at: call.at })
+  return ['a']
 }
 
 async function main() {
@@ -76,10 +97,9 @@ async function main() {
       const call = script.next().value
       say('i')
       try {
-        const results = make(engine, call)
-        if (results.length === 0) say('a')
-        else if (isDropped()) say('d')
-        else for (const { exploring, index, score } of results) say(`s ${exploring ? 1 : 0} ${index} ${score} ${now()}`)
+        const words = make(engine, call)
+        if (words[0]?.startsWith('s') && isDropped()) say('d')
+        else words.forEach(say)
       } catch (error) {
         // Writing is behind: what it waits for is the disk.
         if (refused(error).code === 'ERR_BACKPRESSURE') await engine.flush()

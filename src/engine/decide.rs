@@ -281,9 +281,8 @@ impl Engine {
         if expired || self.pending.is_erased(&decision.user_id, call.decision) {
             return Err(unknown(call.decision));
         }
-        let (_, active, shadows) = self.evaluated_policies(&decision.user_id);
-        let mut enabled = OfPolicies::from_iter([active]);
-        enabled.extend(shadows);
+        let (_, active, mut enabled) = self.evaluated_policies(&decision.user_id);
+        enabled.insert(0, active);
         self.with_user(&decision.user_id, |user, state| self.take_feedback(log, user, state, call, &decision, &enabled, now))
     }
 
@@ -295,7 +294,7 @@ impl Engine {
         state: &mut UserState,
         call: &FeedbackCall<'_>,
         decision: &PendingDecision,
-        enabled: &[PolicyName],
+        enabled: &[PolicyName], // the one that decides first
         now: u64,
     ) -> Result<FeedbackOutcome> {
         let ledgers = || PolicyName::ALL.into_iter().filter_map(|policy| Some((policy, state.ledger(policy)?)));
@@ -307,16 +306,30 @@ impl Engine {
         }
         let at = call.at.unwrap_or(now);
         let revision = !before.is_empty();
-        let policies: Vec<PolicyName> =
-            if revision { before.iter().map(|(policy, _)| *policy).collect() } else { enabled.to_vec() };
-        let is_newer = |entry: &Entry| at > entry.at || (at == entry.at && call.reward.to_bits() != entry.reward.to_bits());
+        let PendingDecision { moment, profile, task, .. } = *decision;
+        let reaction = |policy| Reaction { policy, moment, profile, task, reward: call.reward };
+        let mut policies: Vec<PolicyName> = before.iter().map(|(policy, _)| *policy).collect();
+        let absent = PolicyName::ALL.map(|policy| state.is_absent(policy));
+        let firsts = PolicyName::ALL.map(|policy| state.is_unknown(policy));
+        if !revision {
+            // A shadow that cannot be read is no reason to learn nothing.
+            let mut is_readable = |policy| match state.check_feedback(&reaction(policy), call.decision) {
+                Err(e) => !matches!(e.kind(), ErrorKind::StateCorrupt | ErrorKind::StateIo),
+                Ok(()) => true,
+            };
+            policies.extend(enabled.iter().copied().filter(|policy| *policy == enabled[0] || is_readable(*policy)));
+            // As the ledgers have them later.
+            policies.sort_unstable_by_key(|policy| *policy as u8);
+        }
+        // Without a time, the same again is a repetition, and not a later reaction.
+        let is_newer = |entry: &Entry| {
+            let is_other = call.reward.to_bits() != entry.reward.to_bits();
+            (at > entry.at && (is_other || call.at.is_some())) || (at == entry.at && is_other)
+        };
         if before.iter().any(|(_, entry)| !is_newer(entry)) {
             return Ok(FeedbackOutcome { applied: false, revision, policies });
         }
-        let PendingDecision { moment, profile, task, .. } = *decision;
-        let reaction = |policy| Reaction { policy, moment, profile, task, reward: call.reward };
-        let absent: Vec<PolicyName> = policies.iter().copied().filter(|policy| state.is_absent(*policy)).collect();
-        let with_firsts: Vec<_> = policies.iter().map(|policy| (*policy, state.is_unknown(*policy))).collect();
+        let with_firsts: Vec<_> = policies.iter().map(|policy| (*policy, firsts[*policy as usize])).collect();
         if state.queue() {
             self.writer.enqueue(user);
         }
@@ -342,14 +355,14 @@ impl Engine {
             log.feedback(seq, now, &line)
         });
         if let Err(e) = appended {
-            for policy in absent {
+            for policy in PolicyName::ALL.into_iter().filter(|policy| absent[*policy as usize]) {
                 state.forget_new(policy);
             }
             return Err(e);
         }
         for &policy in &policies {
             state.take_feedback(&reaction(policy), call.decision, at, super::seconds(now))?;
-            if absent.contains(&policy) {
+            if absent[policy as usize] {
                 state.claim(policy, &user.id, &*self.store);
             }
             state.touch(policy, Some(seq));

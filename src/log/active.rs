@@ -161,7 +161,12 @@ impl Active {
 
     /// Whether the segment is large or old enough to be followed by another one.
     pub fn is_full(&self, now_ms: u64, oldest_ms: u64) -> bool {
-        self.file.is_some() && (self.size > SEGMENT_BYTES || now_ms.saturating_sub(self.started_ms) > oldest_ms)
+        self.is_large() || (self.file.is_some() && now_ms.saturating_sub(self.started_ms) > oldest_ms)
+    }
+
+    /// Whether it is large enough for that.
+    pub fn is_large(&self) -> bool {
+        self.file.is_some() && self.size > SEGMENT_BYTES
     }
 
     /// Bytes that the next sync will cover.

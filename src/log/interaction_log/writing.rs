@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 const COALESCE: Duration = Duration::from_millis(5);
 /// What was appended is synced after so long at the latest, whether or not anybody asks.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
+/// A large segment is followed by another one after so long, or when its first bytes are synced.
+const NEXT_SEGMENT: Duration = Duration::from_millis(50);
 /// Pulls are written in blocks of about so many bytes, because a reward waits while a block is written.
 const BLOCK: usize = 64 << 10;
 /// Blocks that could not be written wait, as far as that many bytes; then their pulls are dropped.
@@ -43,7 +45,7 @@ impl InteractionLog {
         let mut thread = Keeper::default();
         let mut pulls = PullQueue::default();
         loop {
-            let jobs = self.next_round(&thread, &mut pulls);
+            let jobs = self.next_round(&mut thread, &mut pulls);
             let outcome = guarded(THREAD, || self.round(&mut thread, &mut pulls));
             pulls.clear();
             let mut stop = Vec::new();
@@ -72,18 +74,23 @@ impl InteractionLog {
     }
 
     /// Waits for something to do.
-    fn next_round(&self, thread: &Keeper, pulls: &mut PullQueue) -> Vec<(Job, Done)> {
+    fn next_round(&self, thread: &mut Keeper, pulls: &mut PullQueue) -> Vec<(Job, Done)> {
         let mut queue = self.queue.lock();
         loop {
             if !queue.jobs.is_empty() {
                 break;
             }
+            let mut is_large = false;
             let wait = if !thread.backlog.is_empty() || thread.backoff.wait().is_some() {
                 thread.backoff.wait().unwrap_or(Backoff::FIRST)
             } else if !queue.pulls.is_empty() || self.dropped.load(Ordering::Relaxed) > 0 {
                 COALESCE
             } else if self.unsynced.load(Ordering::SeqCst) {
-                SYNC_EVERY.saturating_sub(thread.unsynced_since.map_or(Duration::ZERO, |since| since.elapsed()))
+                // From here on, not from the next wake-up: whoever appends much wakes this thread after every sync.
+                let since = *thread.unsynced_since.get_or_insert_with(Instant::now);
+                is_large = self.active.lock().is_large();
+                let left = SYNC_EVERY.saturating_sub(since.elapsed());
+                if is_large { left.min(NEXT_SEGMENT) } else { left }
             } else {
                 // Nothing is going on: what a burst needed is given back.
                 queue.pulls.shrink(IDLE_PULLS);
@@ -96,7 +103,7 @@ impl InteractionLog {
             queue.asleep = wait > COALESCE;
             let timed_out = self.wake.wait_for(&mut queue, wait).timed_out();
             queue.asleep = false;
-            if timed_out || wait == COALESCE {
+            if timed_out || is_large || wait == COALESCE {
                 break;
             }
         }
