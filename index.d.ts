@@ -15,6 +15,11 @@ export type BanditErrorCode =
   | 'ERR_UNKNOWN_POLICY'
   /** There is no such decision, or it has expired: its reaction cannot be learned from. */
   | 'ERR_UNKNOWN_DECISION'
+  /**
+   * Too little was logged to answer honestly: `simulate()` below `minEffective`. The message says what there is. Log more decisions with a
+   * `holdout`, or simulate more time.
+   */
+  | 'ERR_INSUFFICIENT_DATA'
   /** `promptVersion` is not a registered prompt. */
   | 'ERR_UNKNOWN_PROMPT_VERSION'
   /** Another process holds the state directory; the message names its pid. Retryable: it may let go. */
@@ -33,8 +38,8 @@ export type BanditErrorCode =
   | 'ERR_STATE_IO'
   /**
    * Too much is waiting to be written: over 64 MiB of the interaction log that no sync has covered, or as many users as
-   * `maxHotUsers` allows. The call (`reward()`, `recommend()`, `feedback()`, `setPolicy()`, `reset()`, `erase()`) was not applied. `generate()`: too many calls wait for their
-   * turn. Retryable, later.
+   * `maxHotUsers` allows. The call (`reward()`, `recommend()`, `feedback()`, `setPolicy()`, `reset()`, `erase()`) was not
+   * applied. `generate()`, and what operators ask (`decisions()`, …): too many calls wait for their turn. Retryable, later.
    */
   | 'ERR_BACKPRESSURE'
   /** There is no NATS server (yet), or none that takes the message. Retryable. */
@@ -278,7 +283,7 @@ export interface FeedbackRequest {
   /** Any finite number. @default what `options.rewards` says of the action */
   reward?: number
   /** When it happened: of several reactions to one decision the latest counts. @default now; the same reward again is no other reaction */
-  at?: Date | string | number
+  at?: Moment
 }
 
 /** What became of a reaction. */
@@ -316,6 +321,253 @@ export interface PolicyChange {
   salt?: string
   /** With `active` or `default`: for this user only. */
   userId?: string
+}
+
+/** For what operators ask: {@link Bandits.decisions}, {@link Bandits.analytics} and the others. */
+export interface ReadOptions {
+  /** Ends the work; the call rejects with `signal.reason`. */
+  signal?: AbortSignal
+  /**
+   * Called now and then while the work goes on, never after the promise has settled, with how many parts are done and of how many; before the
+   * promise resolves, once with all of them.
+   */
+  onProgress?: (done: number, of: number) => void
+}
+
+/** A time: a Date, an ISO 8601 text, or milliseconds since 1970. */
+export type Moment = Date | string | number
+
+/** Which decisions; without anything the last 100. */
+export interface DecisionQuery {
+  /** This user's alone. */
+  userId?: string
+  /** Only those that this policy decided. */
+  policy?: PolicyName
+  /** From then on. */
+  since?: Moment
+  /** Before then. */
+  until?: Moment
+  /** How many at most, 1 to 500. @default 100 */
+  limit?: number
+  /** The id of a decision: only those before it. Take the `next` of the page before. */
+  after?: string
+}
+
+/** Decisions, newest first. */
+export interface DecisionPage {
+  decisions: Decision[]
+  /** Where the next page begins; null when this is the last one. */
+  next: string | null
+}
+
+/** What was shown, why, and what became of it. */
+export interface Decision {
+  decisionId: string
+  /** ISO 8601 to the millisecond, UTC. */
+  at: string
+  userId: string
+  tipId: string
+  /** The policy that decided. */
+  policy: PolicyName
+  /** Why it was that one. */
+  assigned: Recommendation['assigned']
+  /** The policy's score of the tip; null where the holdout showed something else than the policy's choice. */
+  score: number | null
+  /** The probability of showing this tip, over holdout, mask and exploration. */
+  propensity: number
+  /** True when chance chose. */
+  exploring: boolean
+  /** True when the tip was one of the holdout. */
+  heldOut: boolean
+  /** Of the tip that was shown, as given (defaults where not given). */
+  features: { hourOfDay: number; dayOfWeek: number; isOverdue: boolean; taskAgeDays: number; priority: number }
+  /** The prompt version that wrote it. */
+  promptVersion: string | null
+  /** How many there were to choose from, masked ones among them. */
+  candidates: number
+  /** What the other policies would have chosen. */
+  shadows: { policy: PolicyName; tipId: string; score: number; agrees: boolean }[]
+  /** How long native code took up to the decision's line in the log, in microseconds; null in lines of earlier releases. */
+  latencyUs: number | null
+  /** What the person did: the reaction that counts. `action` is null where `feedback()` was given a number. */
+  feedback: { action: string | null; reward: number; at: string } | null
+}
+
+/** What was read to answer. */
+export interface LogRead {
+  /** Segments of the log. */
+  segments: number
+  /** Intact lines in them. */
+  lines: number
+  /** Segments whose last line is not whole; the one that is being written may be among them. */
+  tornLines: number
+  /** Places that are no line, and lines that cannot be understood: they are not in the answer. */
+  damagedLines: number
+}
+
+/** Which decisions, and how they are grouped. */
+export interface AnalyticsQuery {
+  /** Decisions from then on; reactions count whenever they came. @default all that the log has */
+  since?: Moment
+  /** Decisions before then. */
+  until?: Moment
+  /** What groups are made by; days are UTC. `action`: decisions without a reaction are in no group. @default 'day' */
+  by?: 'day' | 'policy' | 'promptVersion' | 'action'
+}
+
+/** What came of some decisions. */
+export interface RewardSummary {
+  decisions: number
+  /** Of these, with a reaction. */
+  feedback: number
+  /** The mean reward of these; null without any. */
+  meanReward: number | null
+  /** Where that mean is with 95 % (normal approximation); null under two reactions. */
+  ci95: [number, number] | null
+  /** How often each action; a reaction that was a number has none. */
+  actions: Record<string, number>
+}
+
+/** A weighted mean, and how far it can be trusted. */
+export interface Estimate {
+  /** Σwr / Σw. */
+  mean: number
+  /** Where it is with 95 % (normal approximation); null under two samples. */
+  ci95: [number, number] | null
+  /** Rewards that it is made of. */
+  samples: number
+  /** (Σw)² / Σw²: so many rewards of equal weight would say as much. */
+  effectiveSampleSize: number
+  /** The largest weight as a share of all: near 1, one decision says it all. */
+  largestShare: number
+}
+
+/** What decisions earned. */
+export interface Analytics {
+  by: 'day' | 'policy' | 'promptVersion' | 'action'
+  /**
+   * In the order of their keys; `key` is null, and last, where there is no prompt version, or no action. All past the first 1,000 versions
+   * are one group, `(other)`.
+   */
+  groups: (RewardSummary & { key: string | null })[]
+  totals: RewardSummary
+  /** How the policies compare. */
+  policies: {
+    policy: PolicyName
+    /** What came of its choices where they were shown, without the holdout. */
+    shown: RewardSummary
+    /** Decisions that it chose in, as the one that decides or as a shadow. */
+    evaluated: number
+    /** What its choices would have earned on average, from all decisions with a reaction (SNIPS); null where none can tell. */
+    estimate: Estimate | null
+    /** Decisions with a reaction that cannot tell, because what was shown was certain and another policy chose it. */
+    withoutOverlap: number
+    /** How often, as a shadow, it chose what was shown; null where it never was one. */
+    shadow: { decisions: number; agreed: number; share: number | null } | null
+  }[]
+  /** What came of the uniformly random tips of the holdout. */
+  heldOut: RewardSummary
+  found: LogRead
+}
+
+/** Which decisions the data's quality is asked of. */
+export interface DataQualityQuery {
+  /** Decisions from then on. @default all that the log has */
+  since?: Moment
+}
+
+/** How often something happened, and how often it should have. */
+export interface Frequency {
+  /** Decisions that can tell. */
+  decisions: number
+  /** In so many it happened. */
+  observed: number
+  /** The sum of its probabilities. */
+  expected: number
+  /** The difference in standard deviations; null where nothing was left to chance. Beyond ±4 the logged probabilities are wrong. */
+  z: number | null
+}
+
+/** Whether the data can be trusted. */
+export interface DataQuality {
+  decisions: number
+  /** Of these, with a reaction. */
+  feedback: number
+  /** The one by the other. */
+  joinRate: number | null
+  /**
+   * Of the tips shown. `missing`: the share of decisions without the feature; null for those that have a default. `atDefault`: the share
+   * with the default's value, given or not: the upper bound of what is missing; null for those that have none.
+   */
+  features: { feature: string; missing: number | null; atDefault: number | null }[]
+  /** From the decision to the reaction: median and 90 % quantile, in ms. `negative`: reactions said to be older than their decision. */
+  delay: { medianMs: number | null; p90Ms: number | null; negative: number }
+  /** Decisions without a profile, with one that does not say when it was computed (`computedAt`), and with one of over 24 hours; all as a share. */
+  profiles: { withoutProfile: number; withoutTime: number; stale: number; staleShare: number | null }
+  /** Day by day (UTC, `YYYY-MM-DD`), empty ones included. `gaps` and `droppedPulls`: what the log says is missing from it. */
+  days: { day: string; decisions: number; feedback: number; gaps: number; droppedPulls: number }[]
+  /** For each policy how often it chose its best candidate, and how often it explored, against the logged probabilities. */
+  calibration: { policy: PolicyName; greedy: Frequency; exploring: Frequency }[]
+  /** How often the holdout was drawn. */
+  holdout: Frequency
+  found: LogRead
+}
+
+/** Which users; without anything the first 100. */
+export interface UserQuery {
+  /** How many at most, 1 to 1,000. @default 100 */
+  limit?: number
+  /** Only users after this one. Take the `next` of the page before; the user need not exist. */
+  after?: string
+}
+
+/** Users, in an order that stays as it is. */
+export interface UserPage {
+  users: {
+    userId: string
+    /** When a policy last scored for the user or learned; ISO 8601 to the second, UTC. */
+    lastUpdated: string | null
+    /** Those that know the user. One whose state file cannot be read is left out. */
+    policies: { policy: PolicyName; pulls: number; rewardCount: number; cumulativeReward: number; lastUpdated: string | null }[]
+  }[]
+  /** Where the next page begins; null when this is the last one. */
+  next: string | null
+}
+
+/** What is simulated. */
+export interface SimulateQuery {
+  /** Which policy; it begins knowing nobody and learns as it goes. */
+  policy: PolicyName
+  /** The directory of a log, `<stateDir>/log` of whatever engine. @default this engine's */
+  log?: string
+  /** Under this effective sample size, at least 1, no value is told. @default 100 */
+  minEffective?: number
+  /** Decisions from then on. @default all that the log has */
+  since?: Moment
+  /** Decisions before then. */
+  until?: Moment
+}
+
+/** What a policy would have earned. */
+export interface Simulation {
+  policy: PolicyName
+  /** Decisions that were played to it. */
+  decisions: number
+  /** In so many it would have shown what was shown. */
+  agreed: number
+  /** The one by the other. */
+  agreement: number | null
+  /** Decisions in which every candidate might have been shown: only these can be accepted. */
+  randomised: number
+  /** Those that count. */
+  accepted: number
+  /** Of these, without a reaction: neither learned from nor part of the value. */
+  withoutFeedback: number
+  /** That of `value`. */
+  effectiveSampleSize: number
+  /** Its mean reward. */
+  value: Estimate
+  found: LogRead
 }
 
 /** Where one user stands under one policy. */
@@ -824,6 +1076,33 @@ export class Bandits {
    * mean the active one.
    */
   setPolicy(policy: PolicyName, change: PolicyChange): void
+  /**
+   * The recommendation log: what was shown to whom, why, how long it took, and what became of it, newest first, page by page. This and the
+   * next four are what operators ask: answered off the JS thread from the log and the state files (docs/operations.md says how), two at a
+   * time; 16 wait, more are refused with `ERR_BACKPRESSURE`. They reject with `ERR_INVALID_ARGUMENT` without a log, but for `users()`, and with
+   * `ERR_CLOSED` when the engine is closed meanwhile.
+   * @example
+   * for (let after: string | undefined; ; ) {
+   *   const { decisions, next } = await bandits.decisions({ userId, since: '2026-11-01T00:00:00Z', after })
+   *   console.table(decisions)
+   *   if (next === null) break
+   *   after = next
+   * }
+   */
+  decisions(query?: DecisionQuery, options?: ReadOptions): Promise<DecisionPage>
+  /** What decisions earned, by day, policy, prompt version or action, and how the policies compare. Reads the log from `since` on. */
+  analytics(query?: AnalyticsQuery, options?: ReadOptions): Promise<Analytics>
+  /** Whether the data can be trusted: what is missing, late or stale, and whether logged probabilities are what chance did. */
+  dataQuality(query?: DataQualityQuery, options?: ReadOptions): Promise<DataQuality>
+  /** The users that have a state, in memory or on disk, page by page. Reads the files of the page's users. */
+  users(query?: UserQuery, options?: ReadOptions): Promise<UserPage>
+  /**
+   * What a policy would have earned on the randomised share of logged decisions, by replaying them with rejection sampling: the step
+   * before `setPolicy()`. Rejects with `ERR_INSUFFICIENT_DATA` where too little can tell.
+   * @example
+   * const { agreement, value } = await bandits.simulate({ policy: 'egreedy-v2', since: '2026-11-01T00:00:00Z' })
+   */
+  simulate(query: SimulateQuery, options?: ReadOptions): Promise<Simulation>
   /** Where a user stands. @param policy default: the active policy */
   stats(userId: string, policy?: PolicyName): PolicyStats
   /** The user's last scored vectors, oldest first, all policies together. They survive a restart. */
@@ -911,6 +1190,16 @@ export function feedback(request: FeedbackRequest): FeedbackResult
 export function policies(): PolicyRole[]
 /** {@link Bandits.setPolicy} on the default engine. */
 export function setPolicy(policy: PolicyName, change: PolicyChange): void
+/** {@link Bandits.decisions} on the default engine. */
+export function decisions(query?: DecisionQuery, options?: ReadOptions): Promise<DecisionPage>
+/** {@link Bandits.analytics} on the default engine. */
+export function analytics(query?: AnalyticsQuery, options?: ReadOptions): Promise<Analytics>
+/** {@link Bandits.dataQuality} on the default engine. */
+export function dataQuality(query?: DataQualityQuery, options?: ReadOptions): Promise<DataQuality>
+/** {@link Bandits.users} on the default engine. */
+export function users(query?: UserQuery, options?: ReadOptions): Promise<UserPage>
+/** {@link Bandits.simulate} on the default engine. */
+export function simulate(query: SimulateQuery, options?: ReadOptions): Promise<Simulation>
 /** {@link Bandits.stats} on the default engine. */
 export function stats(userId: string, policy?: PolicyName): PolicyStats
 /** {@link Bandits.features} on the default engine. */

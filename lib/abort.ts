@@ -20,6 +20,22 @@ export function onAbort(signal: AbortSignal, listener: () => void): () => void {
   }
 }
 
+/** As `call`, unless the signal aborts before: then rejects with its reason, and `end` is called. */
+export async function unlessAborted<T>(call: Promise<T>, signal: AbortSignal, end: () => void): Promise<T> {
+  let stopListening = (): void => undefined
+  const aborted = new Promise<never>((_resolve, reject) => {
+    stopListening = onAbort(signal, () => {
+      end()
+      reject(signal.reason as Error)
+    })
+  })
+  try {
+    return await Promise.race([call, aborted])
+  } finally {
+    stopListening()
+  }
+}
+
 function listen(signal: AbortSignal): Listening {
   const listeners = new Set<() => void>()
   const heard = (): void => {

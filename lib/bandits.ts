@@ -1,15 +1,21 @@
 // The engine's face. Hot calls: check and pack, number the user, one native call, build the result. The rest: check, call, parse.
 
 import type {
-  BanditsOptions,
+  Analytics,
+  AnalyticsQuery,
   Bandits as Contract,
+  BanditsOptions,
   BusEvent,
   Candidate,
   CandidateSet,
+  DataQuality,
+  DataQualityQuery,
+  DecisionPage,
+  DecisionQuery,
   EventFilter,
+  FeatureRecord,
   FeedbackRequest,
   FeedbackResult,
-  FeatureRecord,
   GenerateRequest,
   GenerateResult,
   Health,
@@ -19,13 +25,18 @@ import type {
   PolicyStats,
   Prompt,
   Published,
+  ReadOptions,
   Recommendation,
   RecommendRequest,
   RecoveryReport,
   RewardRequest,
   ScoreRequest,
   ScoreResult,
+  SimulateQuery,
+  Simulation,
   SyncState,
+  UserPage,
+  UserQuery,
 } from '../index'
 import type { NativeChannel, NativeEngine } from '../dist/addon'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -56,6 +67,7 @@ import {
 } from './frame'
 import { generate } from './generate'
 import { addon } from './native'
+import { analytics, dataQuality, decisions, simulate, users } from './reads'
 import { environment, optionsJson } from './options'
 import { SharedFlush } from './shared-flush'
 import { prepare } from './prepare'
@@ -223,6 +235,31 @@ export class Bandits implements Contract {
     policyNumber(policy ?? refuse('policy', 'a policy', policy), ALONE)
     const json = policyChangeJson(change)
     native(() => this.#engine.setPolicy(policy, json))
+  }
+
+  async decisions(query?: DecisionQuery, options?: ReadOptions): Promise<DecisionPage> {
+    this.#check()
+    return decisions(this.#engine, query, options)
+  }
+
+  async analytics(query?: AnalyticsQuery, options?: ReadOptions): Promise<Analytics> {
+    this.#check()
+    return analytics(this.#engine, query, options)
+  }
+
+  async dataQuality(query?: DataQualityQuery, options?: ReadOptions): Promise<DataQuality> {
+    this.#check()
+    return dataQuality(this.#engine, query, options)
+  }
+
+  async users(query?: UserQuery, options?: ReadOptions): Promise<UserPage> {
+    this.#check()
+    return users(this.#engine, query, options)
+  }
+
+  async simulate(query: SimulateQuery, options?: ReadOptions): Promise<Simulation> {
+    this.#check()
+    return simulate(this.#engine, query, options)
   }
 
   stats(userId: string, policy?: PolicyName): PolicyStats {

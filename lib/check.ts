@@ -103,3 +103,7 @@ export function checkWhole(value: unknown, least: number, most: number, path: st
 export function checkSignal(signal: unknown): asserts signal is AbortSignal | undefined {
   if (signal !== undefined && !(signal instanceof AbortSignal)) refuse('options.signal', 'an AbortSignal', signal)
 }
+
+export function checkPath(value: unknown, name: string): asserts value is string {
+  if (typeof value !== 'string' || value.length === 0 || value.includes('\0') || !value.isWellFormed()) refuse(name, 'a path', value)
+}

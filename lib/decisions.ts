@@ -101,10 +101,16 @@ interface NativeExplanation {
 export function feedback(engine: NativeEngine, rewards: Rewards, request: FeedbackRequest): FeedbackResult {
   if (!isObject(request)) refuse('request', 'an object', request)
   const { decisionId, action, reward, at } = request as FeedbackRequest
-  const [, epoch, n] = /^([1-9]\d{0,9})\.(0|[1-9]\d{0,15})$/.exec(typeof decisionId === 'string' ? decisionId : '') ?? []
-  if (epoch === undefined || Number(epoch) > 0xffff_ffff || !Number.isSafeInteger(Number(n))) refuse('decisionId', 'an id that recommend() gave', decisionId)
-  const json = native(() => engine.feedback(Number(epoch), Number(n), action, worth(rewards, action, reward), moment(at)))
+  const [epoch, n] = decisionSeq(decisionId, 'decisionId')
+  const json = native(() => engine.feedback(epoch, n, action, worth(rewards, action, reward), moment(at, 'at')))
   return { ok: true, ...(JSON.parse(json) as Omit<FeedbackResult, 'ok'>) }
+}
+
+/** The number of the line that a decision's id stands for. */
+export function decisionSeq(decisionId: unknown, path: string): [epoch: number, n: number] {
+  const [, epoch, n] = /^([1-9]\d{0,9})\.(0|[1-9]\d{0,15})$/.exec(typeof decisionId === 'string' ? decisionId : '') ?? []
+  if (epoch === undefined || Number(epoch) > 0xffff_ffff || !Number.isSafeInteger(Number(n))) refuse(path, 'an id that recommend() gave', decisionId)
+  return [Number(epoch), Number(n)]
 }
 
 function worth(rewards: Rewards, action: unknown, reward: unknown): number {
@@ -117,10 +123,11 @@ function worth(rewards: Rewards, action: unknown, reward: unknown): number {
   return reward
 }
 
-function moment(at: unknown): number | undefined {
+/** Milliseconds since 1970 of a time in any of the forms in which callers may give one. */
+export function moment(at: unknown, path: string): number | undefined {
   if (at === undefined) return undefined
   const ms = at instanceof Date ? at.getTime() : typeof at === 'string' ? Date.parse(at) : at
-  if (typeof ms !== 'number' || !Number.isFinite(ms) || ms < 0 || ms > 8.64e15) refuse('at', 'a time: a Date, an ISO 8601 text, or milliseconds since 1970', at)
+  if (typeof ms !== 'number' || !Number.isFinite(ms) || ms < 0 || ms > 8.64e15) refuse(path, 'a time: a Date, an ISO 8601 text, or milliseconds since 1970', at)
   return Math.floor(ms)
 }
 

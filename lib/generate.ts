@@ -2,7 +2,7 @@
 
 import type { GenerateRequest, GenerateResult } from '../index'
 import type { NativeEngine } from '../dist/addon'
-import { onAbort } from './abort'
+import { unlessAborted } from './abort'
 import { ALONE, checkId, checkSignal, checkWhole, day, hour, isObject } from './check'
 import { fromNative, native, refuse } from './error'
 import { addon } from './native'
@@ -25,22 +25,6 @@ export async function generate(engine: NativeEngine, request: GenerateRequest, o
     throw fromNative(error)
   })
   return JSON.parse(await (signal === undefined ? call : unlessAborted(call, signal, () => cancel.cancel()))) as GenerateResult
-}
-
-/** As `call`, unless the signal aborts before: then rejects with its reason, and `end` is called. */
-async function unlessAborted<T>(call: Promise<T>, signal: AbortSignal, end: () => void): Promise<T> {
-  let stopListening = (): void => undefined
-  const aborted = new Promise<never>((_resolve, reject) => {
-    stopListening = onAbort(signal, () => {
-      end()
-      reject(signal.reason as Error)
-    })
-  })
-  try {
-    return await Promise.race([call, aborted])
-  } finally {
-    stopListening()
-  }
 }
 
 function requestJson(request: unknown): string {

@@ -1,11 +1,17 @@
 //! The only door to time.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Tells the time of day. Injected, so that tests and replays can set it.
 pub trait Clock: std::fmt::Debug + Send + Sync {
     /// Milliseconds since 1970-01-01T00:00:00Z.
     fn now_ms(&self) -> u64;
+
+    /// Nanoseconds that never go back, from any beginning: for how long something took.
+    fn ticks_ns(&self) -> u64 {
+        self.now_ms() * 1_000_000
+    }
 }
 
 /// The machine's clock.
@@ -25,6 +31,12 @@ impl Clock for SystemClock {
     #[allow(clippy::cast_possible_truncation)] // milliseconds fit 64 bits for the next 500 million years
     fn now_ms(&self) -> u64 {
         SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64)
+    }
+
+    #[allow(clippy::cast_possible_truncation)] // nanoseconds fit 64 bits for 500 years
+    fn ticks_ns(&self) -> u64 {
+        static BEGINNING: OnceLock<Instant> = OnceLock::new();
+        BEGINNING.get_or_init(Instant::now).elapsed().as_nanos() as u64
     }
 }
 

@@ -21,6 +21,8 @@ pub enum ErrorKind {
     Backpressure,
     /// No such decision, or it has expired: its reaction cannot be learned from any more.
     UnknownDecision,
+    /// Too little was logged to answer: log more, or ask for more time.
+    InsufficientData,
     /// No prompt has that version.
     UnknownPromptVersion,
     /// The LLM proxy cannot be reached, or does not answer: try again later.
@@ -50,6 +52,7 @@ impl ErrorKind {
             Self::StateIo => "ERR_STATE_IO",
             Self::Backpressure => "ERR_BACKPRESSURE",
             Self::UnknownDecision => "ERR_UNKNOWN_DECISION",
+            Self::InsufficientData => "ERR_INSUFFICIENT_DATA",
             Self::UnknownPromptVersion => "ERR_UNKNOWN_PROMPT_VERSION",
             Self::LlmUnreachable => "ERR_LLM_UNREACHABLE",
             Self::LlmStatus => "ERR_LLM_STATUS",

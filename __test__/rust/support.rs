@@ -6,13 +6,13 @@ use oo_bandits::error::Done;
 use oo_bandits::feature::{Moment, TaskFeatures};
 use oo_bandits::policy::{CHUNK, Choice, Lanes, NormalisedLanes, PolicyName, Scratch};
 use oo_bandits::rng::Chance;
-use oo_bandits::state::{Reaction, Record, Stamp, StateStore, StoreReport, User};
+use oo_bandits::state::{Place, Reaction, Record, Stamp, StateStore, StoreReport, User, place_of};
 use oo_bandits::{Error, ErrorKind, Result};
 use parking_lot::Mutex;
 use proptest::test_runner::{Config, RngSeed};
 use std::cell::Cell;
-use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Once, mpsc};
 use std::time::Duration;
 
@@ -204,6 +204,11 @@ impl StateStore for MemoryStore {
     }
 
     fn close(&self) {}
+
+    fn stored_users(&self, after: Option<&Place>, _: usize, _: &AtomicBool) -> Result<Vec<Place>> {
+        let places = self.records.lock().keys().map(|(user_id, _)| place_of(user_id)).collect::<BTreeSet<_>>();
+        Ok(places.into_iter().filter(|place| after.is_none_or(|after| place > after)).collect())
+    }
 
     fn report(&self) -> StoreReport {
         StoreReport::default()

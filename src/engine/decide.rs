@@ -136,6 +136,7 @@ impl Engine {
         let Some(log) = self.log_on() else {
             return Err(Error::invalid("options.log", "must be \"on\" for decisions: they are remembered in the log").into());
         };
+        let began = self.clock.ticks_ns();
         check_ids(call.ids)?;
         let ms = self.clock.now_ms();
         let (assigned, active, shadows) = self.evaluated_policies(&user.id);
@@ -191,6 +192,7 @@ impl Engine {
                 choices: &choices,
                 ordinal,
                 draw: draw.number(),
+                latency_us: Some(self.microseconds_since(began)),
             };
             log.decision(seq, ms, &line).map(|()| explanation)
         });
@@ -221,6 +223,12 @@ impl Engine {
         self.pending.add(seq, pending);
         let choices = evaluated.iter().map(|one| one.chosen).collect();
         Ok(Recommendation { decision: seq, index, score, propensity: shown[index], held_out, assigned, choices, explanation })
+    }
+
+    /// To a tenth.
+    #[allow(clippy::cast_precision_loss)] // far below 2^53
+    fn microseconds_since(&self, began: u64) -> f64 {
+        (self.clock.ticks_ns().saturating_sub(began) / 100) as f64 / 10.0
     }
 
     /// Why that policy decides for a user which decides; and the others that choose and learn.

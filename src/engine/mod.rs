@@ -4,6 +4,7 @@
 mod decide;
 mod open;
 mod pending;
+mod reads;
 mod report;
 mod request;
 mod roles;
@@ -11,6 +12,7 @@ mod shared;
 
 pub use decide::{Chosen, Explanation, FeedbackCall, FeedbackOutcome, RecommendCall, Recommendation};
 pub use open::{open, replay};
+pub use reads::{Answer, Answered, Bell, Question, Reading, UserPage, UserPolicyRow, UserRow};
 pub use report::{FeatureHistory, FeatureRecord, Health, PolicyStats};
 pub use request::{Refused, RewardCall, ScoreCall, Texts};
 pub use roles::{PolicyRole, RoleSource};
@@ -31,6 +33,7 @@ use crate::state::load_policies;
 use crate::state::{Journal, Pull, Reaction, RecoveryReport, StateStore, User, UserState, Users, Writer, serialise_state};
 use parking_lot::Mutex;
 use pending::Pending;
+use reads::Reads;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU8;
 
@@ -51,6 +54,7 @@ pub struct Engine {
     active: AtomicU8,
     directory: Option<Arc<Directory>>,
     pending: Arc<Pending>,
+    reads: Arc<Reads>,
     recovery: RecoveryReport,
 }
 
@@ -109,6 +113,7 @@ impl Engine {
             active,
             directory,
             pending,
+            reads: Arc::default(),
             recovery: RecoveryReport::default(),
         })
     }

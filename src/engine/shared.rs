@@ -1,6 +1,7 @@
 //! One engine per directory within a process: worker threads that open the same directory, by whatever path, share it. The last
 //! handle that closes stops the engine and releases the directory.
 
+use super::reads::{Answered, Bell, Question, Reading};
 use super::{Engine, open};
 use crate::clock::SystemClock;
 use crate::disk::OpenedDirectory;
@@ -9,7 +10,7 @@ use crate::settings::{Settings, Source};
 use crate::state::DirectoryLock;
 use parking_lot::{Condvar, Mutex};
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 type Key = (u64, u64);
@@ -30,6 +31,7 @@ pub struct Handle {
     engine: Arc<Engine>,
     key: Key,
     ending: Arc<Mutex<Ending>>,
+    readings: Mutex<Vec<Weak<Reading>>>,
 }
 
 /// How far a handle's end has come.
@@ -67,13 +69,13 @@ pub fn open_shared(settings: &Settings) -> Result<Handle> {
     if let Some(entry) = engines.get_mut(&key) {
         agree(entry.engine.settings(), settings)?;
         entry.handles += 1;
-        return Ok(Handle { engine: Arc::clone(&entry.engine), key, ending: Arc::new(Mutex::new(Ending::NotYet)) });
+        return Ok(Handle::new(&entry.engine, key));
     }
     let lock = DirectoryLock::acquire(&directory)?;
     let settings = Settings { state_dir: directory.path().to_owned(), ..settings.clone() };
     let engine = Arc::new(open(settings, Arc::new(directory.into()), Arc::new(SystemClock))?);
     engines.insert(key, Entry { engine: Arc::clone(&engine), handles: 1, _lock: lock });
-    Ok(Handle { engine, key, ending: Arc::new(Mutex::new(Ending::NotYet)) })
+    Ok(Handle::new(&engine, key))
 }
 
 /// A second opener that asks for something must not get something else; one that asks for nothing takes what there is.
@@ -99,6 +101,31 @@ fn agree(running: &Settings, asked: &Settings) -> Result<()> {
 }
 
 impl Handle {
+    fn new(engine: &Arc<Engine>, key: Key) -> Self {
+        Self { engine: Arc::clone(engine), key, ending: Arc::new(Mutex::new(Ending::NotYet)), readings: Mutex::default() }
+    }
+
+    /// Answers a question on another thread. [`Handle::close`] ends it: then `done` is told `ERR_CLOSED`, maybe after the closing.
+    pub fn ask(&self, question: Question, reading: Arc<Reading>, bell: Bell, done: Answered) {
+        let mut readings = self.readings.lock();
+        // Who closes ends what stands here.
+        if let Err(e) = self.engine() {
+            drop(readings);
+            return done(Err(e));
+        }
+        readings.retain(|reading| reading.strong_count() > 0);
+        readings.push(Arc::downgrade(&reading));
+        drop(readings);
+        self.engine.ask(question, reading, bell, done);
+    }
+
+    fn end_readings(&self) {
+        for reading in self.readings.lock().iter().filter_map(Weak::upgrade) {
+            reading.cancel();
+        }
+        self.engine.reads.sweep();
+    }
+
     /// The engine, until [`Handle::close`].
     ///
     /// # Errors
@@ -122,6 +149,7 @@ impl Handle {
             }
         }
         drop(ending);
+        self.end_readings();
         let ending = Arc::clone(&self.ending);
         let over = Box::new(move |result: Result<()>| {
             if let Ending::Waited(waiting) = std::mem::replace(&mut *ending.lock(), Ending::Over(again(&result))) {

@@ -29,6 +29,20 @@ pub enum By {
     Action,
 }
 
+impl By {
+    /// By the name that it has in answers.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Some(match name {
+            "day" => Self::Day,
+            "policy" => Self::Policy,
+            "promptVersion" => Self::PromptVersion,
+            "action" => Self::Action,
+            _ => return None,
+        })
+    }
+}
+
 /// Which decisions are asked about.
 #[derive(Debug, Clone, Copy)]
 pub struct AnalyticsFilter {
@@ -58,13 +72,11 @@ pub struct Summary {
 
 /// A group of decisions.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
 pub struct Group {
     /// The day (`YYYY-MM-DD`), policy, prompt version or action; `None` where the shown candidate has no version, or feedback was a
-    /// number.
+    /// number; `(other)` for all past the first 1,000 versions or actions.
     pub key: Option<String>,
     /// What came of them.
-    #[serde(flatten)]
     pub summary: Summary,
 }
 
@@ -125,7 +137,7 @@ struct Fact {
     compared: Compared,
 }
 
-/// What one thread has read.
+/// What was read.
 #[derive(Debug, Default)]
 struct Part {
     names: Names,
@@ -147,29 +159,16 @@ impl Part {
                 };
                 let version = decision.prompt_version.as_ref().map(|version| self.names.number(version));
                 self.decisions.push(Fact { seq: line.seq, day: line.day(), version, compared });
+                return Use::Kept;
             }
             "feedback" => {
                 let Some(feedback) = LeanFeedback::read(line) else { return Use::Unreadable };
                 self.feedback.push(Feedback::new(line.seq, &feedback, &mut self.names));
+                return Use::Kept;
             }
             _ => {}
         }
         Use::Fine
-    }
-
-    /// All parts as one.
-    fn join(parts: Vec<Self>) -> Self {
-        let mut parts = parts.into_iter();
-        let mut whole = parts.next().unwrap_or_default();
-        for mut part in parts {
-            let renamed = whole.names.adopt(&part.names);
-            let rename = |name: &mut Option<u32>| *name = name.and_then(|name| renamed.get(name as usize).copied());
-            part.decisions.iter_mut().for_each(|fact| rename(&mut fact.version));
-            part.feedback.iter_mut().for_each(|line| rename(&mut line.action));
-            whole.decisions.append(&mut part.decisions);
-            whole.feedback.append(&mut part.feedback);
-        }
-        whole
     }
 }
 
@@ -201,15 +200,15 @@ pub fn analytics(directory: &Directory, filter: AnalyticsFilter, watch: &Watch<'
     let (since, until) = (filter.since_ms.map(format_millis), filter.until_ms.map(format_millis));
     let is_asked = |ts: &str| since.as_deref().is_none_or(|since| ts >= since) && until.as_deref().is_none_or(|until| ts < until);
     // Feedback may come long after the time that is asked about: all segments up to the last are read for it.
-    let gathered = gather(directory, &names, watch, |part: &mut Part, line| part.take(line, is_asked))?;
-    let Some((parts, found)) = gathered else { return Ok(None) };
-    let Part { names, mut decisions, mut feedback } = Part::join(parts);
+    let mut part = Part::default();
+    let Some(found) = gather(directory, &names, watch, &mut |line| part.take(line, is_asked))? else { return Ok(None) };
+    let Part { names, decisions, feedback } = part;
     let mut groups: HashMap<Key, Tally> = HashMap::new();
     let (mut totals, mut held_out, mut comparison) = (Tally::default(), Tally::default(), Comparison::default());
     join(
-        &mut decisions,
+        &decisions,
         |fact| fact.seq,
-        &mut feedback,
+        &feedback,
         |fact, line| {
             let feedback = line.map(|line| (line.reward, line.action));
             let key = match (filter.by, feedback) {
@@ -414,7 +413,7 @@ mod tests {
         assert_eq!((answer.totals.decisions, answer.totals.feedback, keys), (2, 1, vec![Some("done")]));
         assert_eq!((answer.found.segments, answer.found.torn_lines, answer.found.damaged_lines), (2, 1, 1));
         let json = serde_json::to_value(&answer).unwrap();
-        assert_eq!(json["groups"][0]["meanReward"], 1.0);
+        assert_eq!(json["groups"][0]["summary"]["meanReward"], 1.0);
         assert_eq!(json["totals"]["ci95"], serde_json::Value::Null);
         assert_eq!(json["found"]["tornLines"], 1);
     }

@@ -1,22 +1,23 @@
 //! The recommendation log: what was shown to whom and what became of it, newest first, page by page.
 
-use super::lean::LeanFeedback;
-use super::line::Line;
-use super::reading::{Use, Watch, read_segment, segments_since};
+use super::lean::{LeanDecision, LeanFeedback};
+use super::line::{Line, put_in_order};
+use super::reading::{SLACK_MS, Use, Watch, read_segment, segment_start, segments_since};
 use crate::clock::{format_millis, parse_millis};
 use crate::disk::{Directory, Room};
 use crate::error::{Error, Result};
-use crate::log::{Event, RecordedDecision, Seq, read_line};
+use crate::log::{Event, Piece, RecordedDecision, SegmentName, Seq, pieces, read_line};
 use crate::policy::PolicyName;
 use memchr::memmem;
-use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+use serde::Serialize;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::Ordering;
 
 /// The longest page.
 pub const MOST_ROWS: usize = 500;
 
 /// Which decisions are asked for.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct DecisionFilter<'a> {
     /// This user's alone.
     pub user_id: Option<&'a str>,
@@ -24,10 +25,21 @@ pub struct DecisionFilter<'a> {
     pub policy: Option<PolicyName>,
     /// From then on, in milliseconds since 1970.
     pub since_ms: Option<u64>,
+    /// Before then.
+    pub until_ms: Option<u64>,
     /// Only those before this one: the last row of the page before.
     pub before: Option<Seq>,
     /// How many; 1 to [`MOST_ROWS`].
     pub limit: usize,
+}
+
+/// A page of decisions.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct DecisionPage {
+    /// Newest first.
+    pub decisions: Vec<DecisionRow>,
+    /// The id of the last one, where there are more: the next page is before it.
+    pub next: Option<String>,
 }
 
 /// A decision and what became of it.
@@ -36,8 +48,8 @@ pub struct DecisionFilter<'a> {
 pub struct DecisionRow {
     /// `<epoch>.<n>`.
     pub decision_id: String,
-    /// When, as RFC 3339 has it.
-    pub ts: String,
+    /// When, as RFC 3339 has it, to the millisecond.
+    pub at: String,
     /// Whose.
     pub user_id: String,
     /// What is shown.
@@ -62,6 +74,8 @@ pub struct DecisionRow {
     pub candidates: usize,
     /// What the other policies would have chosen.
     pub shadows: Vec<ShadowRow>,
+    /// How long deciding took, in microseconds, up to its line in the log; `None` where an earlier release wrote it.
+    pub latency_us: Option<f64>,
     /// What the person did, where that is known; of several, what counts.
     pub feedback: Option<FeedbackRow>,
 }
@@ -99,8 +113,8 @@ pub struct FeedbackRow {
     pub action: Option<String>,
     /// What it is worth.
     pub reward: f64,
-    /// When, in milliseconds since 1970.
-    pub at: u64,
+    /// When, as RFC 3339 has it, to the millisecond.
+    pub at: String,
 }
 
 /// A decision's id.
@@ -133,7 +147,7 @@ impl DecisionRow {
         };
         Some(Self {
             decision_id: decision_id(seq),
-            ts: format_millis(ms),
+            at: format_millis(ms),
             user_id: text(&decision.user_id),
             tip_id: text(decision.ids.get(index)?),
             policy: decision.policy,
@@ -152,20 +166,17 @@ impl DecisionRow {
             prompt_version: decision.prompt_versions.get(index).and_then(|version| version.as_deref().map(text)),
             candidates: decision.ids.len(),
             shadows: others.iter().map(shadow).collect::<Option<_>>()?,
+            latency_us: decision.latency_us,
             feedback: None,
         })
     }
-}
-
-#[derive(Deserialize)]
-struct Shown<'a> {
-    policy: &'a str,
 }
 
 /// A filter, made ready for many lines.
 struct Wanted<'a> {
     filter: DecisionFilter<'a>,
     since: Option<String>,
+    until: Option<String>,
     user_key: Option<memmem::Finder<'static>>,
 }
 
@@ -175,6 +186,7 @@ impl<'a> Wanted<'a> {
         Self {
             filter,
             since: filter.since_ms.map(format_millis),
+            until: filter.until_ms.map(format_millis),
             user_key: filter.user_id.map(|user_id| memmem::Finder::new(&key(user_id)).into_owned()),
         }
     }
@@ -187,11 +199,12 @@ impl<'a> Wanted<'a> {
     fn may_be(&self, line: &Line<'_>) -> bool {
         self.is_before(line.seq)
             && self.since.as_deref().is_none_or(|since| line.ts >= since)
+            && self.until.as_deref().is_none_or(|until| line.ts < until)
             && self.user_key.as_ref().is_none_or(|key| key.find(line.text.as_bytes()).is_some())
     }
 
     fn is_by_policy(&self, line: &Line<'_>) -> bool {
-        self.filter.policy.is_none_or(|policy| line.content().is_some_and(|shown: Shown<'_>| shown.policy == policy.as_str()))
+        self.filter.policy.is_none_or(|policy| LeanDecision::policy(line) == Some(policy))
     }
 
     fn row(&self, line: &Line<'_>) -> Option<DecisionRow> {
@@ -201,64 +214,120 @@ impl<'a> Wanted<'a> {
     }
 }
 
-/// The feedback that counts, by decision, with the number of its line.
-type Feedback = HashMap<Seq, (Seq, FeedbackRow)>;
-
-fn note(feedback: &mut Feedback, seq: Seq, lean: LeanFeedback<'_>) {
-    let row = FeedbackRow { action: lean.action.map(|action| text(&action)), reward: lean.reward, at: lean.at };
-    let last = feedback.entry(lean.decision).or_insert_with(|| (seq, row.clone()));
-    if last.0 < seq {
-        *last = (seq, row);
+impl Wanted<'_> {
+    /// Those of the segments that may have a row, newest first.
+    fn segments(&self, directory: &Directory, names: &[SegmentName]) -> Result<Vec<SegmentName>> {
+        let latest = self.filter.until_ms.map(|ms| format_millis(ms.saturating_add(SLACK_MS)));
+        let last = self.filter.before.map_or(names.len(), |before| names.partition_point(|name| name.0 <= before));
+        let mut wanted = Vec::new();
+        for (place, &name) in names.iter().enumerate().rev() {
+            if latest.is_none() && place < last {
+                wanted.push(name);
+                continue;
+            }
+            let (ts, second) = segment_start(directory, name)?;
+            // Lines of threads that wrote at the same time may stand in the next segment, and what could not be synced is written
+            // again behind the first line of a later one.
+            let is_early = place <= last || second.is_none_or(|second| self.is_before(second));
+            if is_early && latest.as_ref().is_none_or(|latest| ts <= *latest) {
+                wanted.push(name);
+            }
+        }
+        Ok(wanted)
     }
 }
 
-/// Reads one page of decisions, newest first. `None` when it was cancelled. The log is read from its end to where the page ends.
+/// The feedback of some decisions, by their numbers, with the number of its line: of several, the last one counts.
+type Feedback = HashMap<Seq, Option<(Seq, FeedbackRow)>>;
+
+/// The decision that a line of feedback names, found without reading all of it.
+fn named_decision(line: &[u8]) -> Option<Seq> {
+    const KEY: &[u8] = b"\"decision\":[";
+    let rest = &line[memmem::find(line, KEY)? + KEY.len()..];
+    let text = std::str::from_utf8(&rest[..rest.iter().position(|&b| b == b']')?]).ok()?;
+    let (epoch, n) = text.split_once(',')?;
+    Some(Seq { epoch: epoch.parse().ok()?, n: n.parse().ok()? })
+}
+
+/// Notes what a segment has of the feedback that is looked for. Most lines are none of it: they are not even checked.
+fn note_feedback(bytes: &[u8], feedback: &mut Feedback) {
+    for at in memmem::find_iter(bytes, b"\"kind\":\"feedback\"") {
+        let start = memchr::memrchr(b'\n', &bytes[..at]).map_or(0, |i| i + 1);
+        let end = memchr::memchr(b'\n', &bytes[at..]).map_or(bytes.len(), |i| at + i + 1);
+        if !named_decision(&bytes[at..end]).is_some_and(|decision| feedback.contains_key(&decision)) {
+            continue;
+        }
+        for piece in pieces(&bytes[start..end]) {
+            let Piece::Line(_, line) = piece else { continue };
+            let Ok(line) = Line::read(line) else { continue };
+            let Some(lean) = (line.kind == "feedback").then(|| LeanFeedback::read(&line)).flatten() else { continue };
+            if let Some(known) = feedback.get_mut(&lean.decision)
+                && known.as_ref().is_none_or(|(last, _)| *last < line.seq)
+            {
+                let action = lean.action.map(|action| text(&action));
+                *known = Some((line.seq, FeedbackRow { action, reward: lean.reward, at: format_millis(lean.at) }));
+            }
+        }
+    }
+}
+
+/// Reads one page of decisions, newest first. `None` when it was cancelled. Of the log it reads the segments from where the page
+/// begins to where it ends, and goes over those behind them for what became of its decisions.
 ///
 /// # Errors
 /// `ERR_INVALID_ARGUMENT` for a limit out of bounds; `ERR_STATE_IO`; `ERR_STATE_CORRUPT` when a later release wrote the log.
-pub fn decisions(directory: &Directory, filter: DecisionFilter<'_>, watch: &Watch<'_>) -> Result<Option<Vec<DecisionRow>>> {
+pub fn decisions(directory: &Directory, filter: DecisionFilter<'_>, watch: &Watch<'_>) -> Result<Option<DecisionPage>> {
     let limit = filter.limit;
     if !(1..=MOST_ROWS).contains(&limit) {
         return Err(Error::invalid("limit", format_args!("must be 1 to {MOST_ROWS}, got {limit}")));
     }
     let wanted = Wanted::new(filter);
     let names = segments_since(directory, filter.since_ms)?;
-    let (mut rows, mut feedback): (Vec<(Seq, DecisionRow)>, Feedback) = (Vec::new(), HashMap::new());
-    for (done, &name) in names.iter().rev().enumerate() {
-        (watch.progress)(done, names.len());
+    // By number: a line stands in two segments where the first one could not be synced.
+    let mut rows: BTreeMap<Seq, DecisionRow> = BTreeMap::new();
+    for (done, name) in wanted.segments(directory, &names)?.into_iter().enumerate() {
+        (watch.progress)(done, 2 * names.len());
         let bytes = directory.read_from(Room::Log, &name.to_string(), 0)?;
         let mut candidates: Vec<Line<'_>> = Vec::new();
         let read = read_segment(directory, name, &bytes, watch.cancelled, |line| {
-            match line.kind {
-                "decision" if wanted.may_be(line) => candidates.push(*line),
-                // Feedback comes after its decision.
-                "feedback" => match LeanFeedback::read(line) {
-                    Some(lean) if wanted.is_before(lean.decision) => note(&mut feedback, line.seq, lean),
-                    Some(_) => {}
-                    None => return Use::Unreadable,
-                },
-                _ => {}
+            if line.kind == "decision" && wanted.may_be(line) {
+                candidates.push(*line);
             }
             Use::Fine
         })?;
         if read.is_none() {
             return Ok(None);
         }
-        candidates.sort_by_key(|line| std::cmp::Reverse(line.seq));
-        let found = candidates.iter().filter(|line| wanted.is_by_policy(line));
+        put_in_order(&mut candidates);
+        let found = candidates.iter().rev().filter(|line| wanted.is_by_policy(line));
+        // One more than asked for tells whether there is another page.
         rows.extend(found.filter_map(|line| Some((line.seq, wanted.row(line)?))).take(limit + 1));
-        // A line stands in two segments where the first one could not be synced.
-        rows.sort_by_key(|(seq, _)| std::cmp::Reverse(*seq));
-        rows.dedup_by_key(|(seq, _)| *seq);
-        rows.truncate(limit);
-        // What older segments have is older than this one's first line; and so is the feedback there.
-        if rows.len() == limit && rows.last().is_some_and(|(seq, _)| *seq >= name.0) {
+        while rows.len() > limit + 1 {
+            rows.pop_first();
+        }
+        // What older segments have is older than this one's first line.
+        if rows.len() > limit && rows.keys().next().is_some_and(|first| *first >= name.0) {
             break;
         }
     }
-    (watch.progress)(names.len(), names.len());
-    let with_feedback = |(seq, row)| DecisionRow { feedback: feedback.remove(&seq).map(|(_, feedback)| feedback), ..row };
-    Ok(Some(rows.into_iter().map(with_feedback).collect()))
+    let has_more = rows.len() > limit;
+    if has_more {
+        rows.pop_first();
+    }
+    let mut feedback: Feedback = rows.keys().map(|seq| (*seq, None)).collect();
+    // Feedback comes after its decision.
+    let first = rows.keys().next().map_or(names.len(), |seq| names.partition_point(|name| name.0 <= *seq).saturating_sub(1));
+    for (place, name) in names.iter().enumerate().skip(first) {
+        if watch.cancelled.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        (watch.progress)(names.len() + place, 2 * names.len());
+        note_feedback(&directory.read_from(Room::Log, &name.to_string(), 0)?, &mut feedback);
+    }
+    (watch.progress)(2 * names.len(), 2 * names.len());
+    let next = rows.keys().next().filter(|_| has_more).map(|seq| decision_id(*seq));
+    let with_feedback = |(seq, row)| DecisionRow { feedback: feedback.remove(&seq).flatten().map(|(_, row)| row), ..row };
+    Ok(Some(DecisionPage { decisions: rows.into_iter().rev().map(with_feedback).collect(), next }))
 }
 
 #[cfg(test)]
@@ -266,22 +335,22 @@ mod tests {
     use super::super::fixture::{DAY, HOUR, Log, Made, START, every_decision, watch, world};
     use super::*;
 
-    const ALL: DecisionFilter<'static> = DecisionFilter { user_id: None, policy: None, since_ms: None, before: None, limit: 500 };
+    const ALL: DecisionFilter<'static> =
+        DecisionFilter { user_id: None, policy: None, since_ms: None, until_ms: None, before: None, limit: 500 };
 
     fn ask(log: &Log, filter: DecisionFilter<'_>) -> Vec<DecisionRow> {
-        decisions(&log.directory(), filter, &watch()).unwrap().unwrap()
+        decisions(&log.directory(), filter, &watch()).unwrap().unwrap().decisions
     }
 
     fn pages(log: &Log, filter: DecisionFilter<'_>) -> Vec<DecisionRow> {
         let (mut rows, mut before): (Vec<DecisionRow>, _) = (Vec::new(), None);
         loop {
-            let page = ask(log, DecisionFilter { before, ..filter });
-            let is_last = page.len() < filter.limit;
-            rows.extend(page);
-            if is_last {
-                return rows;
-            }
-            before = rows.last().and_then(|row| parse_decision_id(&row.decision_id));
+            let page = decisions(&log.directory(), DecisionFilter { before, ..filter }, &watch()).unwrap().unwrap();
+            assert!(page.next.is_none() || page.decisions.len() == filter.limit);
+            rows.extend(page.decisions);
+            let Some(next) = page.next else { return rows };
+            assert_eq!(rows.last().unwrap().decision_id, next);
+            before = parse_decision_id(&next);
         }
     }
 
@@ -289,19 +358,22 @@ mod tests {
     fn pages_have_every_decision_once_newest_first() {
         let (log, _) = world(500, Some(0.1), 5);
         let since = START + DAY + HOUR;
-        for (user_id, policy, since_ms) in
-            [(None, None, None), (Some("user-1"), None, None), (None, Some(PolicyName::EGreedyV2), Some(since))]
-        {
+        for (user_id, policy, since_ms, until_ms) in [
+            (None, None, None, None),
+            (Some("user-1"), None, None, Some(since)),
+            (None, Some(PolicyName::EGreedyV2), Some(since), None),
+            (None, None, Some(since), Some(since + DAY)),
+        ] {
             let mut expected = Vec::new();
             every_decision(&log, |seq, ms, decision, feedback| {
                 let is_asked = user_id.is_none_or(|id| id == decision.user_id) && policy.is_none_or(|p| p == decision.policy);
-                if is_asked && since_ms.is_none_or(|since| ms >= since) {
+                if is_asked && since_ms.is_none_or(|since| ms >= since) && until_ms.is_none_or(|until| ms < until) {
                     expected.push((decision_id(seq), decision.ids[decision.index].to_string(), feedback.cloned()));
                 }
             });
             expected.reverse();
             for limit in [7, 500] {
-                let rows = pages(&log, DecisionFilter { user_id, policy, since_ms, limit, ..ALL });
+                let rows = pages(&log, DecisionFilter { user_id, policy, since_ms, until_ms, limit, ..ALL });
                 let found: Vec<_> = rows
                     .into_iter()
                     .map(|row| (row.decision_id, row.tip_id, row.feedback.map(|feedback| (feedback.action, feedback.reward))))
@@ -330,12 +402,13 @@ mod tests {
         assert_eq!(
             serde_json::to_value(&rows[1]).unwrap(),
             serde_json::json!({
-                "decisionId": "1.1", "ts": "2026-11-20T00:00:00.000Z", "userId": "ü \"x\"", "tipId": "tip,\"1", "policy": "linucb-v1",
+                "decisionId": "1.1", "at": "2026-11-20T00:00:00.000Z", "userId": "ü \"x\"", "tipId": "tip,\"1", "policy": "linucb-v1",
                 "assigned": "active", "score": 1.25, "propensity": 1.0, "exploring": false, "heldOut": false,
                 "features": { "hourOfDay": 12, "dayOfWeek": 0, "isOverdue": false, "taskAgeDays": 0.0, "priority": 3 },
                 "promptVersion": "v2", "candidates": 3,
                 "shadows": [{ "policy": "egreedy-v1", "tipId": "tip,\"0", "score": 0.25, "agrees": false }],
-                "feedback": { "action": "done", "reward": 1.0, "at": START + 5 },
+                "latencyUs": 12.5,
+                "feedback": { "action": "done", "reward": 1.0, "at": "2026-11-20T00:00:00.005Z" },
             })
         );
         assert_eq!((rows[0].score, rows[0].exploring, rows[0].held_out, &rows[0].feedback), (None, true, true, &None));

@@ -20,7 +20,7 @@ pub const DAY: u64 = 24 * HOUR;
 static NEVER: AtomicBool = AtomicBool::new(false);
 
 pub fn watch() -> Watch<'static> {
-    Watch { cancelled: &NEVER, progress: &|_, _| {}, threads: 2 }
+    Watch { cancelled: &NEVER, progress: &|_, _| {} }
 }
 
 /// A decision as a test describes it.
@@ -190,6 +190,7 @@ impl Log {
             choices: &choices,
             ordinal: 0,
             draw: seq.n,
+            latency_us: Some(12.5),
         };
         self.writer.decision(&mut self.bytes, seq, self.ms, &line);
         seq

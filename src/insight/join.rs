@@ -3,6 +3,7 @@
 use super::lean::LeanFeedback;
 use super::names::Names;
 use crate::log::Seq;
+use std::collections::HashMap;
 
 /// One line of feedback.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -27,24 +28,27 @@ impl Feedback {
     }
 }
 
-/// Calls `each` for every decision once, in order, with the feedback that counts.
-pub fn join<D>(decisions: &mut Vec<D>, seq: fn(&D) -> Seq, feedback: &mut [Feedback], mut each: impl FnMut(&D, Option<&Feedback>)) {
-    // Both come as a few runs in order, which a stable sort finds.
-    decisions.sort_by_key(seq);
-    decisions.dedup_by_key(|decision| seq(decision));
-    feedback.sort_by_key(|line| (line.decision, line.seq));
-    let mut at = 0;
-    for decision in &*decisions {
+/// Where the feedback that counts stands, by decision.
+pub fn last_of_each(feedback: &[Feedback]) -> HashMap<Seq, usize> {
+    let mut last = HashMap::with_capacity(feedback.len());
+    for (place, line) in feedback.iter().enumerate() {
+        let known = last.entry(line.decision).or_insert(place);
+        if feedback[*known].seq < line.seq {
+            *known = place;
+        }
+    }
+    last
+}
+
+/// Calls `each` for every decision once, with the feedback that counts.
+pub fn join<D>(decisions: &[D], seq: fn(&D) -> Seq, feedback: &[Feedback], mut each: impl FnMut(&D, Option<&Feedback>)) {
+    let last = last_of_each(feedback);
+    let mut seen = HashMap::with_capacity(decisions.len());
+    for (place, decision) in decisions.iter().enumerate() {
         let number = seq(decision);
-        while feedback.get(at).is_some_and(|line| line.decision < number) {
-            at += 1;
+        if seen.insert(number, place).is_none() {
+            each(decision, last.get(&number).map(|&place| &feedback[place]));
         }
-        let mut last = None;
-        while let Some(line) = feedback.get(at).filter(|line| line.decision == number) {
-            last = Some(line);
-            at += 1;
-        }
-        each(decision, last);
     }
 }
 
@@ -58,12 +62,12 @@ mod tests {
 
     #[test]
     fn the_last_line_counts_and_every_decision_comes_once() {
-        let mut decisions = vec![number(4), number(1), number(9), number(4)];
+        let decisions = vec![number(4), number(1), number(9), number(4)];
         let line = |decision, seq, reward| Feedback { decision: number(decision), seq: number(seq), action: None, reward, at: 0 };
-        let mut feedback =
+        let feedback =
             vec![line(9, 12, 3.0), line(1, 8, 2.0), line(1, 2, 1.0), line(3, 11, 9.0), line(9, 12, 3.0), line(77, 99, 9.0)];
         let mut seen = Vec::new();
-        join(&mut decisions, |&seq| seq, &mut feedback, |decision, line| seen.push((decision.n, line.map(|line| line.reward))));
-        assert_eq!(seen, [(1, Some(2.0)), (4, None), (9, Some(3.0))]);
+        join(&decisions, |&seq| seq, &feedback, |decision, line| seen.push((decision.n, line.map(|line| line.reward))));
+        assert_eq!(seen, [(4, None), (1, Some(2.0)), (9, Some(3.0))]);
     }
 }

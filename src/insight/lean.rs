@@ -1,46 +1,10 @@
 //! The few things that most questions need of a decision or of feedback, read without making lists of all candidates.
 
-use super::line::{Line, count, nth};
+use super::fields::{count, fields, items, name, number, text, whole};
+use super::line::Line;
 use crate::log::Seq;
 use crate::policy::PolicyName;
-use serde::Deserialize;
-use serde_json::value::RawValue;
 use std::borrow::Cow;
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct RawDecision<'a> {
-    policy: &'a str,
-    index: usize,
-    #[serde(default)]
-    held_out: bool,
-    #[serde(borrow, default)]
-    prompt_versions: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    masked: Option<&'a RawValue>,
-    #[serde(borrow)]
-    probabilities: &'a RawValue,
-    #[serde(borrow)]
-    choices: Vec<RawChoice<'a>>,
-}
-
-#[derive(Deserialize)]
-struct RawChoice<'a> {
-    policy: &'a str,
-    index: usize,
-    #[serde(borrow)]
-    probabilities: &'a RawValue,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct RawFeedback<'a> {
-    decision: Seq,
-    #[serde(borrow)]
-    action: Option<Cow<'a, str>>,
-    reward: f64,
-    at: u64,
-}
 
 /// What a policy thought of what is shown.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -71,31 +35,65 @@ pub struct LeanDecision<'a> {
 }
 
 /// A policy by its name.
-fn policy(name: &str) -> Option<PolicyName> {
+pub fn policy(value: &str) -> Option<PolicyName> {
+    let name = name(value)?;
     PolicyName::ALL.into_iter().find(|policy| policy.as_str() == name)
+}
+
+fn flag(value: &str) -> Option<bool> {
+    match value {
+        "true" => Some(true),
+        "false" => Some(false),
+        _ => None,
+    }
+}
+
+/// The parts of an object, by the places of their keys in `keys`; empty for what is not there.
+fn parts<'a, const N: usize>(object: &'a str, keys: [&str; N]) -> [&'a str; N] {
+    let mut parts = [""; N];
+    for (key, value) in fields(object) {
+        if let Some(place) = keys.iter().position(|known| *known == key) {
+            parts[place] = value;
+        }
+    }
+    parts
+}
+
+/// A value that may be `null`.
+#[allow(clippy::option_option)] // nothing is not the same as nonsense
+fn optional<'a, T>(value: &'a str, read: impl Fn(&'a str) -> Option<T>) -> Option<Option<T>> {
+    if value == "null" { Some(None) } else { read(value).map(Some) }
+}
+
+fn nth(array: &str, place: usize) -> Option<f64> {
+    items(array).nth(place).and_then(number)
 }
 
 impl<'a> LeanDecision<'a> {
     /// Reads a line of kind `decision`; `None` where it makes no sense.
     pub fn read(line: &Line<'a>) -> Option<Self> {
-        let raw: RawDecision<'a> = line.content()?;
+        let keys = ["policy", "index", "heldOut", "promptVersions", "masked", "probabilities", "choices"];
+        let [shown_by, index, held_out, versions, masked, probabilities, choices] = parts(line.text, keys);
+        let index: usize = whole(index)?;
         let mut evaluated = [Evaluated::default(); 3];
-        for choice in &raw.choices {
-            evaluated[policy(choice.policy)? as usize] = Evaluated {
-                was_asked: true,
-                agrees: choice.index == raw.index,
-                probability: nth(choice.probabilities.get(), raw.index)?,
-            };
+        for choice in items(choices) {
+            let [name, own, probabilities] = parts(choice, ["policy", "index", "probabilities"]);
+            let agrees = whole::<usize>(own)? == index;
+            evaluated[policy(name)? as usize] = Evaluated { was_asked: true, agrees, probability: nth(probabilities, index)? };
         }
-        let candidates = count(raw.probabilities.get());
         Some(Self {
-            policy: policy(raw.policy)?,
-            held_out: raw.held_out,
-            prompt_version: raw.prompt_versions.and_then(|versions| nth(versions.get(), raw.index)).flatten(),
-            probability: nth(raw.probabilities.get(), raw.index)?,
-            eligible: candidates.saturating_sub(raw.masked.map_or(0, |places| count(places.get()))),
+            policy: policy(shown_by)?,
+            held_out: if held_out.is_empty() { false } else { flag(held_out)? },
+            prompt_version: optional(items(versions).nth(index).unwrap_or("null"), text)?,
+            probability: nth(probabilities, index)?,
+            eligible: count(probabilities).saturating_sub(count(masked)),
             evaluated,
         })
+    }
+
+    /// The policy whose choice is shown.
+    pub fn policy(line: &Line<'_>) -> Option<PolicyName> {
+        fields(line.text).find(|(key, _)| *key == "policy").and_then(|(_, value)| policy(value))
     }
 }
 
@@ -115,7 +113,9 @@ pub struct LeanFeedback<'a> {
 impl<'a> LeanFeedback<'a> {
     /// Reads a line of kind `feedback`; `None` where it makes no sense.
     pub fn read(line: &Line<'a>) -> Option<Self> {
-        let RawFeedback { decision, action, reward, at } = line.content()?;
-        Some(Self { decision, action, reward, at })
+        let [decision, action, reward, at] = parts(line.text, ["decision", "action", "reward", "at"]);
+        let (epoch, n) = decision.strip_prefix('[')?.strip_suffix(']')?.split_once(',')?;
+        let decision = Seq { epoch: whole(epoch)?, n: whole(n)? };
+        Some(Self { decision, action: optional(action, text)?, reward: number(reward)?, at: whole(at)? })
     }
 }

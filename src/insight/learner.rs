@@ -1,60 +1,42 @@
 //! A policy that starts from nothing and learns from what it is told while logged decisions are played to it.
 
-use crate::feature::{TaskFeatures, shared, vector};
+use crate::feature::{shared, vector};
 use crate::log::{RecordedDecision, Seq};
-use crate::policy::{Candidates, Distribution, EPSILON, PolicyName, Ridge, Scratch, score_egreedy, score_linucb};
+use crate::policy::{CHUNK, Distribution, EPSILON, Lanes, PolicyName, Ridge, Scratch, score_egreedy, score_linucb};
 use crate::rng::Draw;
+use std::cell::Cell;
 use std::collections::HashMap;
-use std::fmt::Debug;
 
-/// A policy of whatever dimension.
-pub trait Replayed: Debug {
-    /// Whether a user's line comes in its turn: not a second time, nor after a later one.
-    fn turn(&mut self, user_id: &str, seq: Seq) -> bool;
-    /// What it would show.
-    fn choose(&mut self, decision: &RecordedDecision<'_>, draw: Draw) -> usize;
-    /// What is shown earned so much.
-    fn learn(&mut self, decision: &RecordedDecision<'_>, reward: f64);
-    /// The user starts anew.
-    fn forget(&mut self, user_id: &str);
-}
-
-/// The policy with this name, knowing nobody.
-pub fn replayed(policy: PolicyName) -> Box<dyn Replayed> {
-    match policy {
-        PolicyName::LinUcbV1 => Box::new(Learner::<5, 15>::new(policy)),
-        PolicyName::EGreedyV1 => Box::new(Learner::<7, 28>::new(policy)),
-        PolicyName::EGreedyV2 => Box::new(Learner::<12, 78>::new(policy)),
-    }
-}
-
-#[derive(Debug, Default)]
-struct Standing<const D: usize, const P: usize> {
-    last: Seq,
-    ridge: Ridge<D, P>,
+/// A policy and everybody whom it has met.
+#[derive(Debug)]
+pub struct Learner {
+    policy: PolicyName,
+    users: HashMap<Box<str>, Standing>,
+    scratch: Scratch,
+    /// The candidates of one decision, as scoring takes them.
+    block: Vec<f64>,
 }
 
 #[derive(Debug)]
-struct Learner<const D: usize, const P: usize> {
-    policy: PolicyName,
-    users: HashMap<Box<str>, Standing<D, P>>,
-    scratch: Scratch,
+struct Standing {
+    last: Seq,
+    ridge: AnyRidge,
 }
 
-/// A line's candidates as they stand there.
-struct Tasks<'a>(&'a [TaskFeatures]);
+/// An estimator of the dimension of its policy.
+#[derive(Debug)]
+enum AnyRidge {
+    LinUcb(Box<Ridge<5, 15>>),
+    EGreedy1(Box<Ridge<7, 28>>),
+    EGreedy2(Box<Ridge<12, 78>>),
+}
 
-impl Candidates for Tasks<'_> {
-    fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    #[inline(always)]
-    #[allow(clippy::inline_always)] // as the trait says
-    fn score_each(&self, scores: &mut [f64], score: impl Fn([f64; 3]) -> f64) {
-        for (to, task) in scores.iter_mut().zip(self.0) {
-            let overdue = f64::from(u8::from(task.is_overdue));
-            *to = score([overdue, TaskFeatures::age(task.task_age_days), TaskFeatures::level(f64::from(task.priority))]);
+impl AnyRidge {
+    fn new(policy: PolicyName) -> Self {
+        match policy {
+            PolicyName::LinUcbV1 => Self::LinUcb(Box::default()),
+            PolicyName::EGreedyV1 => Self::EGreedy1(Box::default()),
+            PolicyName::EGreedyV2 => Self::EGreedy2(Box::default()),
         }
     }
 }
@@ -73,48 +55,69 @@ pub fn eligible(decision: &RecordedDecision<'_>) -> Option<Vec<bool>> {
     Some(eligible)
 }
 
-impl<const D: usize, const P: usize> Learner<D, P> {
-    fn new(policy: PolicyName) -> Self {
-        Self { policy, users: HashMap::new(), scratch: Scratch::default() }
+impl Learner {
+    /// The policy with this name, knowing nobody.
+    pub fn new(policy: PolicyName) -> Self {
+        Self { policy, users: HashMap::new(), scratch: Scratch::default(), block: Vec::new() }
     }
 
-    fn user(&mut self, user_id: &str) -> &mut Standing<D, P> {
-        if !self.users.contains_key(user_id) {
-            self.users.insert(user_id.into(), Standing::default());
-        }
-        self.users.entry(user_id.into()).or_default()
+    /// How many it has met.
+    pub fn users(&self) -> usize {
+        self.users.len()
     }
-}
 
-impl<const D: usize, const P: usize> Replayed for Learner<D, P> {
-    fn turn(&mut self, user_id: &str, seq: Seq) -> bool {
+    fn user(&mut self, user_id: &str) -> &mut Standing {
+        let policy = self.policy;
+        self.users.entry(user_id.into()).or_insert_with(|| Standing { last: Seq::default(), ridge: AnyRidge::new(policy) })
+    }
+
+    /// Whether a user's line comes in its turn: not a second time, nor after a later one.
+    pub fn turn(&mut self, user_id: &str, seq: Seq) -> bool {
         let user = self.user(user_id);
         let is_next = user.last < seq;
         user.last = user.last.max(seq);
         is_next
     }
 
-    fn choose(&mut self, decision: &RecordedDecision<'_>, draw: Draw) -> usize {
-        let nobody = Ridge::new();
-        let ridge = self.users.get(&*decision.user_id).map_or(&nobody, |user| &user.ridge);
-        let x = shared(decision.moment, &decision.profile.unwrap_or_default());
-        let (candidates, eligible) = (Tasks(&decision.tasks), eligible(decision));
-        let (greedy, epsilon) = if self.policy.explores_by_chance() {
-            (score_egreedy(ridge, &x, &candidates, eligible.as_deref(), &mut self.scratch), EPSILON)
-        } else {
-            (score_linucb(ridge, &x, &candidates, eligible.as_deref(), &mut self.scratch), 0.0)
+    /// What it would show to somebody whose [`Learner::turn`] it is.
+    pub fn choose(&mut self, decision: &RecordedDecision<'_>, draw: Draw) -> usize {
+        let candidates = decision.tasks.len();
+        let stride = candidates.next_multiple_of(CHUNK);
+        self.block.clear();
+        self.block.resize(Lanes::words(candidates), 0.0);
+        for (i, task) in decision.tasks.iter().enumerate() {
+            self.block[i] = f64::from(u8::from(task.is_overdue));
+            self.block[stride + i] = task.task_age_days;
+            self.block[2 * stride + i] = f64::from(task.priority);
+        }
+        let Some(lanes) = Lanes::new(Cell::from_mut(&mut self.block[..]).as_slice_of_cells(), candidates) else { return 0 };
+        let Some(user) = self.users.get(&*decision.user_id) else { return 0 };
+        let (moment, profile, eligible) = (decision.moment, decision.profile.unwrap_or_default(), eligible(decision));
+        let (eligible, scratch) = (eligible.as_deref(), &mut self.scratch);
+        let greedy = match &user.ridge {
+            AnyRidge::LinUcb(ridge) => score_linucb(ridge, &shared(moment, &profile), &lanes, eligible, scratch),
+            AnyRidge::EGreedy1(ridge) => score_egreedy(ridge, &shared(moment, &profile), &lanes, eligible, scratch),
+            AnyRidge::EGreedy2(ridge) => score_egreedy(ridge, &shared(moment, &profile), &lanes, eligible, scratch),
         };
-        Distribution { greedy, epsilon, candidates: candidates.len(), eligible: eligible.as_deref() }.choose(draw).0
+        let epsilon = if self.policy.explores_by_chance() { EPSILON } else { 0.0 };
+        Distribution { greedy, epsilon, candidates, eligible }.choose(draw).0
     }
 
-    fn learn(&mut self, decision: &RecordedDecision<'_>, reward: f64) {
+    /// What is shown earned so much.
+    pub fn learn(&mut self, decision: &RecordedDecision<'_>, reward: f64) {
         let Some(task) = decision.tasks.get(decision.index) else { return };
-        let x = vector(decision.moment, &decision.profile.unwrap_or_default(), task);
+        let (moment, profile) = (decision.moment, decision.profile.unwrap_or_default());
         // What would leave the bounds of numbers was refused when it happened, too.
-        let _ = self.user(&decision.user_id).ridge.update(&x, reward);
+        let _ = match &mut self.user(&decision.user_id).ridge {
+            AnyRidge::LinUcb(ridge) => ridge.update(&vector(moment, &profile, task), reward),
+            AnyRidge::EGreedy1(ridge) => ridge.update(&vector(moment, &profile, task), reward),
+            AnyRidge::EGreedy2(ridge) => ridge.update(&vector(moment, &profile, task), reward),
+        };
     }
 
-    fn forget(&mut self, user_id: &str) {
-        self.user(user_id).ridge = Ridge::new();
+    /// The user starts anew.
+    pub fn forget(&mut self, user_id: &str) {
+        let policy = self.policy;
+        self.user(user_id).ridge = AnyRidge::new(policy);
     }
 }

@@ -1,10 +1,8 @@
 //! What every line begins with, and how the rest is reached without reading all of it.
 
+use super::fields::{fields, name};
 use crate::clock::format_millis;
-use crate::log::{LineError, Seq, read_line};
-use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
-use std::marker::PhantomData;
+use crate::log::{LineError, Seq, read_line, written_head};
 
 /// A line with the right checksum.
 #[derive(Debug, Clone, Copy)]
@@ -19,13 +17,6 @@ pub struct Line<'a> {
     pub text: &'a str,
 }
 
-#[derive(Deserialize)]
-struct RawHead<'a> {
-    seq: Seq,
-    ts: &'a str,
-    kind: &'a str,
-}
-
 impl<'a> Line<'a> {
     /// Reads a line's beginning.
     pub fn read(bytes: &'a [u8]) -> Result<Self, LineError> {
@@ -35,11 +26,8 @@ impl<'a> Line<'a> {
             // Its error says whether a later release wrote it.
             return Err(read_line(bytes).err().unwrap_or_else(malformed));
         }
-        let (seq, ts, kind) = match as_written(text) {
-            Some(head) => head,
-            // Nothing says that keys come in this order.
-            None => serde_json::from_str::<RawHead<'_>>(text).map(|raw| (raw.seq, raw.ts, raw.kind)).map_err(|_| malformed())?,
-        };
+        // Nothing says that keys come in the order in which they are written.
+        let (seq, ts, kind) = written_head(bytes).or_else(|| any_head(text)).ok_or_else(malformed)?;
         if ts.len() != "2026-11-20T08:15:00.250Z".len() {
             return Err(malformed());
         }
@@ -50,21 +38,16 @@ impl<'a> Line<'a> {
     pub fn day(&self) -> Day {
         Day::of(self.ts)
     }
-
-    /// Its content, as far as `T` asks for it; `None` where it is not what `T` expects.
-    pub fn content<T: Deserialize<'a>>(&self) -> Option<T> {
-        serde_json::from_str(self.text).ok()
-    }
 }
 
-/// The head of a line as `LineWriter` writes it.
-fn as_written(text: &str) -> Option<(Seq, &str, &str)> {
-    let rest = text.strip_prefix("{\"v\":1,\"seq\":[")?;
-    let (epoch, rest) = rest.split_once(',')?;
-    let (n, rest) = rest.split_once(']')?;
-    let (ts, rest) = rest.strip_prefix(",\"ts\":\"")?.split_once('"')?;
-    let (kind, _) = rest.strip_prefix(",\"kind\":\"")?.split_once('"')?;
-    Some((Seq { epoch: epoch.parse().ok()?, n: n.parse().ok()? }, ts, kind))
+fn any_head(text: &str) -> Option<(Seq, &str, &str)> {
+    let part = |wanted: &str| fields(text).find(|(key, _)| *key == wanted).map(|(_, value)| value);
+    Some((serde_json::from_str(part("seq")?).ok()?, name(part("ts")?)?, name(part("kind")?)?))
+}
+
+/// Lines may stand a little out of order.
+pub fn put_in_order(lines: &mut [Line<'_>]) {
+    lines.sort_by_key(|line| line.seq);
 }
 
 /// `YYYY-MM-DD`, in UTC.
@@ -92,47 +75,14 @@ impl std::fmt::Display for Day {
     }
 }
 
-/// The item at a place of a JSON array; `None` where there is none or it is no `T`.
-pub fn nth<'a, T: Deserialize<'a>>(array: &'a str, place: usize) -> Option<T> {
-    struct Nth<T>(usize, PhantomData<T>);
-
-    impl<'de, T: Deserialize<'de>> Visitor<'de> for Nth<T> {
-        type Value = Option<T>;
-
-        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            f.write_str("a list")
-        }
-
-        fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Option<T>, A::Error> {
-            for _ in 0..self.0 {
-                if items.next_element::<IgnoredAny>()?.is_none() {
-                    return Ok(None);
-                }
-            }
-            let found = items.next_element()?;
-            while items.next_element::<IgnoredAny>()?.is_some() {}
-            Ok(found)
-        }
-    }
-
-    serde_json::Deserializer::from_str(array).deserialize_seq(Nth(place, PhantomData)).ok().flatten()
-}
-
-/// How many items an array of numbers has.
-pub fn count(numbers: &str) -> usize {
-    let inside = numbers.trim_matches(['[', ']', ' ']);
-    if inside.is_empty() { 0 } else { 1 + memchr::memchr_iter(b',', inside.as_bytes()).count() }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::borrow::Cow;
 
     #[test]
     fn heads_are_read_in_any_order_of_keys() {
         let written = r#"{"v":1,"seq":[3,41],"ts":"2026-11-20T08:15:00.250Z","kind":"decision","userId":"x"}"#;
-        let other = r#"{"v":1,"kind":"decision","userId":"x","ts":"2026-11-20T08:15:00.250Z", "seq":[3,41]}"#;
+        let other = r#"{"v":1,"kind":"decision","userId":"x","ts":"2026-11-20T08:15:00.250Z","seq":[3,41]}"#;
         for text in [written, other] {
             let line = Line::read(text.as_bytes()).unwrap();
             assert_eq!((line.seq, line.kind), (Seq { epoch: 3, n: 41 }, "decision"));
@@ -142,16 +92,5 @@ mod tests {
         for text in ["", "{\"v\":1,", r#"{"v":1,"seq":[3,41],"ts":"soon","kind":"x"}"#, "{\"v\":1,\"seq\":[3"] {
             assert!(matches!(Line::read(text.as_bytes()), Err(LineError::Malformed(_))), "{text}");
         }
-    }
-
-    #[test]
-    fn items_are_found_by_place() {
-        assert_eq!(nth::<f64>("[0.5, 0.25 ,1e-3]", 1), Some(0.25));
-        assert_eq!(nth::<f64>("[0.5]", 1), None);
-        assert_eq!(nth::<f64>("[]", 0), None);
-        assert_eq!(nth::<f64>("{}", 0), None);
-        assert_eq!(nth::<Option<Cow<'_, str>>>(r#"["a,","b\"],",null]"#, 1), Some(Some("b\"],".into())));
-        assert_eq!(nth::<Option<Cow<'_, str>>>(r#"["a,","b",null]"#, 2), Some(None));
-        assert_eq!(["[]", "[1]", "[1,2,3]"].map(count), [0, 1, 3]);
     }
 }

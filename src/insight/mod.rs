@@ -8,6 +8,7 @@ mod calibration;
 mod comparison;
 mod decisions;
 mod estimate;
+mod fields;
 #[cfg(test)]
 mod fixture;
 mod join;
@@ -25,9 +26,10 @@ pub use analytics::{Analytics, AnalyticsFilter, By, Group, Summary, analytics};
 pub use calibration::{Calibration, Frequency};
 pub use comparison::{Agreement, PolicyComparison};
 pub use decisions::{
-    DecisionFilter, DecisionRow, FeedbackRow, MOST_ROWS, ShadowRow, ShownFeatures, decision_id, decisions, parse_decision_id,
+    DecisionFilter, DecisionPage, DecisionRow, FeedbackRow, MOST_ROWS, ShadowRow, ShownFeatures, decision_id, decisions,
+    parse_decision_id,
 };
 pub use estimate::Estimate;
 pub use quality::{DataQuality, DayCompleteness, Delay, FeatureQuality, ProfileAge, data_quality};
 pub use reading::{Found, Watch};
-pub use simulate::{Simulation, SimulationSettings, Value, simulate};
+pub use simulate::{Simulation, SimulationSettings, simulate};

@@ -1,6 +1,11 @@
-//! Texts that come again and again, as numbers.
+//! Texts that come again and again, as numbers; so many of them, and no more.
 
 use std::collections::HashMap;
+
+/// So many different texts are told apart.
+const MOST: usize = 1000;
+/// What stands for all others.
+const OTHER: &str = "(other)";
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -12,9 +17,14 @@ pub struct Names {
 impl Names {
     /// A text's number.
     pub fn number(&mut self, text: &str) -> u32 {
-        if let Some(&number) = self.numbers.get(text) {
-            return number;
+        match self.numbers.get(text) {
+            Some(&number) => number,
+            None if self.texts.len() < MOST => self.add(text),
+            None => self.numbers.get(OTHER).copied().unwrap_or_else(|| self.add(OTHER)),
         }
+    }
+
+    fn add(&mut self, text: &str) -> u32 {
         let number = u32::try_from(self.texts.len()).unwrap_or(u32::MAX);
         self.texts.push(text.into());
         self.numbers.insert(text.into(), number);
@@ -25,9 +35,18 @@ impl Names {
     pub fn text(&self, number: u32) -> &str {
         self.texts.get(number as usize).map_or("", |text| text)
     }
+}
 
-    /// The numbers here of all that another one has, in the order of their numbers there.
-    pub fn adopt(&mut self, other: &Self) -> Vec<u32> {
-        other.texts.iter().map(|text| self.number(text)).collect()
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn past_so_many_texts_all_have_one_number() {
+        let mut names = Names::default();
+        for i in 0..MOST + 5 {
+            names.number(&format!("a{i}"));
+        }
+        assert_eq!((names.number("new"), names.number("a7"), names.text(999), names.text(1000)), (1000, 7, "a999", OTHER));
     }
 }

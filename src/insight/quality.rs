@@ -165,12 +165,12 @@ impl Fact {
     }
 }
 
-/// What one thread has read.
+/// What was read.
 #[derive(Debug, Default)]
 struct Part {
     decisions: Vec<Fact>,
     feedback: Vec<Feedback>,
-    gaps: Vec<(Seq, Day, u64)>,
+    gaps: BTreeMap<Seq, (Day, u64)>,
     names: Names,
 }
 
@@ -181,13 +181,15 @@ impl Part {
                 Ok(Event::Decision(decision)) => {
                     let Some(ms) = parse_millis(line.ts) else { return Use::Unreadable };
                     self.decisions.push(Fact::new(line, ms, &decision));
+                    return Use::Kept;
                 }
-                Ok(Event::Gap { dropped_pulls }) => self.gaps.push((line.seq, line.day(), dropped_pulls)),
+                Ok(Event::Gap { dropped_pulls }) => drop(self.gaps.insert(line.seq, (line.day(), dropped_pulls))),
                 _ => return Use::Unreadable,
             },
             "feedback" => {
                 let Some(feedback) = LeanFeedback::read(line) else { return Use::Unreadable };
                 self.feedback.push(Feedback::new(line.seq, &feedback, &mut self.names));
+                return Use::Kept;
             }
             _ => {}
         }
@@ -288,19 +290,12 @@ pub fn data_quality(directory: &Directory, since_ms: Option<u64>, watch: &Watch<
     let names = segments_since(directory, since_ms)?;
     let since = since_ms.map(format_millis);
     let is_asked = |ts: &str| since.as_deref().is_none_or(|since| ts >= since);
-    let gathered = gather(directory, &names, watch, |part: &mut Part, line| part.take(line, is_asked))?;
-    let Some((parts, found)) = gathered else { return Ok(None) };
-    let (mut decisions, mut feedback, mut gaps) = (Vec::new(), Vec::new(), Vec::new());
-    for mut part in parts {
-        decisions.append(&mut part.decisions);
-        feedback.append(&mut part.feedback);
-        gaps.append(&mut part.gaps);
-    }
-    gaps.sort_unstable();
-    gaps.dedup();
+    let mut part = Part::default();
+    let Some(found) = gather(directory, &names, watch, &mut |line| part.take(line, is_asked))? else { return Ok(None) };
+    let Part { decisions, feedback, gaps, .. } = part;
     let mut sums = Sums::default();
-    join(&mut decisions, |fact| fact.seq, &mut feedback, |fact, line| sums.push(fact, line));
-    for (_, day, dropped_pulls) in gaps {
+    join(&decisions, |fact| fact.seq, &feedback, |fact, line| sums.push(fact, line));
+    for (day, dropped_pulls) in gaps.into_values() {
         let day = sums.day(day);
         day.gaps += 1;
         day.dropped_pulls += dropped_pulls;

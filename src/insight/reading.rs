@@ -4,26 +4,23 @@ use super::line::Line;
 use crate::clock::format_millis;
 use crate::disk::{Directory, Room};
 use crate::error::{Error, ErrorKind, Result};
-use crate::log::{InteractionLog, LineError, Piece, SegmentName, pieces};
-use parking_lot::Mutex;
+use crate::log::{InteractionLog, LineError, Piece, SegmentName, Seq, pieces, written_head};
 use serde::Serialize;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// How a question is watched while it goes over the log.
 #[derive(Clone, Copy)]
 pub struct Watch<'a> {
     /// Set it, and the question ends within some thousand lines.
     pub cancelled: &'a AtomicBool,
-    /// Told how many segments are done, and of how many; from any of the threads.
+    /// Told how many segments are done, and of how many.
     pub progress: &'a (dyn Fn(usize, usize) + Sync),
-    /// How many threads read, this one included; at least one.
-    pub threads: usize,
 }
 
 impl fmt::Debug for Watch<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Watch").field("cancelled", self.cancelled).field("threads", &self.threads).finish_non_exhaustive()
+        f.debug_struct("Watch").field("cancelled", self.cancelled).finish_non_exhaustive()
     }
 }
 
@@ -53,18 +50,30 @@ impl Found {
 /// What a line was for its reader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Use {
-    /// It was used, or is not needed.
+    /// It is not needed, or not any more.
     Fine,
+    /// Something of it is kept until the end.
+    Kept,
     /// It should have been used and cannot be.
     Unreadable,
 }
 
+/// A question keeps something of so many lines at most: 100 to 250 bytes each.
+const MOST_KEPT: usize = 4_000_000;
 /// So often is looked whether the question was cancelled.
 const LOOK_EVERY: u64 = 1024;
 /// Longer than any first line of a segment.
 const FIRST_LINE: u64 = 1024;
 /// A clock may have been put back between two segments by so much.
-const SLACK_MS: u64 = 3_600_000;
+pub const SLACK_MS: u64 = 3_600_000;
+
+/// The first of the lines that a segment begins with: its time, and the number of the line behind it.
+pub fn segment_start(directory: &Directory, name: SegmentName) -> Result<(String, Option<Seq>)> {
+    let start = directory.read_start(Room::Log, &name.to_string(), FIRST_LINE)?;
+    let mut lines = start.split(|&b| b == b'\n').map(written_head);
+    let ts = lines.next().flatten().filter(|(_, _, kind)| *kind == "segment").map(|(_, ts, _)| ts.to_owned());
+    Ok((ts.unwrap_or_default(), lines.next().flatten().map(|(seq, ..)| seq)))
+}
 
 /// The segments that may have lines of `since_ms` or later, in order. A segment has no line later than the first of the next one.
 pub fn segments_since(directory: &Directory, since_ms: Option<u64>) -> Result<Vec<SegmentName>> {
@@ -73,18 +82,13 @@ pub fn segments_since(directory: &Directory, since_ms: Option<u64>) -> Result<Ve
     let since = format_millis(since_ms - SLACK_MS);
     // From the last on: most questions are about the last days.
     for i in (1..names.len()).rev() {
-        let start = directory.read_start(Room::Log, &names[i].to_string(), FIRST_LINE)?;
-        if begins_before(&start, &since) {
+        let (ts, _) = segment_start(directory, names[i])?;
+        if !ts.is_empty() && ts < since {
             names.drain(..i);
             break;
         }
     }
     Ok(names)
-}
-
-fn begins_before(start: &[u8], time: &str) -> bool {
-    let Some(Piece::Line(0, line)) = pieces(start).next() else { return false };
-    Line::read(line).is_ok_and(|line| line.kind == "segment" && line.ts < time)
 }
 
 /// Hands every line of a segment to `take`; `None` when the question was cancelled.
@@ -95,7 +99,8 @@ pub fn read_segment<'b>(
     cancelled: &AtomicBool,
     mut take: impl FnMut(&Line<'b>) -> Use,
 ) -> Result<Option<Found>> {
-    let mut found = Found { segments: 1, ..Found::default() };
+    // Of one that was removed meanwhile there is nothing.
+    let mut found = Found { segments: usize::from(!bytes.is_empty()), ..Found::default() };
     for piece in pieces(bytes) {
         let line = match piece {
             Piece::Line(_, line) => line,
@@ -125,47 +130,30 @@ pub fn read_segment<'b>(
     Ok(Some(found))
 }
 
-/// Reads segments on several threads; each keeps what `take` makes of its lines in a part of its own, in no order. `None` when the
-/// question was cancelled.
-pub fn gather<P: Default + Send>(
+/// Reads segments one after the other. `None` when the question was cancelled.
+pub fn gather(
     directory: &Directory,
     names: &[SegmentName],
     watch: &Watch<'_>,
-    take: impl Fn(&mut P, &Line<'_>) -> Use + Sync,
-) -> Result<Option<(Vec<P>, Found)>> {
-    let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    let parts = Mutex::new((Vec::new(), Found::default()));
-    let stopped: Mutex<Option<Result<()>>> = Mutex::new(None);
-    let work = || {
-        let (mut part, mut found) = (P::default(), Found::default());
-        while let Some(&name) = names.get(next.fetch_add(1, Ordering::Relaxed)) {
-            if stopped.lock().is_some() {
-                return;
-            }
-            let read = directory.read_from(Room::Log, &name.to_string(), 0);
-            let read = read.and_then(|bytes| read_segment(directory, name, &bytes, watch.cancelled, |line| take(&mut part, line)));
-            match read {
-                Ok(Some(of_segment)) => found.add(of_segment),
-                Ok(None) => return *stopped.lock() = Some(Ok(())),
-                Err(error) => return *stopped.lock() = Some(Err(error)),
-            }
-            (watch.progress)(done.fetch_add(1, Ordering::Relaxed) + 1, names.len());
+    take: &mut dyn FnMut(&Line<'_>) -> Use,
+) -> Result<Option<Found>> {
+    let (mut found, mut kept) = (Found::default(), 0);
+    for (done, &name) in names.iter().enumerate() {
+        let bytes = directory.read_from(Room::Log, &name.to_string(), 0)?;
+        let of_segment = read_segment(directory, name, &bytes, watch.cancelled, |line| {
+            let used = take(line);
+            kept += usize::from(used == Use::Kept);
+            used
+        })?;
+        let Some(of_segment) = of_segment else { return Ok(None) };
+        if kept > MOST_KEPT {
+            let problem = format_args!("there are over {MOST_KEPT} decisions and reactions from then on: ask for less time");
+            return Err(Error::invalid("since", problem));
         }
-        let mut parts = parts.lock();
-        parts.0.push(part);
-        parts.1.add(found);
-    };
-    std::thread::scope(|scope| {
-        for _ in 1..watch.threads.min(names.len()) {
-            scope.spawn(work);
-        }
-        work();
-    });
-    match stopped.into_inner() {
-        Some(stopped) => stopped.map(|()| None),
-        None if watch.cancelled.load(Ordering::Relaxed) => Ok(None),
-        None => Ok(Some(parts.into_inner())),
+        found.add(of_segment);
+        (watch.progress)(done + 1, names.len());
     }
+    Ok(if watch.cancelled.load(Ordering::Relaxed) { None } else { Some(found) })
 }
 
 #[cfg(test)]
@@ -202,8 +190,8 @@ mod tests {
             assert!(answer.totals.decisions > 1 && answer.found.damaged_lines > 1000);
         }
         assert!(data_quality(&directory, None, &watch).unwrap().unwrap().decisions > 1);
-        let all = DecisionFilter { user_id: None, policy: None, since_ms: None, before: None, limit: 500 };
-        assert!(decisions(&directory, all, &watch).unwrap().unwrap().len() > 1);
+        let all = DecisionFilter { limit: 500, ..DecisionFilter::default() };
+        assert!(decisions(&directory, all, &watch).unwrap().unwrap().decisions.len() > 1);
         for policy in PolicyName::ALL {
             assert!(simulate(&directory, SimulationSettings::of(policy), &watch).unwrap().unwrap().decisions > 0);
         }

@@ -4,19 +4,24 @@
 //! are not equal in the log).
 
 use super::estimate::{Estimate, Weighted, share};
-use super::join::Feedback;
+use super::join::{Feedback, last_of_each};
 use super::lean::LeanFeedback;
-use super::learner::{Replayed, eligible, replayed};
-use super::line::Line;
+use super::learner::{Learner, eligible};
+use super::line::{Line, put_in_order};
 use super::names::Names;
-use super::reading::{Found, Use, Watch, gather, read_segment};
+use super::reading::{Found, Use, Watch, gather, read_segment, segments_since};
+use crate::clock::format_millis;
 use crate::disk::{Directory, Room};
-use crate::error::Result;
-use crate::log::{Event, InteractionLog, RecordedDecision, Seq, read_line};
+use crate::error::{Error, Result};
+use crate::log::{Event, RecordedDecision, Seq, read_line};
 use crate::policy::PolicyName;
 use crate::rng::Chance;
 use serde::Serialize;
+use std::collections::HashMap;
 use std::sync::atomic::Ordering;
+
+/// A user takes up to 1.5 kB while a policy learns.
+const MOST_USERS: usize = 200_000;
 
 /// What is played to whom.
 #[derive(Debug, Clone, Copy)]
@@ -27,29 +32,18 @@ pub struct SimulationSettings {
     pub min_effective: f64,
     /// The same seed gives the same answer.
     pub seed: u64,
+    /// Decisions from then on, in milliseconds since 1970.
+    pub since_ms: Option<u64>,
+    /// Before then.
+    pub until_ms: Option<u64>,
 }
 
 impl SimulationSettings {
     /// The usual ones.
     #[must_use]
     pub const fn of(policy: PolicyName) -> Self {
-        Self { policy, min_effective: 100.0, seed: 1 }
+        Self { policy, min_effective: 100.0, seed: 1, since_ms: None, until_ms: None }
     }
-}
-
-/// What the policy would have earned, or why nobody knows.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-#[serde(tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase")]
-pub enum Value {
-    /// Its mean reward.
-    Known(Estimate),
-    /// Too little of the log can tell.
-    Refused {
-        /// What there is.
-        effective_sample_size: f64,
-        /// What there would have to be.
-        needed: f64,
-    },
 }
 
 /// The answer.
@@ -70,17 +64,21 @@ pub struct Simulation {
     pub accepted: u64,
     /// Of these, without: they are neither learned from nor part of the value.
     pub without_feedback: u64,
-    /// What it would have earned.
-    pub value: Value,
+    /// How much that says: 0 where no value can be told.
+    pub effective_sample_size: f64,
+    /// What it would have earned; `None` where too little of the log can tell.
+    pub value: Option<Estimate>,
     /// What was read for it.
     pub found: Found,
 }
 
 /// The log's decisions and resets as the policy meets them.
 struct Play<'a> {
-    policy: Box<dyn Replayed>,
+    policy: Learner,
     chance: Chance,
     feedback: &'a [Feedback],
+    /// Where in it the feedback of a decision stands that counts.
+    last: HashMap<Seq, usize>,
     earned: Weighted,
     decisions: u64,
     agreed: u64,
@@ -99,8 +97,7 @@ fn lowest(decision: &RecordedDecision<'_>) -> f64 {
 
 impl Play<'_> {
     fn reward(&self, decision: Seq) -> Option<f64> {
-        let end = self.feedback.partition_point(|line| line.decision <= decision);
-        self.feedback.get(end.checked_sub(1)?).filter(|line| line.decision == decision).map(|line| line.reward)
+        self.last.get(&decision).map(|&place| self.feedback[place].reward)
     }
 
     fn decision(&mut self, seq: Seq, decision: &RecordedDecision<'_>) {
@@ -146,8 +143,7 @@ impl Play<'_> {
 
     fn finish(self, settings: SimulationSettings, found: Found) -> Simulation {
         let effective_sample_size = self.earned.effective_sample_size();
-        let needed = settings.min_effective;
-        let known = self.earned.estimate().filter(|estimate| estimate.effective_sample_size >= needed);
+        let value = self.earned.estimate().filter(|estimate| estimate.effective_sample_size >= settings.min_effective);
         Simulation {
             policy: settings.policy,
             decisions: self.decisions,
@@ -156,7 +152,8 @@ impl Play<'_> {
             randomised: self.randomised,
             accepted: self.accepted,
             without_feedback: self.without_feedback,
-            value: known.map_or(Value::Refused { effective_sample_size, needed }, Value::Known),
+            effective_sample_size,
+            value,
             found,
         }
     }
@@ -169,25 +166,29 @@ fn take_feedback(part: &mut Vec<Feedback>, line: &Line<'_>) -> Use {
     let Some(feedback) = LeanFeedback::read(line) else { return Use::Unreadable };
     // Actions are not asked for.
     part.push(Feedback::new(line.seq, &LeanFeedback { action: None, ..feedback }, &mut Names::default()));
-    Use::Fine
+    Use::Kept
 }
 
-/// Plays the log to a policy. `None` when it was cancelled. The log is read twice: for feedback, and, on one thread, for decisions.
+/// Plays the log to a policy. `None` when it was cancelled. The log is read twice: for feedback, and for decisions.
 ///
 /// # Errors
 /// `ERR_STATE_IO`; `ERR_STATE_CORRUPT` when a later release wrote the log.
 pub fn simulate(directory: &Directory, settings: SimulationSettings, watch: &Watch<'_>) -> Result<Option<Simulation>> {
-    let names = InteractionLog::segments(directory)?;
+    let names = segments_since(directory, settings.since_ms)?;
+    let (since, until) = (settings.since_ms.map(format_millis), settings.until_ms.map(format_millis));
+    let is_asked = |ts: &str| since.as_deref().is_none_or(|since| ts >= since) && until.as_deref().is_none_or(|until| ts < until);
     let of = 2 * names.len();
     let first_half = Watch { progress: &|done, _| (watch.progress)(done, of), ..*watch };
-    let Some((parts, mut found)) = gather(directory, &names, &first_half, take_feedback)? else { return Ok(None) };
-    let mut feedback = parts.concat();
-    feedback.sort_by_key(|line| (line.decision, line.seq));
-    let (policy, chance) = (replayed(settings.policy), Chance::seeded(settings.seed));
+    let mut feedback = Vec::new();
+    let Some(mut found) = gather(directory, &names, &first_half, &mut |line| take_feedback(&mut feedback, line))? else {
+        return Ok(None);
+    };
+    let (policy, chance) = (Learner::new(settings.policy), Chance::seeded(settings.seed));
     let mut play = Play {
         policy,
         chance,
         feedback: &feedback,
+        last: last_of_each(&feedback),
         earned: Weighted::default(),
         decisions: 0,
         agreed: 0,
@@ -199,7 +200,7 @@ pub fn simulate(directory: &Directory, settings: SimulationSettings, watch: &Wat
         let bytes = directory.read_from(Room::Log, &name.to_string(), 0)?;
         let mut lines = Vec::new();
         let read = read_segment(directory, name, &bytes, watch.cancelled, |line| {
-            if matches!(line.kind, "decision" | "reset") {
+            if matches!(line.kind, "decision" | "reset") && is_asked(line.ts) {
                 lines.push(*line);
             }
             Use::Fine
@@ -207,8 +208,7 @@ pub fn simulate(directory: &Directory, settings: SimulationSettings, watch: &Wat
         if read.is_none() {
             return Ok(None);
         }
-        // Lines may stand a little out of order.
-        lines.sort_by_key(|line| line.seq);
+        put_in_order(&mut lines);
         for lines in lines.chunks(1024) {
             if watch.cancelled.load(Ordering::Relaxed) {
                 return Ok(None);
@@ -216,6 +216,10 @@ pub fn simulate(directory: &Directory, settings: SimulationSettings, watch: &Wat
             for line in lines {
                 found.damaged_lines += u64::from(play.line(line) == Use::Unreadable);
             }
+        }
+        if play.policy.users() > MOST_USERS {
+            let problem = format_args!("there are over {MOST_USERS} users from then on, who all learn: ask for less time");
+            return Err(Error::invalid("since", problem));
         }
         (watch.progress)(names.len() + done + 1, of);
     }
@@ -239,7 +243,7 @@ mod tests {
         let logged = made.iter().map(|made| worth(&made.tasks[made.index])).sum::<f64>() / made.len() as f64;
         for policy in PolicyName::ALL {
             let simulation = ask(&log, SimulationSettings::of(policy));
-            let Value::Known(estimate) = simulation.value else { panic!("{simulation:?}") };
+            let estimate = simulation.value.unwrap();
             assert!(estimate.ci95.unwrap()[0] > logged + 0.05, "{estimate:?}, logged {logged}");
             assert_eq!((simulation.decisions, simulation.randomised), (20_000, 20_000));
             assert_eq!(estimate.samples, simulation.accepted - simulation.without_feedback);
@@ -247,10 +251,8 @@ mod tests {
             // Seven in ten have feedback.
             let lost = simulation.without_feedback as f64 / simulation.accepted as f64;
             assert!((lost - 0.3).abs() < 0.05, "{lost}");
-            // The same seed, the same answer; and another way of reading changes nothing.
-            let alone = Watch { threads: 1, ..watch() };
-            let again = simulate(&log.directory(), SimulationSettings::of(policy), &alone).unwrap().unwrap();
-            assert_eq!(again, simulation);
+            // The same seed, the same answer.
+            assert_eq!(ask(&log, SimulationSettings::of(policy)), simulation);
         }
     }
 
@@ -265,7 +267,7 @@ mod tests {
             let seq = log.decision(&made);
             log.feedback(seq, None, reward, START);
         }
-        let Value::Known(estimate) = ask(&log, SimulationSettings::of(PolicyName::EGreedyV1)).value else { panic!() };
+        let estimate = ask(&log, SimulationSettings::of(PolicyName::EGreedyV1)).value.unwrap();
         let error = (estimate.ci95.unwrap()[1] - estimate.mean) / 1.96;
         assert!((estimate.mean - 0.5).abs() < 4.0 * error && error < 0.03, "{estimate:?}");
         assert!(estimate.effective_sample_size < 0.8 * estimate.samples as f64);
@@ -282,7 +284,7 @@ mod tests {
             let seq = log.decision(&made);
             log.feedback(seq, None, if Some(made.index) == favourite { 1.0 } else { 0.0 }, START);
         }
-        let Value::Known(estimate) = ask(&log, SimulationSettings::of(PolicyName::LinUcbV1)).value else { panic!() };
+        let estimate = ask(&log, SimulationSettings::of(PolicyName::LinUcbV1)).value.unwrap();
         let error = (estimate.ci95.unwrap()[1] - estimate.mean) / 1.96;
         assert!((estimate.mean - 1.0 / 3.0).abs() < 4.0 * error && error < 0.02, "{estimate:?}");
     }
@@ -295,16 +297,13 @@ mod tests {
             log.feedback(seq, None, reward, START);
         }
         let simulation = ask(&log, SimulationSettings::of(PolicyName::LinUcbV1));
-        assert_eq!(simulation.value, Value::Refused { effective_sample_size: 0.0, needed: 100.0 });
+        assert_eq!((simulation.value, simulation.effective_sample_size), (None, 0.0));
         assert_eq!((simulation.decisions, simulation.randomised, simulation.accepted), (3, 0, 0));
         let (log, _) = world(300, Some(0.5), 19);
         let settings = SimulationSettings::of(PolicyName::LinUcbV1);
-        let Value::Refused { effective_sample_size, .. } = ask(&log, settings).value else { panic!() };
-        assert!(effective_sample_size > 5.0 && effective_sample_size < 100.0, "{effective_sample_size}");
-        let simulation = ask(&log, SimulationSettings { min_effective: 5.0, ..settings });
-        assert_eq!(serde_json::to_value(simulation).unwrap()["value"]["kind"], "known");
-        let refused = serde_json::to_value(ask(&log, settings)).unwrap();
-        assert_eq!((&refused["value"]["kind"], &refused["value"]["needed"]), (&"refused".into(), &100.0.into()));
+        let Simulation { value, effective_sample_size, .. } = ask(&log, settings);
+        assert!(value.is_none() && effective_sample_size > 5.0 && effective_sample_size < 100.0, "{effective_sample_size}");
+        assert!(ask(&log, SimulationSettings { min_effective: 5.0, ..settings }).value.is_some());
     }
 
     #[test]

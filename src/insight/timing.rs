@@ -2,7 +2,6 @@
 //! --nocapture`, with `CARGO_PROFILE_RELEASE_LTO=off`.
 
 use super::fixture::{Log, Made, watch};
-use super::reading::Watch;
 use super::{AnalyticsFilter, By, DecisionFilter, SimulationSettings, analytics, data_quality, decisions, simulate};
 use crate::policy::PolicyName;
 use crate::rng::Chance;
@@ -56,27 +55,23 @@ fn timing() {
     let (log, bytes) = million();
     let directory = log.directory();
     eprintln!("1,000,000 lines, {} MB", bytes / 1_000_000);
-    for threads in [1, 2, 1, 2] {
-        let watch = Watch { threads, ..watch() };
+    for _ in 0..2 {
+        let watch = watch();
         for by in [By::Day, By::PromptVersion] {
             let filter = AnalyticsFilter { since_ms: None, until_ms: None, by };
-            timed(&format!("analytics {by:?}, {threads} threads, decisions"), || {
+            timed(&format!("analytics {by:?}, decisions"), || {
                 analytics(&directory, filter, &watch).unwrap().unwrap().totals.decisions
             });
         }
     }
-    for threads in [1, 2] {
-        let watch = Watch { threads, ..watch() };
-        timed(&format!("data_quality, {threads} threads, decisions"), || {
-            data_quality(&directory, None, &watch).unwrap().unwrap().decisions
-        });
+    {
+        let watch = watch();
+        timed("data_quality, decisions", || data_quality(&directory, None, &watch).unwrap().unwrap().decisions);
         let settings = SimulationSettings::of(PolicyName::EGreedyV1);
-        timed(&format!("simulate, {threads} threads, accepted"), || {
-            simulate(&directory, settings, &watch).unwrap().unwrap().accepted
-        });
+        timed("simulate, accepted", || simulate(&directory, settings, &watch).unwrap().unwrap().accepted);
     }
-    let last = DecisionFilter { user_id: None, policy: None, since_ms: None, before: None, limit: 500 };
-    let rows = |filter| decisions(&directory, filter, &watch()).unwrap().unwrap().len() as u64;
+    let last = DecisionFilter { limit: 500, ..DecisionFilter::default() };
+    let rows = |filter| decisions(&directory, filter, &watch()).unwrap().unwrap().decisions.len() as u64;
     timed("decisions, the last", || rows(last));
     timed("decisions, all of a user", || rows(DecisionFilter { user_id: Some("user-17"), ..last }));
 }

@@ -40,6 +40,8 @@ pub struct DecisionLine<'a> {
     pub ordinal: u32,
     /// What all that chance did follows from.
     pub draw: u64,
+    /// How long deciding took up to this line, in microseconds, where that was measured.
+    pub latency_us: Option<f64>,
 }
 
 /// What one policy chose.
@@ -126,6 +128,9 @@ impl LineWriter {
                 to.push(b'}');
             }
             to.push(b']');
+            if let Some(us) = line.latency_us {
+                put(to, r#","us":"#, &us);
+            }
         });
     }
 

@@ -27,6 +27,7 @@ pub struct RecordedDecision<'a> {
     pub holdout: Option<(f64, bool)>,
     pub probabilities: Vec<f64>,
     pub choices: Vec<RecordedChoice>,
+    pub latency_us: Option<f64>,
 }
 
 /// What one policy chose.
@@ -90,6 +91,8 @@ struct RawDecision<'a> {
     probabilities: Vec<f64>,
     #[serde(borrow)]
     choices: Vec<RawChoice<'a>>,
+    #[serde(default)]
+    us: Option<f64>,
 }
 
 /// A text within a list, borrowed where it has no escapes (serde borrows a bare `Cow` only as a field).
@@ -177,6 +180,7 @@ pub fn read_decision(line: &[u8]) -> Result<RecordedDecision<'_>, LineError> {
         holdout: raw.holdout.map(|share| (share, raw.held_out)),
         probabilities: raw.probabilities,
         choices: choices.collect::<Result<_, LineError>>()?,
+        latency_us: raw.us,
     })
 }
 

@@ -194,6 +194,20 @@ pub(super) fn is_intact(line: &[u8]) -> bool {
     digits.and_then(|d| u32::from_str_radix(d, 16).ok()).is_some_and(|crc| crc == crc32fast::hash(content))
 }
 
+/// Number, time and kind of a line as `LineWriter` writes it. Nothing says that keys come in this order: `None` where they do not.
+pub(crate) fn written_head(line: &[u8]) -> Option<(Seq, &str, &str)> {
+    let until = |bytes: &'_ [u8], end: u8| bytes.iter().take(64).position(|&b| b == end);
+    let rest = line.strip_prefix(b"{\"v\":1,\"seq\":[")?;
+    let (epoch, rest) = rest.split_at(until(rest, b',')?);
+    let (n, rest) = rest[1..].split_at(until(&rest[1..], b']')?);
+    let rest = rest.strip_prefix(b"],\"ts\":\"")?;
+    let (ts, rest) = rest.split_at(until(rest, b'"')?);
+    let rest = rest.strip_prefix(b"\",\"kind\":\"")?;
+    let kind = &rest[..until(rest, b'"')?];
+    let text = |bytes| std::str::from_utf8(bytes).ok();
+    Some((Seq { epoch: text(epoch)?.parse().ok()?, n: text(n)?.parse().ok()? }, text(ts)?, text(kind)?))
+}
+
 /// Reads a line whose checksum is right.
 ///
 /// # Errors
@@ -205,6 +219,14 @@ pub fn read_line(line: &[u8]) -> Result<Recorded<'_>, LineError> {
     if !line.starts_with(b"{\"v\":1,") {
         let Version { v } = serde_json::from_slice(line).map_err(unreadable)?;
         return Err(if v > VERSION { LineError::LaterVersion(v) } else { malformed("v") });
+    }
+    // The long ones are read once, by who knows their keys.
+    if let Some((seq, ts, kind @ ("decision" | "feedback"))) = written_head(line) {
+        let event = match kind {
+            "decision" => Event::Decision(Box::new(read_decision(line)?)),
+            _ => Event::Feedback(Box::new(read_feedback(line)?)),
+        };
+        return Ok(Recorded { seq, ms: parse_millis(ts).ok_or_else(|| malformed("ts"))?, event });
     }
     let raw: Raw<'_> = serde_json::from_slice(line).map_err(unreadable)?;
     // Lines that need not be about a user, and those that are read in a way of their own.

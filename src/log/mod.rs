@@ -15,6 +15,7 @@ mod unsynced;
 
 pub use decision::{ChoiceLine, DecisionLine, FeedbackLine};
 pub use decision_event::{RecordedChoice, RecordedDecision, RecordedFeedback};
+pub(crate) use event::written_head;
 pub use event::{Event, LineError, Recorded, read_line};
 pub(crate) use interaction_log::is_covered;
 pub use interaction_log::{InteractionLog, LogReport, LogSettings, LogStanding};

@@ -23,3 +23,6 @@ mod memory;
 mod promise;
 #[allow(unsafe_code)] // functions without napi-rs's per-call costs: see the safety arguments there
 mod raw;
+#[allow(clippy::needless_pass_by_value)] // as there
+#[cfg_attr(test, allow(dead_code))] // as there
+mod reads;

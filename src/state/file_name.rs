@@ -64,9 +64,57 @@ pub(crate) fn hashed_name(user_id: &str, kind: &str) -> String {
     name
 }
 
+/// What the names of all files of a user have in common, whatever the policy and whether plain or distinct; a file's own name gives the
+/// same. Several users may share it.
+#[must_use]
+pub(crate) fn shelf_of(user_id: &str) -> String {
+    let mut stem = String::new();
+    for c in safe(user_id) {
+        if stem.len() >= RECOGNISABLE {
+            break;
+        }
+        stem.push(c);
+    }
+    shelf(&stem).to_owned()
+}
+
+/// [`shelf_of`] the users whose file has this name; `None` for what is no state file.
+#[must_use]
+pub(crate) fn shelf_of_file(name: &str) -> Option<&str> {
+    let stem = name.strip_suffix(".json")?;
+    Some(shelf(stem.split_once('~').map_or(stem, |(stem, _)| stem)))
+}
+
+/// Distinct names keep 64 bytes or less of the id, and plain ones have a policy behind it: neither shows in so many bytes, up to what
+/// may be a policy's.
+fn shelf(stem: &str) -> &str {
+    const MARK: &str = "_egreedy";
+    const BYTES: usize = RECOGNISABLE - MARK.len() - 4;
+    let stem = stem.split_once(MARK).map_or(stem, |(before, _)| before);
+    &stem[..stem.floor_char_boundary(BYTES)]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn all_files_of_a_user_stand_on_one_shelf() {
+        let long = |n: usize, rest: &str| format!("{}{rest}", "ж".repeat(n));
+        let mut ids: Vec<String> = ["a", "", "x_egreedy", "x-egreedy_egreedy_v2", "a~b", "Zoë.json"].map(str::to_owned).into();
+        for n in 20..40 {
+            ids.extend([long(n, ""), long(n, "_egreedy"), long(n, "_egreedy_egreedy_egreedy_v2"), long(n, "1_egreedy-9")]);
+        }
+        for id in ids {
+            for policy in PolicyName::ALL {
+                let names = [plain_name(&id, policy), Some(distinct_name(&id, policy))];
+                for name in names.into_iter().flatten() {
+                    assert_eq!(shelf_of_file(&name), Some(shelf_of(&id).as_str()), "{id} {name}");
+                }
+            }
+        }
+        assert_eq!(shelf_of_file(".lock"), None);
+    }
 
     #[test]
     fn plain_names_are_the_old_service_s() {

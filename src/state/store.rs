@@ -2,13 +2,14 @@
 
 use super::file::{Parsed, apparent_owner, parse, seems_whole, serialise};
 use super::file_name::{distinct_name, plain_name};
+use super::listing::{Place, stored_users};
 use super::record::Record;
 use crate::disk::{Directory, FileIdentity, Room};
 use crate::error::{Error, ErrorKind, Result};
 use crate::policy::PolicyName;
 use parking_lot::Mutex;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// One writer, one name: what a process that died has left under it is removed when the name is used next.
 const TEMPORARY: &str = ".state.tmp";
@@ -101,6 +102,13 @@ pub trait StateStore: std::fmt::Debug + Send + Sync {
     /// # Errors
     /// `ERR_STATE_IO`.
     fn erase(&self, user_id: &str, policy: PolicyName) -> Result<()>;
+
+    /// The users that have a record and whose places come after `after`, in order, at least `most` of them if there are as many; fewer
+    /// once `cancelled` is set.
+    ///
+    /// # Errors
+    /// `ERR_STATE_IO`.
+    fn stored_users(&self, after: Option<&Place>, most: usize, cancelled: &AtomicBool) -> Result<Vec<Place>>;
 
     /// Makes all of the above survive power loss.
     ///
@@ -314,6 +322,10 @@ impl StateStore for StateFiles {
             }
         }
         Ok(())
+    }
+
+    fn stored_users(&self, after: Option<&Place>, most: usize, cancelled: &AtomicBool) -> Result<Vec<Place>> {
+        stored_users(&self.directory, after, most, cancelled)
     }
 
     fn sync(&self) -> Result<()> {

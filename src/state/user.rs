@@ -368,6 +368,15 @@ impl UserState {
         })
     }
 
+    /// What was counted under a policy; `None` where it knows nothing of the user or cannot be read.
+    pub(super) fn counted(&self, policy: PolicyName) -> Option<Counters> {
+        match policy {
+            PolicyName::LinUcbV1 => self.linucb.seen().ok()?.map(|state| state.counters),
+            PolicyName::EGreedyV1 => self.egreedy.seen().ok()?.map(|state| state.counters),
+            PolicyName::EGreedyV2 => self.egreedy2.seen().ok()?.map(|state| state.counters),
+        }
+    }
+
     /// Counts a pull under its policy; the policy's state is ready.
     #[inline]
     pub fn count(&mut self, pull: &Pull) {

@@ -197,6 +197,16 @@ impl Users {
         }
     }
 
+    /// Where those that are not in memory are.
+    pub(super) fn store(&self) -> &dyn StateStore {
+        &*self.store
+    }
+
+    /// Everybody in memory; no part of the map is locked for longer than it takes to count references.
+    pub(super) fn in_memory(&self) -> Vec<Arc<User>> {
+        self.hot.iter().map(|user| Arc::clone(&user.0)).collect()
+    }
+
     fn insert(&self, user_id: &str, state: UserState) -> Arc<User> {
         let user = Arc::new(User { id: user_id.into(), state: Mutex::new(state) });
         if self.hot.insert(ById(Arc::clone(&user))) {

@@ -1,0 +1,137 @@
+// What operators ask, on its way to src/engine/reads.rs: checks, progress, and aborting.
+
+import type {
+  Analytics,
+  AnalyticsQuery,
+  DataQuality,
+  DataQualityQuery,
+  DecisionPage,
+  DecisionQuery,
+  ReadOptions,
+  SimulateQuery,
+  Simulation,
+  UserPage,
+  UserQuery,
+} from '../index'
+import type { NativeEngine } from '../dist/addon'
+import { unlessAborted } from './abort'
+import { ALONE, checkId, checkPath, checkSignal, checkWhole, isObject, policyNumber } from './check'
+import { decisionSeq, moment } from './decisions'
+import { BanditError, fromNative, native, refuse, shown } from './error'
+import { addon } from './native'
+
+const MOST_DECISIONS = 500
+const MOST_USERS = 1000
+const PAGE = 100
+const BY = ['day', 'policy', 'promptVersion', 'action']
+
+export async function decisions(engine: NativeEngine, query?: DecisionQuery, options?: ReadOptions): Promise<DecisionPage> {
+  const { userId, policy, since, until, limit = PAGE, after } = known(query, ['userId', 'policy', 'since', 'until', 'limit', 'after'])
+  if (userId !== undefined) checkId(userId, 'userId')
+  if (policy !== undefined) checkPolicy(policy)
+  checkWhole(limit, 1, MOST_DECISIONS, 'limit')
+  const before = after === undefined ? undefined : decisionSeq(after, 'after')
+  return ask(engine, { what: 'decisions', userId, policy, ...times(since, until), limit, before }, options)
+}
+
+export async function analytics(engine: NativeEngine, query?: AnalyticsQuery, options?: ReadOptions): Promise<Analytics> {
+  const { since, until, by = 'day' } = known(query, ['since', 'until', 'by'])
+  if (typeof by !== 'string' || !BY.includes(by)) refuse('by', `one of ${BY.join(', ')}`, by)
+  const answer = await ask<Omit<Analytics, 'groups'> & { groups: NativeGroup[] }>(engine, { what: 'analytics', ...times(since, until), by }, options)
+  return { ...answer, groups: answer.groups.map(({ key, summary }) => Object.assign({ key }, summary)) }
+}
+
+interface NativeGroup {
+  key: string | null
+  summary: Analytics['totals']
+}
+
+export async function dataQuality(engine: NativeEngine, query?: DataQualityQuery, options?: ReadOptions): Promise<DataQuality> {
+  const { since } = known(query, ['since'])
+  return ask(engine, { what: 'dataQuality', ...times(since, undefined) }, options)
+}
+
+export async function users(engine: NativeEngine, query?: UserQuery, options?: ReadOptions): Promise<UserPage> {
+  const { limit = PAGE, after } = known(query, ['limit', 'after'])
+  checkWhole(limit, 1, MOST_USERS, 'limit')
+  if (after !== undefined) checkId(after, 'after')
+  return ask(engine, { what: 'users', limit, after }, options)
+}
+
+export async function simulate(engine: NativeEngine, query: SimulateQuery, options?: ReadOptions): Promise<Simulation> {
+  if (query === undefined) refuse('query', 'an object with a policy', query)
+  const { policy, log, minEffective, since, until } = known(query, ['policy', 'log', 'minEffective', 'since', 'until'])
+  checkPolicy(policy)
+  if (log !== undefined) checkPath(log, 'log')
+  const isSize = typeof minEffective === 'number' && Number.isFinite(minEffective) && minEffective >= 1
+  if (minEffective !== undefined && !isSize) refuse('minEffective', 'a number of at least 1', minEffective)
+  return ask(engine, { what: 'simulate', policy, log, minEffective, ...times(since, until) }, options)
+}
+
+/** A query's parts, of which there are no others. */
+function known(query: unknown, keys: readonly string[]): Record<string, unknown> {
+  if (query === undefined) return {}
+  if (!isObject(query) || query instanceof AbortSignal) refuse('query', 'an object', query)
+  const unknown = Object.keys(query).find((key) => !keys.includes(key))
+  if (unknown !== undefined) throw new BanditError('ERR_INVALID_ARGUMENT', `query: no key ${shown(unknown)}; known: ${keys.join(', ')}`)
+  return query
+}
+
+function checkPolicy(policy: unknown): void {
+  policyNumber((policy ?? refuse('policy', 'a policy', policy)) as never, ALONE)
+}
+
+function times(since: unknown, until: unknown): { since: number | undefined; until: number | undefined } {
+  const [from, to] = [moment(since, 'since'), moment(until, 'until')]
+  if (from !== undefined && to !== undefined && to < from) refuse('until', 'a time that is not before since', until)
+  return { since: from, until: to }
+}
+
+async function ask<T>(engine: NativeEngine, question: object, options: ReadOptions = {}): Promise<T> {
+  if (!isObject(options) || options instanceof AbortSignal) refuse('options', 'an object such as { signal }', options)
+  const { signal, onProgress } = options
+  checkSignal(signal)
+  if (onProgress !== undefined && typeof onProgress !== 'function') refuse('options.onProgress', 'a function', onProgress)
+  signal?.throwIfAborted()
+  const reading = new addon.Reading()
+  const progress = onProgress === undefined ? undefined : new Progress(onProgress as (done: number, of: number) => void)
+  const bell = progress && ((): void => progress.tell(reading.progress))
+  const call = native(() => engine.ask(JSON.stringify(question), reading, bell)).catch((error: unknown) => {
+    throw fromNative(error)
+  })
+  try {
+    const answer = await (signal === undefined ? call : unlessAborted(call, signal, () => reading.cancel()))
+    progress?.tell(reading.progress)
+    return JSON.parse(answer) as T
+  } finally {
+    progress?.end()
+  }
+}
+
+/** Tells what is new, and nothing once it is over. */
+class Progress {
+  #last = -1
+  #isOver = false
+  readonly #listener: (done: number, of: number) => void
+
+  constructor(listener: (done: number, of: number) => void) {
+    this.#listener = listener
+  }
+
+  tell([done, of]: number[]): void {
+    if (this.#isOver || of === 0 || done === this.#last) return
+    this.#last = done
+    try {
+      this.#listener(done, of)
+    } catch (error) {
+      // As with an EventEmitter nobody wraps: it is the process's to know. The answer comes all the same.
+      queueMicrotask(() => {
+        throw error
+      })
+    }
+  }
+
+  end(): void {
+    this.#isOver = true
+  }
+}
