@@ -200,6 +200,24 @@ describe('explain', () => {
   })
 })
 
+describe('ids of any text', () => {
+  const ids = ['ä', 'a', '日本語', 'a"b', 'c\\d', 'e\nf', '😀', '', '\u2028', 'x'.repeat(512), '日'.repeat(512), '😀'.repeat(256)].filter((id) => id !== '')
+  for (const [name, subset] of Object.entries({ 'ASCII and others': ids, 'ASCII alone': ids.filter((id) => /^[\x00-\x7f]*$/.test(id)), 'one': ['😀'] })) {
+    for (const prepared of [false, true]) {
+      test(`${name}${prepared ? ', in a set' : ''}, come back and stand in the log as they were`, (t) => {
+        const stateDir = emptyDirectory(t)
+        const bandits = openEngine(t, { stateDir })
+        const candidates = subset.map((id) => ({ id }))
+        const mask = subset.map((_id, i) => i === subset.length - 1)
+        const answer = bandits.recommend({ userId: 'u', candidates: prepared ? prepare(candidates) : candidates, mask })
+        assert.equal(answer.tipId, subset.at(-1))
+        assert.deepEqual(decisionsIn(stateDir)[0].ids, subset)
+        assert.equal(bandits.features('u').history[0].tipId, subset.at(-1))
+      })
+    }
+  }
+})
+
 describe('refused', () => {
   const good = { userId: 'u', candidates: list(3) }
   /** @type {Record<string, [request: any, code: string, path?: string]>} */
@@ -207,6 +225,7 @@ describe('refused', () => {
     'no request': [undefined, 'ERR_INVALID_ARGUMENT', 'request'],
     'an array': [[good], 'ERR_INVALID_ARGUMENT', 'request'],
     'the same id twice': [{ ...good, candidates: [{ id: 'a' }, { id: 'b' }, { id: 'a' }] }, 'ERR_INVALID_ARGUMENT', 'candidates[2].id'],
+    'the same id twice of many': [{ ...good, candidates: [...list(40), list(39)[38]] }, 'ERR_INVALID_ARGUMENT', 'candidates[40].id'],
     'the same id twice in a set': [{ ...good, candidates: prepare([{ id: 'a' }, { id: 'a' }]) }, 'ERR_INVALID_ARGUMENT', 'candidates[1].id'],
     'a mask too short': [{ ...good, mask: [true, true] }, 'ERR_INVALID_ARGUMENT', 'mask'],
     'a mask too long': [{ ...good, mask: [true, true, true, true] }, 'ERR_INVALID_ARGUMENT', 'mask'],
@@ -247,7 +266,8 @@ describe('refused', () => {
   }
   test('brings nobody into memory', (t) => {
     const bandits = openEngine(t)
-    for (const [name, [request, code]] of Object.entries(WRONG)) {
+    // That an id comes twice is found where the user is known already.
+    for (const [name, [request, code]] of Object.entries(WRONG).filter(([wrong]) => !wrong.startsWith('the same id twice'))) {
       assertRefuses(() => bandits.recommend(request), code, undefined, name)
       assert.equal(bandits.health().users, 0, name)
     }
