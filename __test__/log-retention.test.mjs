@@ -2,7 +2,7 @@
 // Old segments of the interaction log: removed once they are old or the log is large, and never before the state files have all.
 
 import assert from 'node:assert/strict'
-import { rmSync, utimesSync } from 'node:fs'
+import { rmSync, statSync, utimesSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 
@@ -70,4 +70,22 @@ test('what the state files do not have stays, however old or large', async (t) =
   for (let i = 0; i < 20; i++) assert.equal(bandits.stats(`u${i}`).rewardCount, 1)
   await bandits.close()
   assert.ok(eventsIn(stateDir).length <= 20)
+})
+
+test('a segment is followed by another one while rewards come without a pause', async (t) => {
+  const stateDir = emptyDirectory(t)
+  const bandits = openEngine(t, { stateDir })
+  const request = { userId: 'u', tipId: '\u0001'.repeat(512), reward: 1, features: {} }
+  // 200 MB, each line 3.3 kB; whoever has to wait for the disk does it without asking for a flush, which would be a pause.
+  for (let i = 0; i < 60_000; ) {
+    try {
+      for (; i < 60_000; i++) bandits.reward(request)
+    } catch (error) {
+      assert.equal(/** @type {import('@oo/bandits').BanditError} */ (error).code, 'ERR_BACKPRESSURE')
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+  }
+  await bandits.close()
+  const sizes = segmentsIn(stateDir).map((name) => statSync(join(stateDir, 'log', name)).size)
+  assert.ok(Math.max(...sizes) < 80 << 20, `${sizes} bytes`)
 })
