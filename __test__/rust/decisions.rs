@@ -2,7 +2,7 @@
 //! from the log, and what can fail changes nothing.
 
 use crate::memory_disk::{Call, EIO, Fault, Image, MemoryDisk, Running, open_on};
-use crate::support::{ManualClock, normalised, some_tasks, unit, wait, with_lanes};
+use crate::support::{ManualClock, normalised, score, some_tasks, unit, wait, with_lanes};
 use oo_bandits::disk::Room;
 use oo_bandits::engine::{Engine, FeedbackCall, FeedbackOutcome, RecommendCall, Recommendation, Refused};
 use oo_bandits::feature::{self, Moment, Profile, TaskFeatures};
@@ -15,6 +15,7 @@ use oo_bandits::{Error, ErrorKind, Result};
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 const NOW: u64 = 1_700_000_000;
 /// The contract's numbers, not the crate's.
@@ -414,6 +415,48 @@ fn a_decision_expires_after_its_time_whether_in_memory_or_in_the_log() {
         clock.set(NOW + ttl + 1);
         assert_eq!(feedback(&engine, decision, 0.5, None).unwrap_err().kind(), ErrorKind::UnknownDecision, "a revision, too");
     }
+}
+
+/// In a log of several megabytes, in which pulls stand behind what was numbered after them.
+#[test]
+fn an_old_decision_is_found_among_many_lines_in_few_reads() {
+    let (disk, clock) = (MemoryDisk::default(), ManualClock::at(NOW));
+    let engine = open_on(&disk, settings(), &clock).unwrap();
+    let tasks = some_tasks(10, &Chance::seeded(1));
+    let mut decided = Vec::new();
+    for i in 0..3000usize {
+        let user = format!("user {}", i % 200);
+        decided.push(recommend(&engine, &user, &tasks, Asked::default()).unwrap().decision);
+        for _ in 0..i % 7 {
+            score(&engine, &user, EGreedyV1, &tasks, "tip").unwrap();
+        }
+    }
+    engine.close().unwrap();
+    let bytes = disk.image().log().len();
+    assert!(bytes > 3 << 20, "{bytes}");
+    let engine = open_on(&disk, settings(), &clock).unwrap();
+    let reads = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&reads);
+    disk.plan(move |step| {
+        counter.fetch_add(usize::from((step.call, step.room) == (Call::Read, Room::Log)), Ordering::Relaxed);
+        Fault::None
+    });
+    let reads = |decision| {
+        let before = reads.load(Ordering::Relaxed);
+        let outcome = feedback(&engine, decision, 1.0, Some(1));
+        (reads.load(Ordering::Relaxed) - before, outcome)
+    };
+    for (i, decision) in decided.iter().enumerate().step_by(13).chain([(2999, &decided[2999])]) {
+        let (reads, outcome) = reads(*decision);
+        assert!(outcome.unwrap().applied, "decision {i}");
+        assert!(reads < 20, "decision {i}: {reads} reads");
+    }
+    let unknown = |decision| assert_eq!(reads(decision).1.unwrap_err().kind(), ErrorKind::UnknownDecision, "{decision:?}");
+    // A pull, the segment's own line, numbers that were never given out.
+    for (epoch, n) in [(1, decided[4].n + 1), (1, 0), (1, decided[2999].n + 999), (2, 999), (9, 9), (3, 0), (0, 1)] {
+        unknown(Seq { epoch, n });
+    }
+    assert_eq!(reads(Seq { epoch: 3, n: 0 }).0, 0, "what is not yet is not looked for");
 }
 
 /// All that can be seen of a user; θ to eight digits, because a start computes it anew.

@@ -234,7 +234,12 @@ impl Directory {
 
     /// At most `limit` bytes from the start of a file; none when it is not there.
     pub(crate) fn read_start(&self, room: Room, name: &str, limit: u64) -> Result<Vec<u8>> {
-        let read = self.disk.read(room, name, 0, limit).map_err(|e| self.failed("read", room, name, e))?;
+        self.read_range(room, name, 0, limit)
+    }
+
+    /// At most `limit` bytes of a file from byte `from` on; none when it is not there.
+    pub(crate) fn read_range(&self, room: Room, name: &str, from: u64, limit: u64) -> Result<Vec<u8>> {
+        let read = self.disk.read(room, name, from, limit).map_err(|e| self.failed("read", room, name, e))?;
         Ok(read.map(|(bytes, _)| bytes).unwrap_or_default())
     }
 

@@ -1,6 +1,7 @@
 //! The log as the engine sees it: rewards and resets are appended by the thread that makes them, pulls are queued; a thread of
 //! its own makes lines of pulls within 10 ms, begins new segments and removes old ones, and another one syncs.
 
+mod finding;
 mod segments;
 mod syncing;
 mod writing;

@@ -4,7 +4,6 @@ use super::InteractionLog;
 use super::writing::{Keeper, RETENTION_EVERY};
 use crate::disk::Room;
 use crate::error::Result;
-use crate::log::decision_event::RecordedDecision;
 use crate::log::event::{Event, read_line};
 use crate::log::segment::{Piece, SegmentName, pieces};
 use crate::log::seq::Seq;
@@ -65,32 +64,6 @@ impl InteractionLog {
             removed = true;
         }
         if removed { self.directory.sync(Room::Log) } else { Ok(()) }
-    }
-
-    /// Looks a decision up; `None` where the log does not have it (any more). Reads one segment, or two where lines of two stand a
-    /// little out of order.
-    ///
-    /// # Errors
-    /// `ERR_STATE_IO`.
-    pub fn find_decision<T>(&self, seq: Seq, take: impl Fn(u64, &RecordedDecision<'_>) -> Option<T>) -> Result<Option<T>> {
-        let names = Self::segments(&self.directory)?;
-        let last = names.partition_point(|name| name.0 <= seq);
-        let key = format!("\"seq\":[{},{}],", seq.epoch, seq.n);
-        for name in names.iter().take(last + 1).skip(last.saturating_sub(2)).rev() {
-            let bytes = self.directory.read_from(Room::Log, &name.to_string(), 0)?;
-            let Some(at) = memmem::find(&bytes, key.as_bytes()) else { continue };
-            let start = memchr::memrchr(b'\n', &bytes[..at]).map_or(0, |i| i + 1);
-            for piece in pieces(&bytes[start..]).take(1) {
-                if let Piece::Line(_, line) = piece
-                    && let Ok(recorded) = read_line(line)
-                    && let Event::Decision(decision) = &recorded.event
-                    && recorded.seq == seq
-                {
-                    return Ok(take(recorded.ms, decision));
-                }
-            }
-        }
-        Ok(None)
     }
 
     /// Rewrites the segments that hold something of a user, without it.
