@@ -30,8 +30,8 @@ export async function decisions(engine: NativeEngine, query?: DecisionQuery, opt
   if (userId !== undefined) checkId(userId, 'userId')
   if (policy !== undefined) checkPolicy(policy)
   checkWhole(limit, 1, MOST_DECISIONS, 'limit')
-  const before = after === undefined ? undefined : decisionSeq(after, 'after')
-  return ask(engine, { what: 'decisions', userId, policy, ...times(since, until), limit, before }, options)
+  if (after !== undefined) decisionSeq(after, 'after')
+  return ask(engine, { what: 'decisions', userId, policy, ...times(since, until), limit, before: after }, options)
 }
 
 export async function analytics(engine: NativeEngine, query?: AnalyticsQuery, options?: ReadOptions): Promise<Analytics> {

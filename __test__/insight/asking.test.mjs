@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { describe, test } from 'node:test'
+import { after, describe, test } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
 
 import * as bandits from '@oo/bandits'
@@ -11,7 +11,7 @@ import { run } from '../support/child.mjs'
 import { openWorld } from '../support/insight-world.mjs'
 import { writeLog } from '../support/large-log.mjs'
 import { assertRefusal, assertRejects } from '../support/refusal.mjs'
-import { emptyDirectory, openEngine } from '../support/state-dir.mjs'
+import { closeEngines, emptyDirectory, openEngine } from '../support/state-dir.mjs'
 import { startWorker } from '../support/worker.mjs'
 
 /** @typedef {import('@oo/bandits').Bandits} Bandits */
@@ -117,10 +117,17 @@ test('a listener that throws is the process\'s affair, and the answer comes', (t
 })
 
 describe('on a log that takes its time', () => {
+  const stateDir = emptyDirectory({ after })
+  writeLog(stateDir, { lines: 15_000 })
+
+  /** @param {import('node:test').TestContext} t */
+  const open = (t) => {
+    t.after(() => closeEngines(t))
+    return openEngine(t, { stateDir, logRetentionDays: 400 })
+  }
+
   test('aborting rejects with the reason at once, before, while and after', async (t) => {
-    const stateDir = emptyDirectory(t)
-    writeLog(stateDir, { lines: 60_000 })
-    const engine = openEngine(t, { stateDir, logRetentionDays: 400 })
+    const engine = open(t)
     for (const [name, ask] of Object.entries(ASK)) {
       const reason = new Error('enough')
       await assert.rejects(ask(engine, { signal: AbortSignal.abort(reason) }), (error) => error === reason)
@@ -144,10 +151,8 @@ describe('on a log that takes its time', () => {
   })
 
   test('closing in the middle ends what runs and what waits with ERR_CLOSED', async (t) => {
-    const stateDir = emptyDirectory(t)
-    writeLog(stateDir, { lines: 60_000 })
-    const engine = openEngine(t, { stateDir, logRetentionDays: 400 })
-    const other = openEngine(t, { stateDir })
+    const engine = open(t)
+    const other = open(t)
     const asked = Object.values(ASK).flatMap((ask) => [ask(engine), ask(engine)])
     const theirs = other.analytics()
     const outcomes = Promise.allSettled(asked)
@@ -157,26 +162,22 @@ describe('on a log that takes its time', () => {
     // Another opener's goes on.
     assert.ok((await theirs).totals.decisions > 0)
     await other.close()
-    const again = openEngine(t, { stateDir, logRetentionDays: 400 })
+    const again = open(t)
     assert.ok((await again.analytics()).totals.decisions > 0)
   })
 
   test('two are answered, sixteen wait, more are refused for now', async (t) => {
-    const stateDir = emptyDirectory(t)
-    writeLog(stateDir, { lines: 60_000 })
-    const engine = openEngine(t, { stateDir, logRetentionDays: 400 })
-    const outcomes = await Promise.allSettled(Array.from({ length: 30 }, () => engine.dataQuality()))
+    const engine = open(t)
+    const outcomes = await Promise.allSettled(Array.from({ length: 30 }, () => engine.analytics()))
     const refused = outcomes.filter((outcome) => outcome.status === 'rejected')
     for (const { reason } of refused) assertRefusal(reason, 'ERR_BACKPRESSURE')
     assert.equal(refused[0].reason.retryable, true)
     assert.ok(refused.length <= 12 && refused.length >= 1, `${refused.length}`)
-    assert.ok((await engine.dataQuality()).decisions > 0)
+    assert.ok((await engine.analytics()).totals.decisions > 0)
   })
 
   test('a worker that ends in the middle takes its questions with it', async (t) => {
-    const stateDir = emptyDirectory(t)
-    writeLog(stateDir, { lines: 60_000 })
-    const engine = openEngine(t, { stateDir, logRetentionDays: 400 })
+    const engine = open(t)
     for (let round = 0; round < 8; round++) {
       const worker = startWorker(`
         const engine = Bandits.open({ stateDir })
@@ -192,9 +193,7 @@ describe('on a log that takes its time', () => {
     assert.ok((await engine.analytics()).totals.decisions > 0)
   })
 
-  test('process.exit() in the middle ends the process', (t) => {
-    const stateDir = emptyDirectory(t)
-    writeLog(stateDir, { lines: 60_000 })
+  test('process.exit() in the middle ends the process', () => {
     const { code, signal, stderr } = run(`
       const engine = Bandits.open({ stateDir, logRetentionDays: 400 })
       for (let i = 0; i < 6; i++) engine.analytics({}, { onProgress: () => {} }).catch(() => {})

@@ -8,13 +8,14 @@ use crate::disk::{Directory, OpenedDirectory};
 use crate::error::{Error, ErrorKind, Result};
 use crate::insight::{
     Analytics, AnalyticsFilter, By, DataQuality, DecisionFilter, DecisionPage, Simulation, SimulationSettings, Watch, analytics,
-    data_quality, decisions, simulate,
+    data_quality, decisions, parse_decision_id, simulate,
 };
-use crate::log::Seq;
+use crate::json::whole_number;
 use crate::policy::PolicyName;
 use crate::state::ListedUser;
 use parking_lot::Mutex;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde_json::{Map, Value};
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
@@ -28,8 +29,7 @@ const MOST_WAITING: usize = 16;
 const MOST_USERS: usize = 1000;
 
 /// A question; which parts it has depends on what is asked.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[derive(Debug, Clone, Default)]
 #[allow(missing_docs)] // documented where users read it: index.d.ts
 pub struct Question {
     pub what: String,
@@ -38,14 +38,36 @@ pub struct Question {
     pub since: Option<u64>,
     pub until: Option<u64>,
     pub limit: usize,
-    /// Of decisions: only those before this one.
-    pub before: Option<Seq>,
+    /// Of decisions: only those before the one with this id.
+    pub before: Option<String>,
     /// Of users: only those after this one.
     pub after: Option<String>,
     pub by: Option<String>,
     pub min_effective: Option<f64>,
     /// The directory of another log.
     pub log: Option<String>,
+}
+
+impl Question {
+    /// A question as JSON has it; what is missing or of another kind is not asked for.
+    #[must_use]
+    pub fn of(parts: &Map<String, Value>) -> Self {
+        let text = |key: &str| parts.get(key).and_then(Value::as_str).map(str::to_owned);
+        let whole = |key: &str| parts.get(key).and_then(whole_number);
+        Self {
+            what: text("what").unwrap_or_default(),
+            user_id: text("userId"),
+            policy: text("policy"),
+            since: whole("since"),
+            until: whole("until"),
+            limit: whole("limit").and_then(|limit| usize::try_from(limit).ok()).unwrap_or_default(),
+            before: text("before"),
+            after: text("after"),
+            by: text("by"),
+            min_effective: parts.get("minEffective").and_then(Value::as_f64),
+            log: text("log"),
+        }
+    }
 }
 
 /// What came of a question.
@@ -230,7 +252,8 @@ impl Engine {
         let (since_ms, until_ms) = (question.since, question.until);
         Ok(match question.what.as_str() {
             "decisions" => {
-                let Question { limit, before, .. } = *question;
+                let limit = question.limit;
+                let before = question.before.as_deref().and_then(parse_decision_id);
                 let filter = DecisionFilter { user_id: question.user_id.as_deref(), policy, since_ms, until_ms, before, limit };
                 decisions(self.logged()?, filter, watch)?.map(Answer::Decisions)
             }

@@ -289,7 +289,7 @@ pub fn decisions(directory: &Directory, filter: DecisionFilter<'_>, watch: &Watc
         (watch.progress)(done, 2 * names.len());
         let bytes = directory.read_from(Room::Log, &name.to_string(), 0)?;
         let mut candidates: Vec<Line<'_>> = Vec::new();
-        let read = read_segment(directory, name, &bytes, watch.cancelled, |line| {
+        let read = read_segment(directory, name, &bytes, watch.cancelled, &mut |line| {
             if line.kind == "decision" && wanted.may_be(line) {
                 candidates.push(*line);
             }
@@ -360,7 +360,7 @@ mod tests {
         let since = START + DAY + HOUR;
         for (user_id, policy, since_ms, until_ms) in [
             (None, None, None, None),
-            (Some("user-1"), None, None, Some(since)),
+            (Some("user-1"), None, None, Some(START + 5 * DAY)),
             (None, Some(PolicyName::EGreedyV2), Some(since), None),
             (None, None, Some(since), Some(since + DAY)),
         ] {

@@ -97,7 +97,7 @@ pub fn read_segment<'b>(
     name: SegmentName,
     bytes: &'b [u8],
     cancelled: &AtomicBool,
-    mut take: impl FnMut(&Line<'b>) -> Use,
+    take: &mut dyn FnMut(&Line<'b>) -> Use,
 ) -> Result<Option<Found>> {
     // Of one that was removed meanwhile there is nothing.
     let mut found = Found { segments: usize::from(!bytes.is_empty()), ..Found::default() };
@@ -140,7 +140,7 @@ pub fn gather(
     let (mut found, mut kept) = (Found::default(), 0);
     for (done, &name) in names.iter().enumerate() {
         let bytes = directory.read_from(Room::Log, &name.to_string(), 0)?;
-        let of_segment = read_segment(directory, name, &bytes, watch.cancelled, |line| {
+        let of_segment = read_segment(directory, name, &bytes, watch.cancelled, &mut |line| {
             let used = take(line);
             kept += usize::from(used == Use::Kept);
             used

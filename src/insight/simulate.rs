@@ -199,7 +199,7 @@ pub fn simulate(directory: &Directory, settings: SimulationSettings, watch: &Wat
     for (done, &name) in names.iter().enumerate() {
         let bytes = directory.read_from(Room::Log, &name.to_string(), 0)?;
         let mut lines = Vec::new();
-        let read = read_segment(directory, name, &bytes, watch.cancelled, |line| {
+        let read = read_segment(directory, name, &bytes, watch.cancelled, &mut |line| {
             if matches!(line.kind, "decision" | "reset") && is_asked(line.ts) {
                 lines.push(*line);
             }

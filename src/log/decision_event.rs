@@ -145,6 +145,7 @@ fn policy(name: &str) -> Result<PolicyName, LineError> {
 }
 
 /// Reads a line of kind `decision`.
+#[inline(never)] // large, and read from two places
 pub fn read_decision(line: &[u8]) -> Result<RecordedDecision<'_>, LineError> {
     let raw: RawDecision<'_> = serde_json::from_slice(line).map_err(malformed)?;
     let n = raw.ids.len();
@@ -185,6 +186,7 @@ pub fn read_decision(line: &[u8]) -> Result<RecordedDecision<'_>, LineError> {
 }
 
 /// Reads a line of kind `feedback`.
+#[inline(never)] // large, and read from two places
 pub fn read_feedback(line: &[u8]) -> Result<RecordedFeedback<'_>, LineError> {
     let raw: RawFeedback<'_> = serde_json::from_slice(line).map_err(malformed)?;
     let policies = raw.policies.iter().zip(raw.firsts).map(|(name, first)| Ok((policy(name)?, first)));

@@ -31,7 +31,7 @@ pub(super) fn json<T: serde::Serialize>(value: crate::Result<T>) -> Result<Strin
     }))
 }
 
-fn object(what: &str, json: &str) -> crate::Result<Map<String, Value>> {
+pub(super) fn object(what: &str, json: &str) -> crate::Result<Map<String, Value>> {
     serde_json::from_str(json).map_err(|e| Error::invalid(what, format_args!("not a plain object: {e}")))
 }
 

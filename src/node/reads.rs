@@ -1,9 +1,8 @@
 //! Operators' questions as `lib/` sees them. Questions and answers cross as JSON.
 
-use super::engine::{NativeEngine, checked, json};
+use super::engine::{NativeEngine, checked, json, object};
 use super::promise::promise_of;
 use crate::engine::{Bell, Question};
-use crate::error::Error;
 use napi::bindgen_prelude::{Function, Object};
 use napi::threadsafe_function::ThreadsafeFunctionCallMode;
 use napi::{Env, Result};
@@ -54,8 +53,7 @@ impl NativeEngine {
         reading: &Reading,
         bell: Option<Function<'_, (), ()>>,
     ) -> Result<Object<'static>> {
-        let question: Question =
-            checked(serde_json::from_str(&question).map_err(|e| Error::invalid("query", format_args!("not plain data: {e}"))))?;
+        let question = Question::of(&checked(object("query", &question))?);
         let bell: Bell = match bell {
             None => Box::new(|| {}),
             Some(bell) => {
