@@ -10,7 +10,7 @@ function cargo(args, /** @type {'inherit' | 'ignore'} */ stdio = 'inherit') {
 
 const CLIPPY = ['clippy', '--locked', '--all-targets']
 for (const [component, runs] of /** @type {const} */ ([
-  ['fmt', [['fmt', '--check']]],
+  ['fmt', [['fmt', '--all', '--check']]],
   ['clippy', [[...CLIPPY, '--', '-D', 'warnings'], [...CLIPPY, '--no-default-features', '--', '-D', 'warnings']]],
 ])) {
   if (!cargo([component, '--version'], 'ignore')) {

@@ -135,9 +135,9 @@ function main() {
   }
 
   const metadata = execFileSync('cargo', ['metadata', '--no-deps', '--format-version', '1', '--offline'], { cwd: root })
-  const crate = JSON.parse(metadata.toString()).packages[0]
-  if (crate.version !== manifest.version)
-    problems.push(`Cargo.toml has version ${crate.version}, package.json ${manifest.version}`)
+  for (const crate of JSON.parse(metadata.toString()).packages) {
+    if (crate.version !== manifest.version) problems.push(`${crate.name} in Cargo.toml has version ${crate.version}, package.json ${manifest.version}`)
+  }
 
   if (values.binaries) problems.push(...packages.map(binaryProblem).filter(Boolean))
   for (const problem of problems) console.error(problem)

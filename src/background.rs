@@ -33,6 +33,7 @@ impl<J> Jobs<J> {
     }
 
     /// No job waits.
+    #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
@@ -64,6 +65,9 @@ pub fn say(outcome: &Result<()>, waiting: Vec<Done>) {
 }
 
 /// Does a piece of work; a panic in it becomes an error that names `thread`.
+///
+/// # Errors
+/// That of `work`, or `ERR_INTERNAL` when it panicked.
 pub fn guarded<T>(thread: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
     let panicked = |_| Err(Error::new(ErrorKind::Internal, format!("{thread} panicked; what it was at is kept and tried again")));
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(panicked)
@@ -106,6 +110,7 @@ impl Backoff {
     pub const LAST: Duration = Duration::from_secs(5);
 
     /// The wait after the first failure, and the longest.
+    #[must_use]
     pub const fn between(first: Duration, last: Duration) -> Self {
         Self { first, last, wait: None }
     }
@@ -120,6 +125,7 @@ impl Backoff {
     }
 
     /// How long to wait; `None` when the last attempt went well.
+    #[must_use]
     pub const fn wait(&self) -> Option<Duration> {
         self.wait
     }
@@ -127,6 +133,7 @@ impl Backoff {
 
 /// `first`, doubled so often, at most `last`, and up to the share `spread` of that more: those who fail together must not come back
 /// together.
+#[must_use]
 pub fn spread_wait(first: Duration, doublings: u64, last: Duration, spread: f64) -> Duration {
     let wait = first.saturating_mul(1 << doublings.min(20)).min(last);
     wait + wait.mul_f64(jitter() * spread)

@@ -142,7 +142,10 @@ impl Error {
 }
 
 /// The same outcome for somebody else who has to be told.
-pub(crate) fn again(outcome: &Result<()>) -> Result<()> {
+///
+/// # Errors
+/// The same.
+pub fn again(outcome: &Result<()>) -> Result<()> {
     outcome.as_ref().map(|&()| ()).map_err(|error| Error::new(error.kind, error.message.clone()))
 }
 
@@ -159,7 +162,7 @@ impl std::error::Error for Error {
 }
 
 /// An error and what it came from, which many errors' own texts leave out.
-pub(crate) fn with_sources(e: &dyn std::error::Error) -> String {
+pub fn with_sources(e: &dyn std::error::Error) -> String {
     let mut text = e.to_string();
     let mut source = e.source();
     while let Some(inner) = source {

@@ -15,25 +15,11 @@
     )
 )]
 
-mod background;
-pub mod clock;
-pub mod disk;
 pub mod engine;
-pub mod error;
-pub mod event;
-pub mod feature;
-pub mod generate;
-pub mod insight;
-mod json;
-pub mod log;
 #[cfg(feature = "node")]
 mod node;
-pub mod policy;
-pub mod rng;
-mod runtime;
-pub mod settings;
-pub mod state;
-mod tls;
 
 pub use engine::Engine;
-pub use error::{Error, ErrorKind, Result};
+pub use oo_bandits_cold::{event, generate, insight, settings};
+pub use oo_bandits_core::{Error, ErrorKind, Result, clock, disk, error, feature, log, policy, rng, state};
+use oo_bandits_core::{background, json};

@@ -41,7 +41,8 @@ impl Chance {
 }
 
 /// From 0 to 1, for waits that must not be the same everywhere; nothing that is replayed depends on it.
-pub(crate) fn jitter() -> f64 {
+#[must_use]
+pub fn jitter() -> f64 {
     Chance::seeded(Chance::unrepeatable_seed()).draw().fraction()
 }
 

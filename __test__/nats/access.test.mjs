@@ -252,7 +252,7 @@ test('the rights that docs/events.md asks for are enough', { skip: NO_SERVER }, 
         { user: admin, password: admin }
         { user: engine, password: engine, permissions: {
           subscribe: ["_INBOX.>"]
-          publish: ["$JS.API.STREAM.NAMES", "$JS.API.STREAM.INFO.*", "$JS.API.CONSUMER.>", "$JS.ACK.>", "signals.>"]
+          publish: ["$JS.API.STREAM.NAMES", "$JS.API.CONSUMER.>", "$JS.ACK.>", "signals.>"]
         } }
       ]
     }`

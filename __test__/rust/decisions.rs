@@ -344,7 +344,7 @@ fn logged_probabilities_are_those_of_a_million_draws() {
         }
         let chance = Chance::seeded(seq.n);
         let (mut shown, mut chosen) = (vec![0; 8], vec![vec![0; 8]; line.choices.len()]);
-        for _ in 0..draws / 9 + 1 {
+        for _ in 0..=draws / 9 {
             let (choices, index) = replayed(line, chance.draw());
             shown[index] += 1;
             for (counts, (index, _)) in chosen.iter_mut().zip(choices) {
@@ -630,7 +630,9 @@ fn what_a_flush_covers_survives_power_loss() {
     let tasks = some_tasks(4, &Chance::seeded(4));
     let decided: Vec<_> = (0..9).map(|_| recommend(&engine, "u", &tasks, Asked::default()).unwrap().decision).collect();
     for at in 0..3 {
-        decided.iter().for_each(|decision| drop(feedback(&engine, *decision, at as f64, Some(at)).unwrap()));
+        for decision in &decided {
+            feedback(&engine, *decision, at as f64, Some(at)).unwrap();
+        }
     }
     wait(|done| engine.flush(done)).unwrap();
     let stood = seen(&engine, "u");

@@ -67,7 +67,10 @@ impl OpenedDirectory {
     }
 
     /// Opens (makes) a file to lock.
-    pub(crate) fn open_lock(&self, name: &str) -> Result<File> {
+    ///
+    /// # Errors
+    /// `ERR_STATE_IO`.
+    pub fn open_lock(&self, name: &str) -> Result<File> {
         self.disk.open_lock(name).map_err(|e| Error::io(format_args!("open {}/{name}", self.path.display()), e))
     }
 }
@@ -112,7 +115,7 @@ impl Directory {
     ///
     /// # Errors
     /// `ERR_STATE_IO`; `ERR_STATE_CORRUPT` for what is no regular file or too large.
-    pub(crate) fn read(&self, room: Room, name: &str) -> Result<Option<(Vec<u8>, FileIdentity)>> {
+    pub fn read(&self, room: Room, name: &str) -> Result<Option<(Vec<u8>, FileIdentity)>> {
         match self.disk.read(room, name, 0, LARGEST_FILE + 1) {
             Ok(None) => Ok(None),
             Ok(Some((bytes, stat))) if stat.is_regular && bytes.len() as u64 <= LARGEST_FILE => Ok(Some((bytes, stat.identity))),
@@ -136,14 +139,20 @@ impl Directory {
     }
 
     /// Which file stands under `name` now.
-    pub(crate) fn identity(&self, room: Room, name: &str) -> Result<FileIdentity> {
+    ///
+    /// # Errors
+    /// `ERR_STATE_IO`.
+    pub fn identity(&self, room: Room, name: &str) -> Result<FileIdentity> {
         let stat = self.disk.stat(room, name).map_err(|e| self.failed("stat", room, name, e))?;
         Ok(stat.map_or(0, |stat| stat.identity))
     }
 
     /// Writes `bytes` to a new file `temporary` and syncs them; the name itself is not synced. Removes it again on failure: a
     /// descriptor whose sync failed is never used a second time, because the kernel may have dropped the pages.
-    pub(crate) fn write_new(&self, room: Room, temporary: &str, bytes: &[u8]) -> Result<FileIdentity> {
+    ///
+    /// # Errors
+    /// `ERR_STATE_IO`.
+    pub fn write_new(&self, room: Room, temporary: &str, bytes: &[u8]) -> Result<FileIdentity> {
         // Left over from a process that died while writing; only the holder of the lock gets here.
         self.remove(room, temporary)?;
         let file = self.create(room, temporary)?;
@@ -155,7 +164,10 @@ impl Directory {
     }
 
     /// A new file, open for writing; its room is made where it does not exist.
-    pub(crate) fn create(&self, room: Room, name: &str) -> Result<Box<dyn OpenFile>> {
+    ///
+    /// # Errors
+    /// `ERR_STATE_IO`.
+    pub fn create(&self, room: Room, name: &str) -> Result<Box<dyn OpenFile>> {
         if room != Room::State {
             self.disk.make(room).map_err(|e| self.failed("create", room, "", e))?;
         }
@@ -163,12 +175,18 @@ impl Directory {
     }
 
     /// Puts `temporary` in the place of `name`, atomically.
-    pub(crate) fn rename(&self, room: Room, temporary: &str, name: &str) -> Result<()> {
+    ///
+    /// # Errors
+    /// `ERR_STATE_IO`.
+    pub fn rename(&self, room: Room, temporary: &str, name: &str) -> Result<()> {
         self.disk.rename((room, temporary), (room, name)).map_err(|e| self.failed("replace", room, name, e))
     }
 
     /// Removes a file. It need not be there; a directory in its place is none of ours and stays.
-    pub(crate) fn remove(&self, room: Room, name: &str) -> Result<()> {
+    ///
+    /// # Errors
+    /// `ERR_STATE_IO`.
+    pub fn remove(&self, room: Room, name: &str) -> Result<()> {
         match self.disk.remove(room, name) {
             Ok(()) => Ok(()),
             // POSIX says EPERM for a directory, Linux EISDIR.
@@ -178,7 +196,10 @@ impl Directory {
     }
 
     /// Moves a state file to `set-aside/<name>.<n>`, with n the first free number, and says where it is now.
-    pub(crate) fn set_aside(&self, name: &str) -> Result<String> {
+    ///
+    /// # Errors
+    /// `ERR_STATE_IO`.
+    pub fn set_aside(&self, name: &str) -> Result<String> {
         self.disk.make(Room::SetAside).map_err(|e| self.failed("create", Room::SetAside, "", e))?;
         for n in 1u64.. {
             let free = format!("{}.{n}", aside_stem(name));
@@ -194,7 +215,10 @@ impl Directory {
     }
 
     /// Removes what was set aside from under `name`, of those files for which `chosen` says so of their bytes.
-    pub(crate) fn remove_set_aside(&self, name: &str, chosen: impl Fn(&[u8]) -> bool) -> Result<()> {
+    ///
+    /// # Errors
+    /// `ERR_STATE_IO`.
+    pub fn remove_set_aside(&self, name: &str, chosen: impl Fn(&[u8]) -> bool) -> Result<()> {
         let mut removed = false;
         for found in self.list(Room::SetAside)? {
             let of_name = found.strip_prefix(aside_stem(name)).and_then(|rest| rest.strip_prefix('.'));
@@ -216,41 +240,62 @@ impl Directory {
     }
 
     /// The names in a room; none when it does not exist.
-    pub(crate) fn list(&self, room: Room) -> Result<Vec<String>> {
+    ///
+    /// # Errors
+    /// `ERR_STATE_IO`.
+    pub fn list(&self, room: Room) -> Result<Vec<String>> {
         self.disk.list(room).map_err(|e| self.failed("list", room, "", e))
     }
 
     /// Size and time of change, in milliseconds since 1970, of a file; `None` when it is not there.
-    pub(crate) fn size_and_time(&self, room: Room, name: &str) -> Result<Option<(u64, u64)>> {
+    ///
+    /// # Errors
+    /// `ERR_STATE_IO`.
+    pub fn size_and_time(&self, room: Room, name: &str) -> Result<Option<(u64, u64)>> {
         let stat = self.disk.stat(room, name).map_err(|e| self.failed("stat", room, name, e))?;
         Ok(stat.map(|stat| (stat.size, stat.modified_ms)))
     }
 
     /// The bytes of a file of any size from byte `from` on; none when it is not there.
-    pub(crate) fn read_from(&self, room: Room, name: &str, from: u64) -> Result<Vec<u8>> {
+    ///
+    /// # Errors
+    /// `ERR_STATE_IO`.
+    pub fn read_from(&self, room: Room, name: &str, from: u64) -> Result<Vec<u8>> {
         let read = self.disk.read(room, name, from, u64::MAX).map_err(|e| self.failed("read", room, name, e))?;
         Ok(read.map(|(bytes, _)| bytes).unwrap_or_default())
     }
 
     /// At most `limit` bytes from the start of a file; none when it is not there.
-    pub(crate) fn read_start(&self, room: Room, name: &str, limit: u64) -> Result<Vec<u8>> {
+    ///
+    /// # Errors
+    /// `ERR_STATE_IO`.
+    pub fn read_start(&self, room: Room, name: &str, limit: u64) -> Result<Vec<u8>> {
         self.read_range(room, name, 0, limit)
     }
 
     /// At most `limit` bytes of a file from byte `from` on; none when it is not there.
-    pub(crate) fn read_range(&self, room: Room, name: &str, from: u64, limit: u64) -> Result<Vec<u8>> {
+    ///
+    /// # Errors
+    /// `ERR_STATE_IO`.
+    pub fn read_range(&self, room: Room, name: &str, from: u64, limit: u64) -> Result<Vec<u8>> {
         let read = self.disk.read(room, name, from, limit).map_err(|e| self.failed("read", room, name, e))?;
         Ok(read.map(|(bytes, _)| bytes).unwrap_or_default())
     }
 
     /// Syncs the names in a room: what was made, renamed or removed there before survives power loss.
-    pub(crate) fn sync(&self, room: Room) -> Result<()> {
+    ///
+    /// # Errors
+    /// `ERR_STATE_IO`.
+    pub fn sync(&self, room: Room) -> Result<()> {
         self.disk.sync(room).map_err(|e| self.failed("sync", room, "", e))
     }
 }
 
 /// Writes all of it, in as many calls as it takes.
-pub(crate) fn write_all(file: &dyn OpenFile, mut bytes: &[u8]) -> io::Result<()> {
+///
+/// # Errors
+/// Those of writing.
+pub fn write_all(file: &dyn OpenFile, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         match file.write(bytes)? {
             0 => return Err(io::ErrorKind::WriteZero.into()),

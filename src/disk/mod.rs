@@ -5,7 +5,7 @@
 mod directory;
 mod real;
 
-pub(crate) use directory::write_all;
+pub use directory::write_all;
 pub use directory::{Directory, OpenedDirectory};
 pub use real::RealDisk;
 

@@ -31,14 +31,17 @@ struct Rooms {
 
 /// A directory's device, inode and owner.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Identity {
+pub struct Identity {
     pub key: (u64, u64),
     pub owner: u32,
 }
 
 impl RealDisk {
     /// Opens a directory, which exists; `follow` when the path may be a link.
-    pub(crate) fn open(path: &Path, follow: bool) -> io::Result<(Self, Identity)> {
+    ///
+    /// # Errors
+    /// Those of the system calls.
+    pub fn open(path: &Path, follow: bool) -> io::Result<(Self, Identity)> {
         let link = if follow { OFlags::empty() } else { OFlags::NOFOLLOW };
         let descriptor = rustix::fs::openat(CWD, path, DIRECTORY | link, Mode::empty())?;
         let stat = rustix::fs::fstat(&descriptor)?;
@@ -49,13 +52,19 @@ impl RealDisk {
     }
 
     /// The same directory, with its segments in it and not in a room of their own.
-    pub(crate) fn into_its_own_log(self) -> io::Result<Self> {
+    ///
+    /// # Errors
+    /// Those of the system calls.
+    pub fn into_its_own_log(self) -> io::Result<Self> {
         let state = self.room(Room::State)?;
         Ok(Self { rooms: Mutex::new(Some(Rooms { log: Some(Arc::clone(&state)), state, sync: None, set_aside: None })) })
     }
 
     /// Opens (makes) a file to lock.
-    pub(crate) fn open_lock(&self, name: &str) -> io::Result<File> {
+    ///
+    /// # Errors
+    /// Those of the system calls.
+    pub fn open_lock(&self, name: &str) -> io::Result<File> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         Ok(rustix::fs::openat(self.room(Room::State)?, name, flags, Mode::from_raw_mode(0o600)).map(File::from)?)
     }

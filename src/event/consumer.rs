@@ -14,6 +14,7 @@ use async_nats::jetstream::{AckKind, Context, Message};
 use futures_util::StreamExt;
 use parking_lot::Mutex;
 use serde::Serialize;
+use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -105,9 +106,11 @@ impl Consumer {
     /// Finds the stream and the durable consumer, which is made where it is not there.
     async fn attach(&self, shared: &Shared, context: &Context) -> std::result::Result<PullConsumer, String> {
         let Purpose { name, filter } = self.purpose;
-        let found = context.stream_by_subject(filter).await;
-        let stream = found.map_err(|e| format!("no stream for {filter} is there (yet): {}", with_sources(&e)))?;
-        let stream = context.get_stream(&stream).await.map_err(|e| format!("stream {stream}: {}", with_sources(&e)))?;
+        let found = stream_by_subject(context, filter).await;
+        let stream_name = found.map_err(|problem| format!("no stream for {filter} is there (yet): {problem}"))?;
+        // Nothing is asked of it but its consumers, and reading all that can be said of a stream would be 0.1 MB of code.
+        let stream =
+            context.get_stream_no_info(&stream_name).await.map_err(|e| format!("stream {stream_name}: {}", with_sources(&e)))?;
         let plain = format!("{}-{name}", shared.settings.durable_prefix);
         let successor = format!("{plain}-pull");
         let (durable, existing, start) = match (info(&stream, &successor).await?, info(&stream, &plain).await?) {
@@ -137,7 +140,7 @@ impl Consumer {
         };
         let consumer = stream.create_consumer(config).await.map_err(|e| format!("consumer {durable}: {}", with_sources(&e)))?;
         let mut report = self.report.lock();
-        report.stream = Some(stream.cached_info().config.name.clone());
+        report.stream = Some(stream_name);
         report.durable = Some(durable);
         report.pending = Some(consumer.cached_info().num_pending);
         Ok(consumer)
@@ -253,7 +256,18 @@ async fn told(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }
 
-async fn info(stream: &Stream, consumer: &str) -> std::result::Result<Option<async_nats::jetstream::consumer::Info>, String> {
+/// The name of the stream that takes a subject: the one that `Context::stream_by_subject` gives, without the code that reads further
+/// pages of names as a stream of their own.
+async fn stream_by_subject(context: &Context, filter: &str) -> std::result::Result<String, String> {
+    let answer: Value = context.request("STREAM.NAMES", &json!({ "subject": filter })).await.map_err(|e| with_sources(&e))?;
+    if let Some(error) = answer.get("error") {
+        return Err(error.get("description").and_then(Value::as_str).unwrap_or("jetstream error").to_owned());
+    }
+    let names = answer.get("streams").and_then(Value::as_array);
+    names.and_then(|names| names.last()).and_then(Value::as_str).map(str::to_owned).ok_or_else(|| "stream not found".to_owned())
+}
+
+async fn info(stream: &Stream<()>, consumer: &str) -> std::result::Result<Option<async_nats::jetstream::consumer::Info>, String> {
     use async_nats::jetstream::context::ConsumerInfoErrorKind;
     match stream.consumer_info(consumer).await {
         Ok(info) => Ok(Some(info)),

@@ -6,7 +6,7 @@ use crate::feature::{Moment, Profile, TaskFeatures};
 use crate::log::{
     ChoiceLine, DecisionLine, Event, FeedbackLine, Inputs, LineWriter, Piece, Recorded, SegmentName, Seq, pieces, read_line,
 };
-use crate::policy::{CHUNK, Distribution, EPSILON, Lanes, PolicyName, drawn};
+use crate::policy::{Assignment, CHUNK, Distribution, EPSILON, Lanes, PolicyName, drawn};
 use crate::rng::Chance;
 use std::cell::Cell;
 use std::sync::atomic::AtomicBool;
@@ -183,7 +183,7 @@ impl Log {
             lanes: Lanes::new(Cell::from_mut(&mut block[..]).as_slice_of_cells(), n).unwrap(),
             masked: (!made.masked.is_empty()).then_some(&masked),
             policy: made.choices[0].0,
-            assigned: "active",
+            assigned: Assignment::Registry,
             index: made.index,
             holdout: made.holdout,
             probabilities: &made.probabilities,

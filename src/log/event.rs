@@ -195,7 +195,8 @@ pub(super) fn is_intact(line: &[u8]) -> bool {
 }
 
 /// Number, time and kind of a line as `LineWriter` writes it. Nothing says that keys come in this order: `None` where they do not.
-pub(crate) fn written_head(line: &[u8]) -> Option<(Seq, &str, &str)> {
+#[must_use]
+pub fn written_head(line: &[u8]) -> Option<(Seq, &str, &str)> {
     let until = |bytes: &'_ [u8], end: u8| bytes.iter().take(64).position(|&b| b == end);
     let rest = line.strip_prefix(b"{\"v\":1,\"seq\":[")?;
     let (epoch, rest) = rest.split_at(until(rest, b',')?);

@@ -15,12 +15,9 @@ mod unsynced;
 
 pub use decision::{ChoiceLine, DecisionLine, FeedbackLine};
 pub use decision_event::{RecordedChoice, RecordedDecision, RecordedFeedback};
-pub(crate) use event::written_head;
+pub use event::written_head;
 pub use event::{Event, LineError, Recorded, read_line};
-pub(crate) use interaction_log::is_covered;
-pub use interaction_log::{InteractionLog, LogReport, LogSettings, LogStanding};
-#[cfg(test)]
-pub(crate) use line::LineWriter;
-pub use line::{DeadLine, Inputs, PullLine, RewardLine, StateLine};
+pub use interaction_log::{InteractionLog, LogReport, LogSettings, LogStanding, is_covered};
+pub use line::{DeadLine, Inputs, LineWriter, PullLine, RewardLine, StateLine};
 pub use segment::{Piece, SegmentName, last_low_water, pieces};
 pub use seq::Seq;

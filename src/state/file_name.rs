@@ -46,7 +46,7 @@ pub fn distinct_name(user_id: &str, policy: PolicyName) -> String {
 
 /// The name, among files of one kind, that no other user can have.
 #[must_use]
-pub(crate) fn hashed_name(user_id: &str, kind: &str) -> String {
+pub fn hashed_name(user_id: &str, kind: &str) -> String {
     let mut name = String::new();
     for c in safe(user_id) {
         if name.len() + c.len_utf8() > RECOGNISABLE {

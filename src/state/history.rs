@@ -1,6 +1,7 @@
 //! A user's last scored vectors, in as few bytes as they take: 20 or 24 and the tip's id each.
 
 use super::byte_ring::ByteRing;
+use super::order::put_in_order;
 use crate::feature::{Moment, TaskFeatures};
 use crate::policy::PolicyName;
 use std::collections::VecDeque;
@@ -147,7 +148,7 @@ impl History {
     /// The history that these rows, in any order, are of; `pulls` is how many there were where there are none.
     #[must_use]
     pub fn of_rows(mut rows: Vec<HistoryRow>, pulls: u32, limit: u32) -> Self {
-        rows.sort_by_key(|row| (row.ordinal, row.pull.policy as u8));
+        put_in_order(&mut rows, |row| (row.ordinal.into(), row.pull.policy as u64, 0));
         rows.dedup_by_key(|row| (row.ordinal, row.pull.policy));
         let mut history = Self::default();
         let behind = rows.len().saturating_sub(limit as usize);

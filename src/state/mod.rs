@@ -13,6 +13,7 @@ mod history;
 mod ledger;
 mod listing;
 mod lock;
+mod order;
 mod policy_file;
 mod record;
 mod recovery;
@@ -22,7 +23,7 @@ mod users;
 mod writer;
 
 pub use file::{parse, serialise, serialise_state};
-pub(crate) use file_name::hashed_name;
+pub use file_name::hashed_name;
 pub use file_name::{distinct_name, plain_name};
 pub use history::{History, HistoryRow, Pull};
 pub use ledger::{Entry, Ledger};

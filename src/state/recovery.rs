@@ -4,6 +4,7 @@
 //! All three read segments, sort a user's changes by their numbers, and apply those that are not in the user's state yet.
 
 use super::history::{HistoryRow, Pull};
+use super::order::{put_in_order, rank};
 use super::record::Record;
 use super::store::{Stamp, StateStore};
 use super::user::{Reaction, UserState};
@@ -408,7 +409,7 @@ impl Gathered {
                 firsts.extend(of_policy.map(|change| change.seq).min().map(|seq| (seq, user_id.to_string(), policy)));
             }
         }
-        firsts.sort_by_key(|(seq, ..)| *seq);
+        put_in_order(&mut firsts, |(seq, ..)| rank(Some(*seq), 0));
         firsts.into_iter().map(|(_, user_id, policy)| (user_id, policy)).collect()
     }
 
@@ -428,12 +429,12 @@ impl Gathered {
         let of = self.users.len();
         let mut users: Vec<_> = self.users.drain().collect();
         for (_, changes) in &mut users {
-            changes.sort_by_key(|change| (change.seq, change.policy().map(|policy| policy as u8)));
+            put_in_order(changes, |change| rank(Some(change.seq), change.policy().map_or(0, |policy| 1 + policy as u64)));
             if from_nothing {
                 forget_removed(changes);
             }
         }
-        users.sort_by_key(|(_, changes)| changes.first().map(|change| change.seq));
+        put_in_order(&mut users, |(_, changes)| rank(changes.first().map(|change| change.seq), 0));
         let mut report = self.report;
         for (i, (user_id, changes)) in users.into_iter().enumerate() {
             progress.say("user", i + 1, of);
@@ -519,7 +520,7 @@ pub fn rebuild(directory: &Directory, user_id: &str, policy: PolicyName) -> Resu
         gathered.read(directory, name, Seq::default(), Some(user_id))?;
     }
     let mut changes = gathered.users.remove(user_id).unwrap_or_default();
-    changes.sort_by_key(|change| change.seq);
+    put_in_order(&mut changes, |change| rank(Some(change.seq), 0));
     changes.retain(|change| change.policy().is_none_or(|concerned| concerned == policy));
     forget_removed(&mut changes);
     // What everything after follows from: somebody else's state, a reset, or the line that says that it is the first.

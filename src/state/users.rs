@@ -218,7 +218,7 @@ impl Users {
     }
 
     /// Takes in a user that was recovered, whether or not there is room.
-    pub(crate) fn admit(&self, user_id: &str, state: UserState) -> Arc<User> {
+    pub fn admit(&self, user_id: &str, state: UserState) -> Arc<User> {
         self.insert(user_id, state)
     }
 
@@ -226,7 +226,7 @@ impl Users {
     ///
     /// # Errors
     /// `ERR_STATE_IO`.
-    pub(crate) fn load(&self, user_id: &str) -> Result<UserState> {
+    pub fn load(&self, user_id: &str) -> Result<UserState> {
         let (mut state, mut rows) = UserState::load(user_id, &*self.store)?;
         if let Some(journal) = &self.journal {
             for policy in PolicyName::ALL {
@@ -248,7 +248,7 @@ impl Users {
     }
 
     /// Users that were changed by loading them, queued by their own account: whoever asks hands them to the writer.
-    pub(crate) fn take_mended(&self) -> Vec<Arc<User>> {
+    pub fn take_mended(&self) -> Vec<Arc<User>> {
         if self.has_mended.swap(false, Ordering::AcqRel) { std::mem::take(&mut *self.mended.lock()) } else { Vec::new() }
     }
 

@@ -6,7 +6,7 @@ mod segments;
 mod syncing;
 mod writing;
 
-pub(crate) use segments::is_covered;
+pub use segments::is_covered;
 
 use super::active::{Active, Numbering};
 use super::decision::{DecisionLine, FeedbackLine};

@@ -125,6 +125,6 @@ impl InteractionLog {
 
 /// Whether a segment's predecessor holds nothing above `low_water`.
 #[must_use]
-pub(crate) fn is_covered(next: SegmentName, low_water: Seq) -> bool {
+pub fn is_covered(next: SegmentName, low_water: Seq) -> bool {
     next.0 <= low_water || (next.0.epoch == low_water.epoch && next.0.n == low_water.n + 1)
 }

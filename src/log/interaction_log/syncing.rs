@@ -62,7 +62,10 @@ impl InteractionLog {
 
     /// Makes everything appended so far survive power loss. After a failure the lines are written anew, once; what fails again is
     /// tried again later.
-    pub(crate) fn sync(&self) -> Result<()> {
+    ///
+    /// # Errors
+    /// `ERR_STATE_IO`.
+    pub fn sync(&self) -> Result<()> {
         let _one_at_a_time = self.syncing.lock();
         let attempt = || {
             self.unsynced.store(false, Ordering::SeqCst);
