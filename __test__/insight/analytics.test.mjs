@@ -78,11 +78,14 @@ test('every figure of analytics() is what a naive count says, for each grouping 
   const all = decided(stateDir)
   const [since, until] = [all[450].line.ts, all[90].line.ts]
   for (const by of /** @type {const} */ (['day', 'policy', 'promptVersion', 'action'])) {
+    // Marks are written meanwhile, once a second.
+    const least = linesIn(stateDir).length
     const answer = await bandits.analytics({ by })
     assert.deepEqual(answer.policies.map(({ policy }) => policy), POLICIES)
     assertAnalytics(answer, all)
-    const lines = linesIn(stateDir)
-    assert.deepEqual(answer.found, { segments: 4, lines: lines.length, tornLines: 0, damagedLines: 0 })
+    const { lines, ...found } = answer.found
+    assert.ok(lines >= least && lines <= linesIn(stateDir).length)
+    assert.deepEqual(found, { segments: 4, tornLines: 0, damagedLines: 0 })
     assertAnalytics(await bandits.analytics({ by, since, until }), all.filter(({ line }) => line.ts >= since && line.ts < until))
   }
   assert.deepEqual((await bandits.analytics({ until: all.at(-1)?.line.ts })).totals, { decisions: 0, feedback: 0, meanReward: null, ci95: null, actions: {} })

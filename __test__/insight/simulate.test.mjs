@@ -69,9 +69,12 @@ test('the same question has the same answer, of this engine\'s log and of a dire
   const bandits = await randomised(t, stateDir, 1200)
   const other = openEngine(t, { log: 'off' })
   for (const policy of /** @type {const} */ (['egreedy-v1', 'egreedy-v2'])) {
-    const own = await bandits.simulate({ policy })
-    assert.deepEqual(await bandits.simulate({ policy }), own)
-    assert.deepEqual(await other.simulate({ policy, log: join(stateDir, 'log') }), own)
+    // Marks are written meanwhile: how many lines were read is another matter.
+    const { found: _lines, ...own } = await bandits.simulate({ policy })
+    for (const asked of [bandits.simulate({ policy }), other.simulate({ policy, log: join(stateDir, 'log') })]) {
+      const { found: _others, ...again } = await asked
+      assert.deepEqual(again, own)
+    }
     assert.ok(own.accepted < own.randomised && own.value.samples === own.accepted - own.withoutFeedback)
   }
 })

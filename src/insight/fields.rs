@@ -43,34 +43,27 @@ impl<'a> Iterator for Fields<'a> {
 
 /// Where the value that begins here ends; `None` where there is none.
 fn end(bytes: &[u8]) -> Option<usize> {
-    let mut depth = 0_usize;
-    let mut at = 0;
-    loop {
-        match bytes.get(at)? {
-            b'"' => at = string_end(bytes, at)?,
-            b'[' | b'{' => {
-                depth += 1;
+    match bytes.first()? {
+        b'"' => string_end(bytes, 0),
+        b'[' | b'{' => {
+            let (mut depth, mut at) = (0, 0);
+            loop {
+                match bytes.get(at)? {
+                    b'"' => {
+                        at = string_end(bytes, at)?;
+                        continue;
+                    }
+                    b'[' | b'{' => depth += 1,
+                    b']' | b'}' => depth -= 1,
+                    _ => {}
+                }
                 at += 1;
-                continue;
-            }
-            b']' | b'}' => {
-                depth = depth.checked_sub(1)?;
-                at += 1;
-            }
-            // Within an array or an object these part values; outside, nothing begins with them.
-            b',' | b':' if depth > 0 => {
-                at += 1;
-                continue;
-            }
-            _ => {
-                let plain = |b: &u8| !matches!(b, b',' | b']' | b'}' | b':' | b'"' | b'[' | b'{');
-                let length = bytes[at..].iter().take_while(|b| plain(b)).count();
-                at += if length > 0 { length } else { return None };
+                if depth == 0 {
+                    return Some(at);
+                }
             }
         }
-        if depth == 0 {
-            return Some(at);
-        }
+        _ => bytes.iter().position(|b| matches!(b, b',' | b']' | b'}')).filter(|length| *length > 0),
     }
 }
 
