@@ -3,14 +3,12 @@
 use super::comparison::{Compared, Comparison, PolicyComparison};
 use super::estimate::Mean;
 use super::join::{Feedback, join};
-use super::lean::{LeanDecision, LeanFeedback};
-use super::line::{Day, Line};
 use super::names::Names;
 use super::reading::{Found, Use, Watch, gather, segments_since};
 use crate::clock::format_millis;
 use crate::disk::Directory;
 use crate::error::Result;
-use crate::log::Seq;
+use crate::log::{Day, LeanDecision, LeanFeedback, Line, Seq};
 use crate::policy::PolicyName;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};

@@ -3,8 +3,8 @@
 
 use super::analytics::{Summary, Tally};
 use super::estimate::{Estimate, Weighted, share};
-use super::lean::Evaluated;
 use super::names::Names;
+use crate::log::Evaluated;
 use crate::policy::PolicyName;
 use serde::Serialize;
 

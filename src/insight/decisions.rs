@@ -1,12 +1,12 @@
 //! The recommendation log: what was shown to whom and what became of it, newest first, page by page.
 
-use super::lean::{LeanDecision, LeanFeedback};
-use super::line::{Line, put_in_order};
 use super::reading::{SLACK_MS, Use, Watch, read_segment, segment_start, segments_since};
 use crate::clock::{format_millis, parse_millis};
 use crate::disk::{Directory, Room};
 use crate::error::{Error, Result};
-use crate::log::{Event, Piece, RecordedDecision, SegmentName, Seq, pieces, read_line};
+use crate::log::{
+    Event, LeanDecision, LeanFeedback, Line, Piece, RecordedDecision, SegmentName, Seq, pieces, put_in_order, read_line,
+};
 use crate::policy::PolicyName;
 use memchr::memmem;
 use serde::Serialize;

@@ -1,8 +1,7 @@
 //! Which feedback belongs to which decision: of several, the last line counts; of a line that stands there twice, one.
 
-use super::lean::LeanFeedback;
 use super::names::Names;
-use crate::log::Seq;
+use crate::log::{LeanFeedback, Seq};
 use std::collections::HashMap;
 
 /// One line of feedback.

@@ -8,13 +8,10 @@ mod calibration;
 mod comparison;
 mod decisions;
 mod estimate;
-mod fields;
 #[cfg(test)]
 mod fixture;
 mod join;
-mod lean;
 mod learner;
-mod line;
 mod names;
 mod quality;
 mod reading;

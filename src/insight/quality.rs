@@ -4,15 +4,13 @@
 use super::calibration::{Calibration, Calibrations, Count, Drawn, Frequency};
 use super::estimate::share;
 use super::join::{Feedback, join};
-use super::lean::LeanFeedback;
-use super::line::{Day, Line};
 use super::names::Names;
 use super::reading::{Found, Use, Watch, gather, segments_since};
 use crate::clock::{format_millis, parse_any_time, parse_millis};
 use crate::disk::Directory;
 use crate::error::Result;
 use crate::feature::{Moment, TaskFeatures};
-use crate::log::{Event, RecordedDecision, Seq, read_line};
+use crate::log::{Day, Event, LeanFeedback, Line, RecordedDecision, Seq, read_line};
 use serde::Serialize;
 use std::collections::BTreeMap;
 

@@ -1,10 +1,9 @@
 //! Going over the log: which segments a question needs, who reads which, how far it is, and what could not be read.
 
-use super::line::Line;
 use crate::clock::format_millis;
 use crate::disk::{Directory, Room};
 use crate::error::{Error, ErrorKind, Result};
-use crate::log::{InteractionLog, LineError, Piece, SegmentName, Seq, pieces, written_head};
+use crate::log::{InteractionLog, Line, LineError, Piece, SegmentName, Seq, pieces, written_head};
 use serde::Serialize;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -5,15 +5,13 @@
 
 use super::estimate::{Estimate, Weighted, share};
 use super::join::{Feedback, last_of_each};
-use super::lean::LeanFeedback;
 use super::learner::{Learner, eligible};
-use super::line::{Line, put_in_order};
 use super::names::Names;
 use super::reading::{Found, Use, Watch, gather, read_segment, segments_since};
 use crate::clock::format_millis;
 use crate::disk::{Directory, Room};
 use crate::error::{Error, Result};
-use crate::log::{Event, RecordedDecision, Seq, read_line};
+use crate::log::{Event, LeanFeedback, Line, RecordedDecision, Seq, put_in_order, read_line};
 use crate::policy::PolicyName;
 use crate::rng::Chance;
 use serde::Serialize;

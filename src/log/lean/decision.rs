@@ -2,7 +2,7 @@
 
 use super::fields::{count, fields, items, name, number, text, whole};
 use super::line::Line;
-use crate::log::Seq;
+use crate::log::seq::Seq;
 use crate::policy::PolicyName;
 use std::borrow::Cow;
 
@@ -92,6 +92,7 @@ impl<'a> LeanDecision<'a> {
     }
 
     /// The policy whose choice is shown.
+    #[must_use]
     pub fn policy(line: &Line<'_>) -> Option<PolicyName> {
         fields(line.text).find(|(key, _)| *key == "policy").and_then(|(_, value)| policy(value))
     }

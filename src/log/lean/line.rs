@@ -2,7 +2,8 @@
 
 use super::fields::{fields, name};
 use crate::clock::format_millis;
-use crate::log::{LineError, Seq, read_line, written_head};
+use crate::log::event::{LineError, read_line, written_head};
+use crate::log::seq::Seq;
 
 /// A line with the right checksum.
 #[derive(Debug, Clone, Copy)]
@@ -19,6 +20,9 @@ pub struct Line<'a> {
 
 impl<'a> Line<'a> {
     /// Reads a line's beginning.
+    ///
+    /// # Errors
+    /// As of [`read_line`].
     pub fn read(bytes: &'a [u8]) -> Result<Self, LineError> {
         let malformed = || LineError::Malformed("no line of the log".to_owned());
         let text = std::str::from_utf8(bytes).map_err(|_| malformed())?;
@@ -35,6 +39,7 @@ impl<'a> Line<'a> {
     }
 
     /// The day, in UTC.
+    #[must_use]
     pub fn day(&self) -> Day {
         Day::of(self.ts)
     }
@@ -56,6 +61,7 @@ pub struct Day([u8; 10]);
 
 impl Day {
     /// The day of a time in milliseconds since 1970.
+    #[must_use]
     pub fn at(ms: u64) -> Self {
         Self::of(&format_millis(ms))
     }
