@@ -4,6 +4,7 @@ use super::{Disk, FileIdentity, OpenFile, RealDisk, Room};
 use crate::error::{Error, ErrorKind, Result};
 use std::fs::File;
 use std::io;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// A state file has a few kilobytes, most of them its history; anything much larger is none, and must not fill the memory.
@@ -263,6 +264,14 @@ impl Directory {
     pub fn read_from(&self, room: Room, name: &str, from: u64) -> Result<Vec<u8>> {
         let read = self.disk.read(room, name, from, u64::MAX).map_err(|e| self.failed("read", room, name, e))?;
         Ok(read.map(|(bytes, _)| bytes).unwrap_or_default())
+    }
+
+    /// A file to be read part by part; `None` when it is not there.
+    ///
+    /// # Errors
+    /// `ERR_STATE_IO`.
+    pub fn open(&self, room: Room, name: &str) -> Result<Option<Box<dyn Read>>> {
+        self.disk.open(room, name).map_err(|e| self.failed("read", room, name, e))
     }
 
     /// At most `limit` bytes from the start of a file; none when it is not there.

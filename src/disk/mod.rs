@@ -62,6 +62,15 @@ pub trait Disk: Debug + Send + Sync {
     /// Those of opening and reading; `ELOOP` for a link. What is no regular file gives its stat and no bytes.
     fn read(&self, room: Room, name: &str, from: u64, limit: u64) -> io::Result<Option<(Vec<u8>, FileStat)>>;
 
+    /// A file to be read part by part, as it was when it was opened, whatever takes its place meanwhile; `None` when there is none.
+    ///
+    /// # Errors
+    /// As [`Disk::read`].
+    fn open(&self, room: Room, name: &str) -> io::Result<Option<Box<dyn io::Read>>> {
+        let read = self.read(room, name, 0, u64::MAX)?;
+        Ok(read.map(|(bytes, _)| Box::new(io::Cursor::new(bytes)) as Box<dyn io::Read>))
+    }
+
     /// What stands under a name; `None` when nothing does.
     ///
     /// # Errors

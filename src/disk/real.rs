@@ -99,14 +99,19 @@ impl RealDisk {
     }
 }
 
+impl RealDisk {
+    fn open_to_read(&self, room: Room, name: &str) -> io::Result<Option<OwnedFd>> {
+        match self.room(room).and_then(|room| Ok(rustix::fs::openat(room, name, TO_READ, Mode::empty())?)) {
+            Ok(descriptor) => Ok(Some(descriptor)),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+}
+
 impl Disk for RealDisk {
     fn read(&self, room: Room, name: &str, from: u64, limit: u64) -> io::Result<Option<(Vec<u8>, FileStat)>> {
-        let opened = self.room(room).and_then(|room| Ok(rustix::fs::openat(room, name, TO_READ, Mode::empty())?));
-        let descriptor = match opened {
-            Ok(descriptor) => descriptor,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(e) => return Err(e),
-        };
+        let Some(descriptor) = self.open_to_read(room, name)? else { return Ok(None) };
         let stat = file_stat(&rustix::fs::fstat(&descriptor)?);
         let mut bytes = Vec::new();
         if stat.is_regular {
@@ -117,6 +122,12 @@ impl Disk for RealDisk {
             file.take(limit).read_to_end(&mut bytes)?;
         }
         Ok(Some((bytes, stat)))
+    }
+
+    fn open(&self, room: Room, name: &str) -> io::Result<Option<Box<dyn Read>>> {
+        let Some(descriptor) = self.open_to_read(room, name)? else { return Ok(None) };
+        let is_regular = file_stat(&rustix::fs::fstat(&descriptor)?).is_regular;
+        Ok(Some(if is_regular { Box::new(File::from(descriptor)) } else { Box::new(io::empty()) }))
     }
 
     fn stat(&self, room: Room, name: &str) -> io::Result<Option<FileStat>> {

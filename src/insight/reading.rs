@@ -6,6 +6,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::log::{InteractionLog, Line, LineError, Piece, SegmentName, Seq, pieces, written_head};
 use serde::Serialize;
 use std::fmt;
+use std::io::Read;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// How a question is watched while it goes over the log.
@@ -59,6 +60,8 @@ pub enum Use {
 
 /// A question keeps something of so many lines at most: 100 to 250 bytes each.
 const MOST_KEPT: usize = 4_000_000;
+/// What is read at once: it stays in the processor's cache until it is used, and what others have there stays, too.
+const BLOCK: usize = 256 << 10;
 /// So often is looked whether the question was cancelled.
 const LOOK_EVERY: u64 = 1024;
 /// Longer than any first line of a segment.
@@ -129,6 +132,32 @@ pub fn read_segment<'b>(
     Ok(Some(found))
 }
 
+/// The same block by block, for lines that nobody keeps. `None` when the question was cancelled.
+fn read_blocks(
+    directory: &Directory,
+    name: SegmentName,
+    cancelled: &AtomicBool,
+    take: &mut dyn FnMut(&Line<'_>) -> Use,
+) -> Result<Option<Found>> {
+    let mut found = Found::default();
+    let Some(mut file) = directory.open(Room::Log, &name.to_string())? else { return Ok(Some(found)) };
+    let mut block = Vec::with_capacity(2 * BLOCK);
+    while !cancelled.load(Ordering::Relaxed) {
+        let failed = |e| Error::io(format_args!("cannot read {}/log/{name}", directory.path().display()), e);
+        let is_over = file.by_ref().take(BLOCK as u64).read_to_end(&mut block).map_err(failed)? == 0;
+        // Whole lines, but at the end: what is missing there is said.
+        let end = if is_over { block.len() } else { memchr::memrchr(b'\n', &block).map_or(0, |i| i + 1) };
+        let Some(of_block) = read_segment(directory, name, &block[..end], cancelled, take)? else { return Ok(None) };
+        found.add(Found { segments: 0, ..of_block });
+        block.drain(..end);
+        if is_over {
+            found.segments = usize::from(found.lines > 0 || found.torn_lines > 0 || found.damaged_lines > 0);
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
+}
+
 /// Reads segments one after the other. `None` when the question was cancelled.
 pub fn gather(
     directory: &Directory,
@@ -138,13 +167,12 @@ pub fn gather(
 ) -> Result<Option<Found>> {
     let (mut found, mut kept) = (Found::default(), 0);
     for (done, &name) in names.iter().enumerate() {
-        let bytes = directory.read_from(Room::Log, &name.to_string(), 0)?;
-        let of_segment = read_segment(directory, name, &bytes, watch.cancelled, &mut |line| {
+        let mut take = |line: &Line<'_>| {
             let used = take(line);
             kept += usize::from(used == Use::Kept);
             used
-        })?;
-        let Some(of_segment) = of_segment else { return Ok(None) };
+        };
+        let Some(of_segment) = read_blocks(directory, name, watch.cancelled, &mut take)? else { return Ok(None) };
         if kept > MOST_KEPT {
             let problem = format_args!("there are over {MOST_KEPT} decisions and reactions from then on: ask for less time");
             return Err(Error::invalid("since", problem));
