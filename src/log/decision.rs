@@ -89,8 +89,8 @@ impl LineWriter {
     pub fn decision(&mut self, to: &mut Vec<u8>, seq: Seq, ms: u64, line: &DecisionLine<'_>) {
         self.line(to, seq, ms, "decision", |to| {
             put(to, r#","userId":"#, line.user_id);
-            put(to, r#","policy":"#, &line.policy);
-            put(to, r#","assigned":"#, line.assigned.as_str());
+            put_name(to, r#","policy":""#, line.policy.as_str());
+            put_name(to, r#","assigned":""#, line.assigned.as_str());
             put(to, r#","index":"#, &line.index);
             put(to, r#","ordinal":"#, &line.ordinal);
             to.extend_from_slice(br#","draw":""#);
@@ -102,7 +102,7 @@ impl LineWriter {
             ids(to, line.ids);
             let tasks = || (0..line.lanes.len()).map(|i| line.lanes.task(i));
             list(to, r#","isOverdue":"#, tasks().map(|task| task.is_overdue));
-            list(to, r#","taskAgeDays":"#, tasks().map(|task| task.task_age_days));
+            numbers(to, r#","taskAgeDays":["#, tasks().map(|task| task.task_age_days));
             list(to, r#","priority":"#, tasks().map(|task| task.priority));
             if let Some(versions) = line.prompt_versions {
                 to.extend_from_slice(br#","promptVersions":"#);
@@ -116,14 +116,14 @@ impl LineWriter {
                 put(to, r#","holdout":"#, &share);
                 put(to, r#","heldOut":"#, &is_held_out);
             }
-            probabilities(to, line.probabilities);
+            numbers(to, PROBABILITIES, line.probabilities.iter().copied());
             to.extend_from_slice(br#","choices":["#);
             for (i, choice) in line.choices.iter().enumerate() {
-                put(to, if i == 0 { r#"{"policy":"# } else { r#",{"policy":"# }, &choice.policy);
+                put_name(to, if i == 0 { r#"{"policy":""# } else { r#",{"policy":""# }, choice.policy.as_str());
                 put(to, r#","index":"#, &choice.index);
                 put(to, r#","score":"#, &choice.score);
                 put(to, r#","exploring":"#, &choice.exploring);
-                probabilities(to, choice.probabilities);
+                numbers(to, PROBABILITIES, choice.probabilities.iter().copied());
                 first(to, choice.first);
                 to.push(b'}');
             }
@@ -166,11 +166,13 @@ fn list<T: serde::Serialize>(to: &mut Vec<u8>, key: &'static str, values: impl I
     to.push(b']');
 }
 
-/// Most are one of two numbers, and a number's text costs more than a copy of it.
-fn probabilities(to: &mut Vec<u8>, values: &[f64]) {
-    to.extend_from_slice(br#","probabilities":["#);
+const PROBABILITIES: &str = r#","probabilities":["#;
+
+/// A number's text costs more than a copy of it, and most are one of the last two. Whole ones are quicker written as such.
+fn numbers(to: &mut Vec<u8>, key: &'static str, values: impl Iterator<Item = f64>) {
+    to.extend_from_slice(key.as_bytes());
     let mut written: [Option<(u64, std::ops::Range<usize>)>; 2] = [None, None];
-    for (i, value) in values.iter().enumerate() {
+    for (i, value) in values.enumerate() {
         if i > 0 {
             to.push(b',');
         }
@@ -180,11 +182,25 @@ fn probabilities(to: &mut Vec<u8>, values: &[f64]) {
             continue;
         }
         let start = to.len();
-        put(to, "", value);
+        #[allow(clippy::cast_possible_truncation)] // tried, and left where it loses anything
+        let whole = value as i32;
+        if f64::from(whole).to_bits() == bits {
+            put(to, "", &whole);
+            to.extend_from_slice(b".0");
+        } else {
+            put(to, "", &value);
+        }
         written.rotate_right(1);
         written[0] = Some((bits, start..to.len()));
     }
     to.push(b']');
+}
+
+/// A text of ours, in which there is nothing to escape.
+fn put_name(to: &mut Vec<u8>, key_and_quote: &'static str, name: &'static str) {
+    to.extend_from_slice(key_and_quote.as_bytes());
+    to.extend_from_slice(name.as_bytes());
+    to.push(b'"');
 }
 
 /// Almost no id has anything to escape, and to find that out for a whole id at once costs less than byte by byte.
