@@ -5,6 +5,7 @@ import assert from 'node:assert/strict'
 import { rmSync, statSync, utimesSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { setImmediate as turn } from 'node:timers/promises'
 
 import { run } from './support/child.mjs'
 import { eventsIn, segmentsIn } from './support/log-lines.mjs'
@@ -82,7 +83,7 @@ test('a segment is followed by another one while rewards come without a pause', 
       for (; i < 60_000; i++) bandits.reward(request)
     } catch (error) {
       assert.equal(/** @type {import('@oo/bandits').BanditError} */ (error).code, 'ERR_BACKPRESSURE')
-      await new Promise((resolve) => setImmediate(resolve))
+      await turn()
     }
   }
   await bandits.close()

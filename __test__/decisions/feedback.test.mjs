@@ -493,3 +493,19 @@ describe('out of memory', () => {
     assert.deepEqual(contentsOf(replayed), contentsOf(stateDir))
   })
 })
+
+test('a shadow that cannot be read is left out, and the policy that decides is not', (t) => {
+  const stateDir = emptyDirectory(t)
+  writeFileSync(join(stateDir, 'u.json'), 'not JSON')
+  const bandits = openEngine(t, { stateDir })
+  const request = { userId: 'u', candidates: [{ id: 'a' }, { id: 'b' }] }
+  const { decisionId, shadows } = bandits.recommend(request)
+  assert.deepEqual(shadows.map(({ policy }) => policy), ['egreedy-v2'])
+  assert.deepEqual(bandits.feedback({ decisionId, action: 'done', at: 1 }), { ok: true, applied: true, revision: false, policies: ['egreedy-v1', 'egreedy-v2'] })
+  assert.deepEqual(bandits.feedback({ decisionId, action: 'dismiss', at: 2 }), { ok: true, applied: true, revision: true, policies: ['egreedy-v1', 'egreedy-v2'] })
+  assert.equal(bandits.stats('u', 'egreedy-v2').cumulativeReward, -1)
+  bandits.setPolicy('linucb-v1', { mode: 'active' })
+  assertRefuses(() => bandits.recommend(request), 'ERR_STATE_CORRUPT')
+  const { decisionId: other } = bandits.recommend({ ...request, userId: 'v' })
+  assert.deepEqual(bandits.feedback({ decisionId: other, reward: 1 }).policies, ['linucb-v1', 'egreedy-v1', 'egreedy-v2'])
+})

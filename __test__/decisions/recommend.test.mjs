@@ -201,8 +201,8 @@ describe('explain', () => {
 })
 
 describe('ids of any text', () => {
-  const ids = ['ä', 'a', '日本語', 'a"b', 'c\\d', 'e\nf', '😀', '', '\u2028', 'x'.repeat(512), '日'.repeat(512), '😀'.repeat(256)].filter((id) => id !== '')
-  for (const [name, subset] of Object.entries({ 'ASCII and others': ids, 'ASCII alone': ids.filter((id) => /^[\x00-\x7f]*$/.test(id)), 'one': ['😀'] })) {
+  const ids = ['ä', 'a', '日本語', 'a"b', 'c\\d', 'e\nf', '😀', '\u2028', 'x'.repeat(512), '日'.repeat(512), '😀'.repeat(256)]
+  for (const [name, subset] of Object.entries({ 'ASCII and others': ids, 'ASCII alone': ids.filter((id) => Buffer.byteLength(id) === id.length), 'one': ['😀'] })) {
     for (const prepared of [false, true]) {
       test(`${name}${prepared ? ', in a set' : ''}, come back and stand in the log as they were`, (t) => {
         const stateDir = emptyDirectory(t)

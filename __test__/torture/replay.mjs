@@ -21,7 +21,7 @@ export const replayCleanRun = ({ lives, calls, seed }) => withScratch(async (scr
   const stateDir = join(scratch, 'state')
   const oracle = new Oracle()
   for (let life = 0; life < lives; life++) {
-    const child = new Child({ stateDir, seed: seed + life, users: 60, calls, burst: 50, flushEvery: 5, options: { maxHotUsers: life % 2 === 0 ? 10 : 1000 } }, oracle)
+    const child = new Child({ stateDir, seed: seed + life, users: 60, calls, burst: 50, flushEvery: 5, options: { maxHotUsers: life % 2 === 0 ? 40 : 1000 } }, oracle)
     const { code } = await child.end()
     assert.equal(code, 0, child.failure ?? child.stderr)
   }
