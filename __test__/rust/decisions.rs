@@ -512,14 +512,17 @@ fn a_change_of_policies_that_cannot_be_kept_is_none() {
     let (engine, _) = open(&disk);
     set(&engine, EGreedyV2, Mode::Off).unwrap();
     let before = engine.policies();
-    for call in [Call::Write, Call::Rename] {
+    for call in [Call::Write, Call::SyncFile, Call::Rename, Call::SyncRoom] {
         disk.plan(move |step| {
-            let of_policies = step.room == Room::State && step.name.starts_with(".policies");
+            let of_policies = step.room == Room::State && (call == Call::SyncRoom || step.name.starts_with(".policies"));
             if step.call == call && of_policies { Fault::Error(EIO) } else { Fault::None }
         });
         assert_eq!(set(&engine, LinUcbV1, Mode::Active).unwrap_err().kind(), ErrorKind::StateIo, "{call:?}");
         assert_eq!((engine.policies(), engine.active()), (before.clone(), EGreedyV1), "{call:?}");
         disk.heal();
+        // Nor is it one after the end of the process.
+        let (again, _) = open(&MemoryDisk::with(disk.image()));
+        assert_eq!(again.policies(), before, "{call:?}");
     }
     engine.close().unwrap();
     let (engine, _) = open(&disk);

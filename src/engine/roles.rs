@@ -85,7 +85,7 @@ impl Engine {
         let mut registry = self.policies.lock();
         let Some(next) = registry.without_user(user_id) else { return Ok(()) };
         if let Some(directory) = &self.directory {
-            save_policies(directory, &next)?;
+            save_policies(directory, &registry, &next)?;
         }
         *registry = next;
         Ok(())
@@ -102,7 +102,7 @@ impl Engine {
             log.policy(self.clock.now_ms(), &policy_line(policy, change))?;
         }
         if let Some(directory) = &self.directory {
-            save_policies(directory, &next)?;
+            save_policies(directory, &registry, &next)?;
         }
         *registry = next;
         self.active.store(registry.active(self.settings.active_policy) as u8, Ordering::Relaxed);

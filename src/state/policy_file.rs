@@ -33,16 +33,23 @@ pub fn load_policies(directory: &Directory) -> Result<PolicyRegistry> {
     }
 }
 
-/// Replaces it; when this returns it survives power loss.
+/// Puts `next` in the place of `before`; when this returns it survives power loss.
 ///
 /// # Errors
 /// `ERR_STATE_IO`; what was decided before stays then.
-pub fn save_policies(directory: &Directory, registry: &PolicyRegistry) -> Result<()> {
+pub fn save_policies(directory: &Directory, before: &PolicyRegistry, next: &PolicyRegistry) -> Result<()> {
+    write(directory, next)?;
+    directory.sync(Room::State).inspect_err(|_| {
+        // The name may or may not survive; a start without power loss in between finds what this process goes on with.
+        let _ = write(directory, before);
+    })
+}
+
+fn write(directory: &Directory, registry: &PolicyRegistry) -> Result<()> {
     let file = File { v: VERSION, registry };
     let bytes = serde_json::to_vec(&file).map_err(|e| Error::new(ErrorKind::Internal, format!("cannot write JSON: {e}")))?;
     directory.write_new(Room::State, TEMPORARY, &bytes)?;
     directory.rename(Room::State, TEMPORARY, NAME).inspect_err(|_| {
         let _ = directory.remove(Room::State, TEMPORARY);
-    })?;
-    directory.sync(Room::State)
+    })
 }
