@@ -403,7 +403,7 @@ mod tests {
             serde_json::to_value(&rows[1]).unwrap(),
             serde_json::json!({
                 "decisionId": "1.1", "at": "2026-11-20T00:00:00.000Z", "userId": "ü \"x\"", "tipId": "tip,\"1", "policy": "linucb-v1",
-                "assigned": "active", "score": 1.25, "propensity": 1.0, "exploring": false, "heldOut": false,
+                "assigned": "registry", "score": 1.25, "propensity": 1.0, "exploring": false, "heldOut": false,
                 "features": { "hourOfDay": 12, "dayOfWeek": 0, "isOverdue": false, "taskAgeDays": 0.0, "priority": 3 },
                 "promptVersion": "v2", "candidates": 3,
                 "shadows": [{ "policy": "egreedy-v1", "tipId": "tip,\"0", "score": 0.25, "agrees": false }],

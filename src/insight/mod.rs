@@ -16,8 +16,6 @@ mod names;
 mod quality;
 mod reading;
 mod simulate;
-#[cfg(test)]
-mod timing;
 
 pub use analytics::{Analytics, AnalyticsFilter, By, Group, Summary, analytics};
 pub use calibration::{Calibration, Frequency};
