@@ -334,7 +334,7 @@ export interface ReadOptions {
   onProgress?: (done: number, of: number) => void
 }
 
-/** A time: a Date, an ISO 8601 text, or milliseconds since 1970. */
+/** A time: a Date, an ISO 8601 text (a date, which begins at 00:00 UTC, or date and time with `Z` or an offset), or milliseconds since 1970. */
 export type Moment = Date | string | number
 
 /** Which decisions; without anything the last 100. */
@@ -900,7 +900,7 @@ export interface RecoveryReport {
   durationMs: number
   /** Segments read. 0 after a clean close. */
   segments: number
-  /** Lines about users read, beyond what was known to be in the state files. */
+  /** Changes that lines about users tell of, one for each policy, beyond what was known to be in the state files. */
   lines: number
   /** Of these: applied to a user's state. */
   applied: number

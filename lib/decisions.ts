@@ -4,13 +4,14 @@ import type { Action, FeedbackRequest, FeedbackResult, PolicyChange, Recommendat
 import type { CandidateSet } from './candidate-set'
 import type { NativeChannel, NativeEngine } from '../dist/addon'
 import { checkId, isObject } from './check'
-import { BanditError, native, refuse } from './error'
+import { BanditError, native, refuse, shown } from './error'
 import { packDecision, packed, packedIds } from './frame'
 
 const ACTIONS: Readonly<Record<Action, number>> = { done: 1, helpful: 0.5, snooze: 0, not_helpful: -0.5, dismiss: -1 }
 /** Every candidate stands in the log. */
 const LARGEST_DECISION = 1000
 const LONGEST_SALT = 64
+const CHANGE = ['mode', 'share', 'salt', 'userId']
 const MODES = ['active', 'shadow', 'off', 'default']
 
 /** What each action is worth. */
@@ -53,7 +54,7 @@ function checkedMask(mask: unknown): boolean[] {
   return Array.from(mask, (may: unknown, i) => (typeof may === 'boolean' ? may : refuse(`mask[${i}]`, 'true or false', may)))
 }
 
-/** What a set's decisions have in common. */
+/** All ids of a set, one behind the other. */
 const idsOfSets = new WeakMap<CandidateSet, string>()
 
 /** The call on what is packed, which {@link Extras} complete. */
@@ -126,14 +127,26 @@ function worth(rewards: Rewards, action: unknown, reward: unknown): number {
 /** Milliseconds since 1970 of a time in any of the forms in which callers may give one. */
 export function moment(at: unknown, path: string): number | undefined {
   if (at === undefined) return undefined
-  const ms = at instanceof Date ? at.getTime() : typeof at === 'string' ? Date.parse(at) : at
-  if (typeof ms !== 'number' || !Number.isFinite(ms) || ms < 0 || ms > 8.64e15) refuse(path, 'a time: a Date, an ISO 8601 text, or milliseconds since 1970', at)
+  const ms = at instanceof Date ? at.getTime() : typeof at === 'string' ? parsed(at) : at
+  if (typeof ms !== 'number' || !Number.isFinite(ms) || ms < 0 || ms > 8.64e15) {
+    refuse(path, 'a time: a Date, an ISO 8601 date, or date and time with Z or an offset, or milliseconds since 1970', at)
+  }
   return Math.floor(ms)
+}
+
+/** Date.parse() alone takes `tip 5` for a day in May, the 31st of November for the 1st of December, and a time without a zone for this machine's. */
+function parsed(text: string): number {
+  const [, year, month, day] = /^(\d{4})-(\d\d)-(\d\d)(?:T\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:\d\d))?$/.exec(text) ?? []
+  const isDay = year !== undefined && new Date(Date.UTC(Number(year), Number(month) - 1, Number(day))).getUTCDate() === Number(day)
+  return isDay ? Date.parse(text) : NaN
 }
 
 /** A checked change of a policy, as JSON. */
 export function policyChangeJson(change: PolicyChange): string {
   if (!isObject(change)) refuse('change', 'an object', change)
+  const unknown = Object.keys(change).find((key) => !CHANGE.includes(key))
+  // A typo in `userId` must not change everybody's policy.
+  if (unknown !== undefined) throw new BanditError('ERR_INVALID_ARGUMENT', `change: no key ${shown(unknown)}; known: ${CHANGE.join(', ')}`)
   const { mode, share, salt, userId } = change as PolicyChange
   if (!MODES.includes(mode)) refuse('mode', `one of ${MODES.join(', ')}`, mode)
   if (share !== undefined && (typeof share !== 'number' || !(share >= 0 && share <= 1))) refuse('share', 'a number from 0 to 1', share)

@@ -11,7 +11,7 @@ import { run } from '../support/child.mjs'
 import { linesIn } from '../support/log-lines.mjs'
 import { assertRefuses } from '../support/refusal.mjs'
 import { POLICIES } from '../support/standing.mjs'
-import { emptyDirectory, openEngine } from '../support/state-dir.mjs'
+import { contentsOf, emptyDirectory, openEngine } from '../support/state-dir.mjs'
 import { startWorker } from '../support/worker.mjs'
 
 /** @typedef {import('@oo/bandits').PolicyName} PolicyName */
@@ -146,11 +146,13 @@ describe('after a restart', () => {
       const path = join(stateDir, FILE)
       const damaged = Buffer.from(damage(readFileSync(path)))
       writeFileSync(path, damaged)
+      const before = contentsOf(stateDir)
       for (let i = 0; i < 2; i++) {
         assertRefuses(() => Bandits.open({ stateDir }), 'ERR_STATE_CORRUPT', `${stateDir}/${FILE}`)
         await assert.rejects(Bandits.openAsync({ stateDir }), { code: 'ERR_STATE_CORRUPT' })
       }
-      assert.deepEqual(readFileSync(path), damaged)
+      // Not so much as another epoch in the log.
+      assert.deepEqual(contentsOf(stateDir), before)
       // The directory was let go of.
       writeFileSync(path, JSON.stringify({ v: 1, registry: {} }))
       assert.equal(openEngine(t, { stateDir }).health().activePolicy.source, 'default')
@@ -364,4 +366,13 @@ describe('refused', () => {
       assert.deepEqual([readdirSync(stateDir).includes(FILE), linesIn(stateDir).some(({ kind }) => kind === 'policy')], [false, false])
     })
   }
+})
+
+test('a change with a key that there is not changes nothing for anybody', (t) => {
+  const bandits = openEngine(t)
+  const before = bandits.policies()
+  for (const change of [{ mode: 'active', userID: 'alice' }, { mode: 'active', shares: 0.05 }, { mode: 'active', share: 0.05, Salt: 'x' }]) {
+    assertRefuses(() => bandits.setPolicy('linucb-v1', /** @type {any} */ (change)), 'ERR_INVALID_ARGUMENT', 'change')
+  }
+  assert.deepEqual(bandits.policies(), before)
 })

@@ -285,7 +285,7 @@ describe('refused', () => {
   test('without a log', (t) => {
     const bandits = openEngine(t, { log: 'off' })
     assertRefuses(() => bandits.recommend(good), 'ERR_INVALID_ARGUMENT', 'options.log')
-    assertRefuses(() => bandits.feedback({ decisionId: '1.1', action: 'done' }), 'ERR_UNKNOWN_DECISION', 'decisionId')
+    assertRefuses(() => bandits.feedback({ decisionId: '1.1', action: 'done' }), 'ERR_INVALID_ARGUMENT', 'options.log')
     assert.equal(bandits.stats('u').lastUpdated, null)
   })
   test('after close()', async (t) => {

@@ -8,7 +8,7 @@ use crate::error::{Error, ErrorKind, Result, shown};
 use crate::feature;
 use crate::log::{ChoiceLine, DecisionLine, FeedbackLine, Inputs, InteractionLog, Seq};
 use crate::policy::{
-    Assignment, Candidates, Distribution, EPSILON, Lanes, Mode, NormalisedLanes, OfPolicies, PolicyName, Ridge, Scratch, drawn,
+    Assignment, Candidates, Distribution, Lanes, Mode, NormalisedLanes, OfPolicies, PolicyName, Ridge, Scratch, drawn,
     packed_index, score_egreedy, score_linucb,
 };
 use crate::rng::Draw;
@@ -123,7 +123,7 @@ struct Evaluated<'m> {
     first: bool,
 }
 
-/// The parts of a decision's draw.
+/// The part of a decision's draw that the holdout takes; those of the policies are their numbers.
 const HOLDOUT_PART: u64 = 100;
 
 impl Engine {
@@ -133,9 +133,7 @@ impl Engine {
     /// [`Refused::Retired`] when the user must be looked up again; `ERR_STATE_CORRUPT`, `ERR_STATE_IO`, `ERR_BACKPRESSURE`: nothing has
     /// changed then; `ERR_INVALID_ARGUMENT` without a log, and where two candidates have one id.
     pub fn recommend(&self, user: &Arc<User>, call: &RecommendCall<'_>, scratch: &mut Scratch) -> Result<Recommendation, Refused> {
-        let Some(log) = self.log_on() else {
-            return Err(Error::invalid("options.log", "must be \"on\" for decisions: they are remembered in the log").into());
-        };
+        let log = self.log_of_decisions()?;
         let began = self.clock.ticks_ns();
         check_ids(call.ids)?;
         let ms = self.clock.now_ms();
@@ -209,7 +207,6 @@ impl Engine {
         for one in &evaluated {
             self.count_choice(&mut state, user, call, one, ms, seq);
         }
-        drop(state);
         let pending = PendingDecision {
             user_id: user.id.clone(),
             ms,
@@ -220,7 +217,9 @@ impl Engine {
             computed_at: call.computed_at.map(Into::into),
             task: call.lanes.task(index),
         };
+        // Under the user's lock: whoever erases the user afterwards finds it.
         self.pending.add(seq, pending);
+        drop(state);
         let choices = evaluated.iter().map(|one| one.chosen).collect();
         Ok(Recommendation { decision: seq, index, score, propensity: shown[index], held_out, assigned, choices, explanation })
     }
@@ -229,6 +228,11 @@ impl Engine {
     #[allow(clippy::cast_precision_loss)] // far below 2^53
     fn microseconds_since(&self, began: u64) -> f64 {
         (self.clock.ticks_ns().saturating_sub(began) / 100) as f64 / 10.0
+    }
+
+    fn log_of_decisions(&self) -> Result<&InteractionLog> {
+        let missing = || Error::invalid("options.log", "must be \"on\" for decisions: they are remembered in the log");
+        self.log_on().ok_or_else(missing)
     }
 
     /// Why that policy decides for a user which decides; and the others that choose and learn.
@@ -252,9 +256,8 @@ impl Engine {
             Some(normalised) => score(state, policy, call, normalised, scratch),
             None => score(state, policy, call, &call.lanes, scratch),
         }?;
-        let epsilon = if policy.explores_by_chance() { EPSILON } else { 0.0 };
         let candidates = call.lanes.len();
-        let of = Distribution { greedy, epsilon, candidates, eligible: call.eligible };
+        let of = Distribution { greedy, epsilon: policy.epsilon(), candidates, eligible: call.eligible };
         let (index, exploring) = of.choose(draw.part(policy as u64));
         let score = scratch.last_scores(candidates)[index];
         let propensity = of.probabilities().nth(index).unwrap_or_default();
@@ -279,14 +282,14 @@ impl Engine {
     /// # Errors
     /// `ERR_UNKNOWN_DECISION`; those of [`Engine::reward`]. Nothing has changed then.
     pub fn feedback(&self, call: &FeedbackCall<'_>) -> Result<FeedbackOutcome> {
-        let Some(log) = self.log_on() else { return Err(unknown(call.decision)) };
+        let log = self.log_of_decisions()?;
         let now = self.clock.now_ms();
         let decision = match self.pending.get(call.decision) {
             Some(decision) => decision,
             None => find(log, call.decision)?.ok_or_else(|| unknown(call.decision))?,
         };
         let expired = now.saturating_sub(decision.ms) > self.settings.decision_ttl_ms;
-        if expired || self.pending.is_erased(&decision.user_id, call.decision) {
+        if expired {
             return Err(unknown(call.decision));
         }
         let (_, active, mut enabled) = self.evaluated_policies(&decision.user_id);
@@ -308,8 +311,9 @@ impl Engine {
         let ledgers = || PolicyName::ALL.into_iter().filter_map(|policy| Some((policy, state.ledger(policy)?)));
         let before: Vec<(PolicyName, Entry)> =
             ledgers().filter_map(|(policy, ledger)| Some((policy, ledger.get(call.decision)?))).collect();
-        // Expired under one policy is expired under all: a revision must not touch some of them.
-        if ledgers().any(|(_, ledger)| call.decision <= ledger.floor) {
+        // Expired under one policy is expired under all: a revision must not touch some of them. And here, under the user's lock, it is
+        // certain whether somebody else has erased the user meanwhile.
+        if self.pending.is_erased(&user.id, call.decision) || ledgers().any(|(_, ledger)| call.decision <= ledger.floor) {
             return Err(unknown(call.decision));
         }
         let at = call.at.unwrap_or(now);
@@ -334,9 +338,11 @@ impl Engine {
             let is_other = call.reward.to_bits() != entry.reward.to_bits();
             (at > entry.at && (is_other || call.at.is_some())) || (at == entry.at && is_other)
         };
-        if before.iter().any(|(_, entry)| !is_newer(entry)) {
+        // All of them, unless power was lost between the writing of one's file and another's.
+        if revision && !before.iter().any(|(_, entry)| is_newer(entry)) {
             return Ok(FeedbackOutcome { applied: false, revision, policies });
         }
+        policies.retain(|policy| before.iter().all(|(of, entry)| of != policy || is_newer(entry)));
         let with_firsts: Vec<_> = policies.iter().map(|policy| (*policy, firsts[*policy as usize])).collect();
         if state.queue() {
             self.writer.enqueue(user);

@@ -29,7 +29,6 @@ use crate::policy::PolicyRegistry;
 use crate::policy::{Candidates, Choice, PolicyName, Scratch, choose_egreedy, choose_linucb};
 use crate::rng::Chance;
 use crate::settings::Settings;
-use crate::state::load_policies;
 use crate::state::{Journal, Pull, Reaction, RecoveryReport, StateStore, User, UserState, Users, Writer, serialise_state};
 use parking_lot::Mutex;
 use pending::Pending;
@@ -50,6 +49,8 @@ pub struct Engine {
     bus: Arc<EventBus>,
     generator: Generator,
     policies: Mutex<PolicyRegistry>,
+    /// Held by who changes them, because that waits for the disk.
+    changing_policies: Mutex<()>,
     /// The number of the active one.
     active: AtomicU8,
     directory: Option<Arc<Directory>>,
@@ -68,6 +69,8 @@ pub struct Keeping {
     pub journal: Option<Box<dyn Journal>>,
     /// What is known of users from elsewhere; `None`: nothing, and nobody asks.
     pub directory: Option<Arc<Directory>>,
+    /// What operators decided about policies.
+    pub registry: PolicyRegistry,
 }
 
 impl Engine {
@@ -76,7 +79,11 @@ impl Engine {
     /// # Errors
     /// `ERR_STATE_IO` when the writer's thread cannot be started.
     pub fn new(settings: Settings, store: Arc<dyn StateStore>, clock: Arc<dyn Clock>) -> Result<Self> {
-        Self::with(settings, Keeping { store, log: None, journal: None, directory: None }, clock)
+        Self::with(
+            settings,
+            Keeping { store, log: None, journal: None, directory: None, registry: PolicyRegistry::default() },
+            clock,
+        )
     }
 
     /// The same with a log.
@@ -84,14 +91,13 @@ impl Engine {
     /// # Errors
     /// As [`Engine::new`].
     pub fn with(settings: Settings, keeping: Keeping, clock: Arc<dyn Clock>) -> Result<Self> {
-        let Keeping { store, log, journal, directory } = keeping;
+        let Keeping { store, log, journal, directory, registry } = keeping;
         let most = usize::try_from(settings.max_hot_users).unwrap_or(usize::MAX);
         let users = Arc::new(Users::new(Arc::clone(&store), journal, settings.history_size, most));
         let bus = Arc::new(EventBus::new(settings.nats.clone(), directory.clone(), log.clone(), Arc::clone(&clock)));
         let pending = Arc::new(Pending::default());
-        let policies = directory.as_deref().map(load_policies).transpose()?.unwrap_or_default();
-        let active = AtomicU8::new(policies.active(settings.active_policy) as u8);
-        let policies = Mutex::new(policies);
+        let active = AtomicU8::new(registry.active(settings.active_policy) as u8);
+        let policies = Mutex::new(registry);
         let elsewhere = Arc::clone(&bus);
         let erase_elsewhere = Box::new(move |user_id: &str| elsewhere.erase(user_id));
         let writer = Writer::start(Arc::clone(&users), Arc::clone(&store), log.clone(), erase_elsewhere)?;
@@ -110,6 +116,7 @@ impl Engine {
             bus,
             generator,
             policies,
+            changing_policies: Mutex::default(),
             active,
             directory,
             pending,

@@ -9,8 +9,8 @@ use crate::log::{InteractionLog, LogSettings, Seq};
 use crate::policy::PolicyName;
 use crate::settings::Settings;
 use crate::state::{
-    DirectoryLock, Journal, Progress, Rebuilt, Recovered, ReplayReport, StateFiles, gather_tail, rebuild, replay as replay_log,
-    survey,
+    DirectoryLock, Journal, Progress, Rebuilt, Recovered, ReplayReport, StateFiles, gather_tail, load_policies, rebuild,
+    replay as replay_log, survey,
 };
 use std::path::Path;
 use std::sync::Arc;
@@ -39,11 +39,13 @@ impl Journal for OpenLog {
 /// # Errors
 /// `ERR_STATE_IO`; `ERR_STATE_CORRUPT` when a later release wrote the log.
 pub fn open(settings: Settings, directory: Arc<Directory>, clock: Arc<dyn Clock>) -> Result<Engine> {
+    // First: a start that is refused for this changes nothing.
+    let registry = load_policies(&directory)?;
     let mut progress = Progress::default();
     let standing = survey(&directory)?;
     let store = Arc::new(StateFiles::new(Arc::clone(&directory)));
     if !settings.log && standing.segments.is_empty() {
-        return Engine::with(settings, Keeping { store, log: None, journal: None, directory: Some(directory) }, clock);
+        return Engine::with(settings, Keeping { store, log: None, journal: None, directory: Some(directory), registry }, clock);
     }
     let gathered = gather_tail(&directory, &standing, &mut progress)?;
     let log_settings = LogSettings {
@@ -55,7 +57,8 @@ pub fn open(settings: Settings, directory: Arc<Directory>, clock: Arc<dyn Clock>
     let log = InteractionLog::begin(Arc::clone(&directory), Arc::clone(&clock), log_settings, epoch, &standing)?;
     let history_size = settings.history_size;
     let journal = Box::new(OpenLog { directory: Arc::clone(&directory), log: Arc::clone(&log) });
-    let keeping = Keeping { store, log: Some(Arc::clone(&log)), journal: Some(journal), directory: Some(Arc::clone(&directory)) };
+    let kept_in = Some(Arc::clone(&directory));
+    let keeping = Keeping { store, log: Some(Arc::clone(&log)), journal: Some(journal), directory: kept_in, registry };
     let engine = Engine::with(settings, keeping, clock);
     let mut engine = engine.inspect_err(|_| log.stop(Box::new(|_| {})))?;
     // Until everybody is queued, a round of the writer's says nothing about what the files have.

@@ -59,7 +59,8 @@ pub struct Pending {
 struct Inner {
     /// In the order of their numbers.
     decisions: VecDeque<(Seq, PendingDecision)>,
-    /// Whose decisions up to which number were erased while the log may still have them; nobody's name is kept.
+    /// Whose decisions up to which number were erased, because the log may still have them, or a reaction to one be under way. Nobody's
+    /// name is kept, and a few bytes each until the engine closes.
     erased: HashMap<u64, Seq>,
 }
 

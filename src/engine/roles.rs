@@ -2,9 +2,9 @@
 
 use super::Engine;
 use crate::error::Result;
-use crate::policy::{Mode, PolicyChange, PolicyName};
+use crate::policy::{Mode, PolicyChange, PolicyName, PolicyRegistry};
 use crate::settings::Source;
-use crate::state::save_policies;
+use crate::state::{remove_unfinished, save_policies};
 use serde::Serialize;
 use std::sync::atomic::Ordering;
 
@@ -82,13 +82,13 @@ impl Engine {
     /// # Errors
     /// `ERR_STATE_IO`.
     pub(super) fn forget_role(&self, user_id: &str) -> Result<()> {
-        let mut registry = self.policies.lock();
-        let Some(next) = registry.without_user(user_id) else { return Ok(()) };
+        let _changing = self.changing_policies.lock();
         if let Some(directory) = &self.directory {
-            save_policies(directory, &registry, &next)?;
+            // What a process left that ended while it changed them may name the user.
+            remove_unfinished(directory)?;
         }
-        *registry = next;
-        Ok(())
+        let before = self.policies.lock().clone();
+        before.without_user(user_id).map_or(Ok(()), |next| self.keep_policies(&before, next))
     }
 
     /// Changes what a policy does, from the next decision on and for good; the log has it, too.
@@ -96,16 +96,21 @@ impl Engine {
     /// # Errors
     /// `ERR_INVALID_ARGUMENT`; `ERR_STATE_IO` and `ERR_BACKPRESSURE`: nothing has changed then.
     pub fn set_policy(&self, policy: PolicyName, change: &PolicyChange) -> Result<()> {
-        let mut registry = self.policies.lock();
-        let next = registry.changed(policy, change, self.settings.active_policy)?;
+        let _changing = self.changing_policies.lock();
+        let before = self.policies.lock().clone();
+        let next = before.changed(policy, change, self.settings.active_policy)?;
         if let Some(log) = self.log_on() {
             log.policy(self.clock.now_ms(), &policy_line(policy, change))?;
         }
+        self.keep_policies(&before, next)
+    }
+
+    fn keep_policies(&self, before: &PolicyRegistry, next: PolicyRegistry) -> Result<()> {
         if let Some(directory) = &self.directory {
-            save_policies(directory, &registry, &next)?;
+            save_policies(directory, before, &next)?;
         }
-        *registry = next;
-        self.active.store(registry.active(self.settings.active_policy) as u8, Ordering::Relaxed);
+        self.active.store(next.active(self.settings.active_policy) as u8, Ordering::Relaxed);
+        *self.policies.lock() = next;
         Ok(())
     }
 }

@@ -6,7 +6,7 @@ use crate::feature::{Moment, Profile, TaskFeatures};
 use crate::log::{
     ChoiceLine, DecisionLine, Event, FeedbackLine, Inputs, LineWriter, Piece, Recorded, SegmentName, Seq, pieces, read_line,
 };
-use crate::policy::{Assignment, CHUNK, Distribution, EPSILON, Lanes, PolicyName, drawn};
+use crate::policy::{Assignment, CHUNK, Distribution, Lanes, PolicyName, drawn};
 use crate::rng::Chance;
 use std::cell::Cell;
 use std::sync::atomic::AtomicBool;
@@ -81,8 +81,7 @@ impl Made {
             .into_iter()
             .map(|policy| {
                 let greedy = drawn(Some(&eligible), candidates, chance.draw());
-                let epsilon = if policy.explores_by_chance() { EPSILON } else { 0.0 };
-                let of = Distribution { greedy, epsilon, candidates, eligible: Some(&eligible) };
+                let of = Distribution { greedy, epsilon: policy.epsilon(), candidates, eligible: Some(&eligible) };
                 let (index, exploring) = of.choose(chance.draw());
                 (policy, index, exploring, of.probabilities().collect::<Vec<f64>>())
             })

@@ -2,7 +2,7 @@
 
 use crate::feature::{shared, vector};
 use crate::log::{RecordedDecision, Seq};
-use crate::policy::{CHUNK, Distribution, EPSILON, Lanes, PolicyName, Ridge, Scratch, score_egreedy, score_linucb};
+use crate::policy::{CHUNK, Distribution, Lanes, PolicyName, Ridge, Scratch, score_egreedy, score_linucb};
 use crate::rng::Draw;
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -99,7 +99,7 @@ impl Learner {
             AnyRidge::EGreedy1(ridge) => score_egreedy(ridge, &shared(moment, &profile), &lanes, eligible, scratch),
             AnyRidge::EGreedy2(ridge) => score_egreedy(ridge, &shared(moment, &profile), &lanes, eligible, scratch),
         };
-        let epsilon = if self.policy.explores_by_chance() { EPSILON } else { 0.0 };
+        let epsilon = self.policy.epsilon();
         Distribution { greedy, epsilon, candidates, eligible }.choose(draw).0
     }
 

@@ -189,6 +189,9 @@ pub fn read_decision(line: &[u8]) -> Result<RecordedDecision<'_>, LineError> {
 #[inline(never)] // large, and read from two places
 pub fn read_feedback(line: &[u8]) -> Result<RecordedFeedback<'_>, LineError> {
     let raw: RawFeedback<'_> = serde_json::from_slice(line).map_err(malformed)?;
+    if raw.policies.len() != raw.firsts.len() {
+        return Err(malformed("policies and firsts of different lengths"));
+    }
     let policies = raw.policies.iter().zip(raw.firsts).map(|(name, first)| Ok((policy(name)?, first)));
     Ok(RecordedFeedback {
         user_id: raw.user_id,

@@ -1,4 +1,4 @@
-//! One thread's way to one engine: its numbered users, and the two calls that must be fast.
+//! One thread's way to one engine: its numbered users, and the three calls that must be fast.
 
 use super::error::from_panic;
 use super::frame::{CONTROL_WORDS, Frame, Request, Status, answer, batch};

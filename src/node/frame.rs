@@ -1,4 +1,4 @@
-//! The frame: the block of doubles through which calls of `score` and `reward` pass. `lib/frame.ts` writes what this file reads;
+//! The frame: the block of doubles through which calls of `score`, `reward` and `recommend` pass. `lib/frame.ts` writes what this file reads;
 //! `Boundary.layout` lets it check that both mean the same.
 //!
 //! The block begins with [`CONTROL_WORDS`] words about the whole call; requests follow, one behind the other. A request is

@@ -110,7 +110,8 @@ unsafe extern "C" fn release(_env: sys::napi_env, data: *mut c_void, _hint: *mut
 }
 
 /// The texts of a call where they are: first the time of the profile or undefined, then an array of the candidates' prompt versions
-/// (and undefined) or undefined; for a batch, an array of each of these. All were made and checked by `lib/`; only what is needed
+/// (and undefined) or undefined; for a batch, an array of each of these, and for a decision one JSON text of all versions and one of all
+/// ids. All were made and checked by `lib/`; only what is needed
 /// is read.
 struct JsTexts<'a> {
     env: sys::napi_env,

@@ -56,6 +56,12 @@ impl PolicyName {
         !matches!(self, Self::LinUcbV1)
     }
 
+    /// The probability with which it draws uniformly.
+    #[must_use]
+    pub const fn epsilon(self) -> f64 {
+        if self.explores_by_chance() { super::choice::EPSILON } else { 0.0 }
+    }
+
     /// The policy with this number.
     #[must_use]
     pub fn from_number(number: u8) -> Option<Self> {

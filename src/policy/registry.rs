@@ -82,6 +82,8 @@ pub struct PolicyRegistry {
     users: BTreeMap<String, PolicyName>,
 }
 
+/// Shares that people write sum to 1, give or take.
+const ROUNDING: f64 = 1e-9;
 /// So many users can have a policy of their own.
 const MOST_USERS: usize = 10_000;
 
@@ -163,7 +165,7 @@ impl PolicyRegistry {
                 let salt = salt.clone().unwrap_or_default();
                 let is_other = |other: &&Share| other.policy != policy && other.salt == salt;
                 let others: f64 = next.shares.iter().filter(is_other).map(|other| other.share).sum();
-                if !(0.0..=1.0).contains(share) || others + share > 1.0 {
+                if !(0.0..=1.0).contains(share) || others + share > 1.0 + ROUNDING {
                     let problem = format_args!(
                         "must be from 0 to {} (other policies have the rest under this salt), got {share}",
                         1.0 - others
@@ -182,8 +184,10 @@ impl PolicyRegistry {
                 }
             }
             (None, None, Mode::Active) => {
+                // The former one becomes a shadow, also where options had made it active over an `off`.
+                let former = self.active(default);
                 next.active = Some(policy);
-                next.off.retain(|off| *off != policy);
+                next.off.retain(|off| *off != policy && *off != former);
             }
             (None, None, Mode::Shadow | Mode::Off) => {
                 if policy == self.active(default) {
@@ -220,7 +224,7 @@ impl PolicyRegistry {
     pub fn is_sound(&self) -> bool {
         self.shares.iter().all(|share| {
             let sum: f64 = self.shares.iter().filter(|other| other.salt == share.salt).map(|other| other.share).sum();
-            share.share > 0.0 && sum <= 1.0 + 1e-9
+            share.share > 0.0 && sum <= 1.0 + ROUNDING
         })
     }
 
@@ -268,6 +272,10 @@ mod tests {
         let back = registry.changed(LinUcbV1, &change(Mode::Default), EGreedyV1).unwrap();
         assert_eq!((back.active(EGreedyV1), back.has_active()), (EGreedyV1, false));
         assert_eq!(back.mode(EGreedyV2, EGreedyV1), Mode::Off);
+        // What options had made active over an `off` becomes a shadow, too.
+        let off = PolicyRegistry::default().changed(EGreedyV2, &change(Mode::Off), EGreedyV1).unwrap();
+        let switched = off.changed(LinUcbV1, &change(Mode::Active), EGreedyV2).unwrap();
+        assert_eq!(switched.mode(EGreedyV2, EGreedyV2), Mode::Shadow);
         // What is the default again cannot be off.
         assert_eq!(registry.changed(LinUcbV1, &change(Mode::Default), EGreedyV2).unwrap().mode(EGreedyV2, EGreedyV2), Mode::Active);
     }
@@ -287,6 +295,11 @@ mod tests {
             assert!((f64::from(count) / 20_000.0 - share).abs() < 0.015, "{counts:?}");
         }
         assert!(registry.changed(EGreedyV1, &share(0.3, "a"), EGreedyV1).is_err());
+        let thirds = [(LinUcbV1, 0.34), (EGreedyV1, 0.56), (EGreedyV2, 0.1)];
+        let all = thirds.into_iter().fold(Ok(PolicyRegistry::default()), |registry: Result<_>, (policy, of)| {
+            registry.and_then(|registry| registry.changed(policy, &share(of, "b"), EGreedyV1))
+        });
+        assert!(all.is_ok_and(|registry| registry.is_sound()));
         assert!(registry.changed(EGreedyV1, &share(f64::NAN, "b"), EGreedyV1).is_err());
         let without = registry.changed(LinUcbV1, &share(0.0, "a"), EGreedyV1).unwrap();
         assert!(without.share(LinUcbV1).is_none());

@@ -45,6 +45,14 @@ pub fn save_policies(directory: &Directory, before: &PolicyRegistry, next: &Poli
     })
 }
 
+/// Removes what a process left that ended while it wrote.
+///
+/// # Errors
+/// `ERR_STATE_IO`.
+pub fn remove_unfinished(directory: &Directory) -> Result<()> {
+    directory.remove(Room::State, TEMPORARY)
+}
+
 fn write(directory: &Directory, registry: &PolicyRegistry) -> Result<()> {
     let file = File { v: VERSION, registry };
     let bytes = serde_json::to_vec(&file).map_err(|e| Error::new(ErrorKind::Internal, format!("cannot write JSON: {e}")))?;

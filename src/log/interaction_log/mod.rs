@@ -1,4 +1,5 @@
-//! The log as the engine sees it: rewards and resets are appended by the thread that makes them, pulls are queued; a thread of
+//! The log as the engine sees it: what a caller must not lose (decisions, reactions, rewards, resets, changes of policies) is appended by
+//! the thread that makes it, pulls are queued; a thread of
 //! its own makes lines of pulls within 10 ms, begins new segments and removes old ones, and another one syncs.
 
 mod finding;
