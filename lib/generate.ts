@@ -1,5 +1,6 @@
 // generate() on its way to src/generate/: checks, what JSON would change, and aborting.
 
+import type tls from 'node:tls'
 import type { GenerateRequest, GenerateResult } from '../index'
 import type { NativeEngine } from '../dist/addon'
 import { unlessAborted } from './abort'
@@ -20,11 +21,21 @@ export async function generate(engine: NativeEngine, request: GenerateRequest, o
   checkSignal(signal)
   const json = requestJson(request)
   signal?.throwIfAborted()
+  trustAtLast()
   const cancel = new addon.Cancel()
   const call = native(() => engine.generate(json, cancel)).catch((error: unknown) => {
     throw fromNative(error)
   })
   return JSON.parse(await (signal === undefined ? call : unlessAborted(call, signal, () => cancel.cancel()))) as GenerateResult
+}
+
+let told = false
+
+/** For slim container images, which have no authorities of their own. */
+function trustAtLast(): void {
+  // Loaded here: who never generates needs no TLS.
+  if (!told) addon.trustAtLast((require('node:tls') as typeof tls).rootCertificates.join('\n'))
+  told = true
 }
 
 function requestJson(request: unknown): string {

@@ -6,7 +6,7 @@ use async_nats::rustls::pki_types::CertificateDer;
 use async_nats::rustls::pki_types::pem::PemObject;
 use async_nats::rustls::{ClientConfig, RootCertStore};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// For libraries that take the process's provider: with two compiled in, rustls panics at the first connection unless one is chosen.
 /// Somebody else's choice counts.
@@ -25,8 +25,17 @@ pub fn authorities(option: &str, path: &Path) -> Result<Vec<CertificateDer<'stat
     if certificates.is_empty() { Err(bad("no certificate in it".to_owned())) } else { Ok(certificates) }
 }
 
-/// Trusts those in `ca_file`, else the system's authorities, else Mozilla's: a client that is left to find them by itself fails to start in
-/// images without a store, even for plain http (reqwest#2988).
+/// PEM of the authorities that are trusted where a system has none: slim container images.
+static AT_LAST: OnceLock<String> = OnceLock::new();
+
+/// Says once for the process who is trusted where neither an option nor the system names anybody: Node has Mozilla's authorities, and a copy
+/// of our own would be 0.07 MB of the addon.
+pub fn trust_at_last(pem: String) {
+    let _ = AT_LAST.set(pem);
+}
+
+/// Trusts those in `ca_file`, else the system's authorities, else those of [`trust_at_last`]: a client that is left to find them by itself
+/// fails to start in images without a store, even for plain http (reqwest#2988).
 ///
 /// # Errors
 /// `ERR_INVALID_ARGUMENT`, naming `option`.
@@ -38,7 +47,8 @@ pub fn client_config(option: &str, ca_file: Option<&Path>) -> Result<ClientConfi
         // One that cannot be read is one that is not trusted.
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         if roots.is_empty() {
-            roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+            let pem = AT_LAST.get().map_or("", String::as_str);
+            roots.add_parsable_certificates(CertificateDer::pem_slice_iter(pem.as_bytes()).flatten());
         }
     }
     trusting(option, roots)

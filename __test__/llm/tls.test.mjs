@@ -9,6 +9,7 @@ import { join } from 'node:path'
 import { describe, test } from 'node:test'
 
 import { Bandits } from '@oo/bandits'
+import { runBeside } from '../support/child.mjs'
 import { writeCertificates } from '../support/certificates.mjs'
 import { openOnLlm } from '../support/llm-engine.mjs'
 import { completion } from '../support/llm-server.mjs'
@@ -43,6 +44,27 @@ describe('https', () => {
     const elsewhere = await startTls(t, [{ type: 2, value: 'elsewhere.example' }])
     for (const [of, litellm] of /** @type {const} */ ([[port, {}], [port, { caFile }], [elsewhere.port, { caFile: elsewhere.caFile }]])) {
       await assert.rejects(openOnLlm(t, `https://localhost:${of}`, litellm).generate({ userId: 'u' }), { code: 'ERR_LLM_UNREACHABLE', retryable: true, message: /certificate/ })
+    }
+  })
+
+  test('with the authorities that Node comes with, where the system has none', async (t) => {
+    const { caFile, port } = await startTls(t)
+    // What Node comes with cannot be changed, but for a process of its own.
+    const script = `
+      import Module from 'node:module'
+      import { readFileSync } from 'node:fs'
+      const load = Module._load
+      const rootCertificates = [readFileSync(process.env.OURS, 'utf8')]
+      Module._load = (name, ...more) => name === 'node:tls' ? { rootCertificates } : load(name, ...more)
+      const engine = Bandits.open({ stateDir, litellm: { url: 'https://localhost:${port}' } })
+      const { attempts } = await engine.generate({ userId: 'u' }).catch(({ code }) => ({ attempts: code }))
+      console.log(attempts)
+      await engine.close()`
+    const none = join(emptyDirectory(t), 'none.pem')
+    writeFileSync(none, '')
+    for (const [env, expected] of /** @type {const} */ ([[{ SSL_CERT_FILE: none, SSL_CERT_DIR: emptyDirectory(t) }, '1'], [{}, 'ERR_LLM_UNREACHABLE']])) {
+      const { stdout, stderr } = await runBeside(script, { stateDir: emptyDirectory(t), env: { ...env, OURS: caFile }, timeoutMs: 20_000 })
+      assert.equal(stdout, `${expected}\n`, stderr)
     }
   })
 

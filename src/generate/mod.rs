@@ -18,6 +18,7 @@ mod settings;
 mod text;
 mod turn;
 
+pub use crate::tls::trust_at_last;
 pub use call::GenerateResult;
 pub use generator::{Cancel, Generator};
 pub use items::{Candidate, Dropped};

@@ -8,6 +8,12 @@ use napi::bindgen_prelude::Object;
 use napi::{Env, Result};
 use napi_derive::napi;
 
+/// PEM of the authorities that are trusted where neither an option nor the system names any; the first call counts.
+#[napi(catch_unwind)]
+pub fn trust_at_last(pem: String) {
+    crate::generate::trust_at_last(pem);
+}
+
 /// Ends a call.
 #[napi]
 #[derive(Default)]

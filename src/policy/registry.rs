@@ -296,8 +296,8 @@ mod tests {
         }
         assert!(registry.changed(EGreedyV1, &share(0.3, "a"), EGreedyV1).is_err());
         let thirds = [(LinUcbV1, 0.34), (EGreedyV1, 0.56), (EGreedyV2, 0.1)];
-        let all = thirds.into_iter().fold(Ok(PolicyRegistry::default()), |registry: Result<_>, (policy, of)| {
-            registry.and_then(|registry| registry.changed(policy, &share(of, "b"), EGreedyV1))
+        let all = thirds.into_iter().try_fold(PolicyRegistry::default(), |registry, (policy, of)| {
+            registry.changed(policy, &share(of, "b"), EGreedyV1)
         });
         assert!(all.is_ok_and(|registry| registry.is_sound()));
         assert!(registry.changed(EGreedyV1, &share(f64::NAN, "b"), EGreedyV1).is_err());
