@@ -334,7 +334,10 @@ export interface ReadOptions {
   onProgress?: (done: number, of: number) => void
 }
 
-/** A time: a Date, an ISO 8601 text (a date, which begins at 00:00 UTC, or date and time with `Z` or an offset), or milliseconds since 1970. */
+/**
+ * A time: a Date, an ISO 8601 text (a date, which begins at 00:00 UTC, or date and time with `Z` or an offset), or milliseconds since 1970.
+ * The log's clock may be up to 10 ms behind `Date.now()`: with `since: Date.now()` the decision made right after may be missing.
+ */
 export type Moment = Date | string | number
 
 /** Which decisions; without anything the last 100. */
@@ -349,7 +352,7 @@ export interface DecisionQuery {
   until?: Moment
   /** How many at most, 1 to 500. @default 100 */
   limit?: number
-  /** The id of a decision: only those before it. Take the `next` of the page before. */
+  /** The id of a decision: only those before it. Take the `next` of the page before: pages have what was written before the first one. */
   after?: string
 }
 
@@ -432,7 +435,7 @@ export interface RewardSummary {
 export interface Estimate {
   /** Σwr / Σw. */
   mean: number
-  /** Where it is with 95 % (normal approximation); null under two samples. */
+  /** Where it is with 95 % (normal approximation); null under two rewards with a weight over 0. */
   ci95: [number, number] | null
   /** Rewards that it is made of. */
   samples: number
@@ -458,9 +461,15 @@ export interface Analytics {
     shown: RewardSummary
     /** Decisions that it chose in, as the one that decides or as a shadow. */
     evaluated: number
-    /** What its choices would have earned on average, from all decisions with a reaction (SNIPS); null where none can tell. */
+    /**
+     * What its choices would have earned on average, from all decisions with a reaction but those of `withoutOverlap` (SNIPS); null where
+     * none can tell.
+     */
     estimate: Estimate | null
-    /** Decisions with a reaction that cannot tell, because what was shown was certain and another policy chose it. */
+    /**
+     * Decisions with a reaction that cannot tell, because there was but one candidate to choose, or because what was shown was certain and
+     * another policy chose it. Estimates where this differs are about different decisions.
+     */
     withoutOverlap: number
     /** How often, as a shadow, it chose what was shown; null where it never was one. */
     shadow: { decisions: number; agreed: number; share: number | null } | null
@@ -484,7 +493,10 @@ export interface Frequency {
   observed: number
   /** The sum of its probabilities. */
   expected: number
-  /** The difference in standard deviations; null where nothing was left to chance. Beyond ±4 the logged probabilities are wrong. */
+  /**
+   * The difference in standard deviations; beyond ±4 the logged probabilities are wrong. Null where less than a variance of 10 was left to
+   * chance, Σp(1 − p): what was certain has none. Then compare `observed` with `expected`, which are equal where nothing was left to chance.
+   */
   z: number | null
 }
 
@@ -504,7 +516,10 @@ export interface DataQuality {
   delay: { medianMs: number | null; p90Ms: number | null; negative: number }
   /** Decisions without a profile, with one that does not say when it was computed (`computedAt`), and with one of over 24 hours; all as a share. */
   profiles: { withoutProfile: number; withoutTime: number; stale: number; staleShare: number | null }
-  /** Day by day (UTC, `YYYY-MM-DD`), empty ones included. `gaps` and `droppedPulls`: what the log says is missing from it. */
+  /**
+   * Day by day (UTC, `YYYY-MM-DD`), from the first with a decision or a gap to the last; empty ones between them, too. `gaps` and
+   * `droppedPulls`: what the log says is missing from it.
+   */
   days: { day: string; decisions: number; feedback: number; gaps: number; droppedPulls: number }[]
   /** For each policy how often it chose its best candidate, and how often it explored, against the logged probabilities. */
   calibration: { policy: PolicyName; greedy: Frequency; exploring: Frequency }[]
@@ -538,7 +553,10 @@ export interface UserPage {
 export interface SimulateQuery {
   /** Which policy; it begins knowing nobody and learns as it goes. */
   policy: PolicyName
-  /** The directory of a log, `<stateDir>/log` of whatever engine. @default this engine's */
+  /**
+   * The directory of a log, `<stateDir>/log` of whatever engine; one without a segment is refused. With it `simulate()` works on an engine
+   * whose own `log` is 'off'. @default this engine's
+   */
   log?: string
   /** Under this effective sample size, at least 1, no value is told. @default 100 */
   minEffective?: number
@@ -557,7 +575,7 @@ export interface Simulation {
   agreed: number
   /** The one by the other. */
   agreement: number | null
-  /** Decisions in which every candidate might have been shown: only these can be accepted. */
+  /** Decisions in which every candidate might have been shown, and there was more than one: only these can be accepted. */
   randomised: number
   /** Those that count. */
   accepted: number

@@ -100,7 +100,7 @@ async function ask<T>(engine: NativeEngine, question: object, options: ReadOptio
     throw fromNative(error)
   })
   try {
-    const answer = await (signal === undefined ? call : unlessAborted(call, signal, () => reading.cancel()))
+    const answer = await (signal === undefined ? call : unlessAborted(call, signal, () => reading.cancel(engine)))
     progress?.tell(reading.progress)
     return JSON.parse(answer) as T
   } finally {

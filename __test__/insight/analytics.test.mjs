@@ -57,7 +57,7 @@ function assertAnalytics(answer, all) {
     assert.equal(policy.shadow?.decisions, shadow.length)
     assert.equal(policy.shadow?.agreed, shadow.filter(({ line, choice }) => choice.index === line['index']).length)
     const judged = evaluated.filter(({ reaction }) => reaction !== undefined)
-    const can = judged.filter(({ line }) => line['probabilities'][line['index']] < 1 - 1e-9 || line['policy'] === name || line['ids'].length - (line['masked']?.length ?? 0) === 1)
+    const can = judged.filter(({ line }) => line['ids'].length - (line['masked']?.length ?? 0) > 1 && (line['probabilities'][line['index']] < 1 - 1e-9 || line['policy'] === name))
     assert.equal(policy.withoutOverlap, judged.length - can.length)
     const weights = can.map(({ line, choice }) => choice.probabilities[line['index']] / line['probabilities'][line['index']])
     assert.ok(policy.estimate !== null)
@@ -83,9 +83,9 @@ test('every figure of analytics() is what a naive count says, for each grouping 
     const answer = await bandits.analytics({ by })
     assert.deepEqual(answer.policies.map(({ policy }) => policy), POLICIES)
     assertAnalytics(answer, all)
-    const { lines, ...found } = answer.found
-    assert.ok(lines >= least && lines <= linesIn(stateDir).length)
-    assert.deepEqual(found, { segments: 4, tornLines: 0, damagedLines: 0 })
+    const { lines, tornLines, ...found } = answer.found
+    assert.ok(lines >= least && lines <= linesIn(stateDir).length && tornLines <= 1)
+    assert.deepEqual(found, { segments: 4, damagedLines: 0 })
     assertAnalytics(await bandits.analytics({ by, since, until }), all.filter(({ line }) => line.ts >= since && line.ts < until))
   }
   assert.deepEqual((await bandits.analytics({ until: all.at(-1)?.line.ts })).totals, { decisions: 0, feedback: 0, meanReward: null, ci95: null, actions: {} })
@@ -141,7 +141,7 @@ test('every figure of dataQuality() is what a naive count says', async (t) => {
       assert.equal(greedy.observed, chosen.filter(({ choice }, i) => choice.probabilities.indexOf(best[i]) === choice.index).length)
       assertNear(sum(best), greedy.expected, `greedy ${policy}`)
       const variance = sum(best.map((p) => p * (1 - p)))
-      if (policy === 'linucb-v1') assert.equal(greedy.z, null)
+      if (variance < 10) assert.equal(greedy.z, null)
       else assertNear((greedy.observed - greedy.expected) / Math.sqrt(variance), greedy.z, `z of ${policy}`)
       const open = chosen.filter(({ line }) => line['ids'].length - (line['masked']?.length ?? 0) > 1)
       assert.deepEqual([exploring.decisions, exploring.observed], [open.length, open.filter(({ choice }) => choice.exploring).length])

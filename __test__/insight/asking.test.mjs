@@ -2,7 +2,6 @@
 // What all five questions have in common: what is refused, progress, aborting, closing, threads that end, and how many at once.
 
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
 import { after, describe, test } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
 
@@ -157,8 +156,10 @@ describe('on a log that takes its time', () => {
     const theirs = other.analytics()
     const outcomes = Promise.allSettled(asked)
     await engine.close()
-    for (const outcome of await outcomes) if (outcome.status === 'rejected') assertRefusal(outcome.reason, 'ERR_CLOSED')
-    assert.ok((await outcomes).filter(({ status }) => status === 'rejected').length >= 8)
+    // What was answered by then was answered.
+    const ended = (await outcomes).filter((outcome) => outcome.status === 'rejected')
+    for (const { reason } of ended) assertRefusal(reason, 'ERR_CLOSED')
+    assert.ok(ended.length >= 1)
     // Another opener's goes on.
     assert.ok((await theirs).totals.decisions > 0)
     await other.close()
@@ -168,11 +169,12 @@ describe('on a log that takes its time', () => {
 
   test('two are answered, sixteen wait, more are refused for now', async (t) => {
     const engine = open(t)
-    const outcomes = await Promise.allSettled(Array.from({ length: 30 }, () => engine.analytics()))
+    // So many more that a few answers while they are asked make no difference.
+    const outcomes = await Promise.allSettled(Array.from({ length: 100 }, () => engine.analytics()))
     const refused = outcomes.filter((outcome) => outcome.status === 'rejected')
     for (const { reason } of refused) assertRefusal(reason, 'ERR_BACKPRESSURE')
     assert.equal(refused[0].reason.retryable, true)
-    assert.ok(refused.length <= 12 && refused.length >= 1, `${refused.length}`)
+    assert.ok(refused.length <= 82 && refused.length >= 1, `${refused.length}`)
     assert.ok((await engine.analytics()).totals.decisions > 0)
   })
 
@@ -186,9 +188,9 @@ describe('on a log that takes its time', () => {
         say('asked')
         if (workerData.round % 2 === 0) process.exit()`, { stateDir, round }, t)
       await worker.said()
-      const exit = once(worker.worker, 'exit')
       if (round % 2 === 1) await worker.worker.terminate()
-      await exit
+      // Its end may have come together with its word: then nobody would hear it who listens from here on.
+      await worker.ended
     }
     assert.ok((await engine.analytics()).totals.decisions > 0)
   })

@@ -105,5 +105,9 @@ test('a directory that is none, or has no log, is refused', async (t) => {
   const directory = emptyDirectory(t)
   await assertRejects(() => bandits.simulate({ policy: 'linucb-v1', log: join(directory, 'none') }), 'ERR_STATE_IO')
   mkdirSync(join(directory, 'empty'))
-  await assertRejects(() => bandits.simulate({ policy: 'linucb-v1', log: join(directory, 'empty') }), 'ERR_INSUFFICIENT_DATA')
+  await assertRejects(() => bandits.simulate({ policy: 'linucb-v1', log: join(directory, 'empty') }), 'ERR_INVALID_ARGUMENT', 'log')
+  // The directory above the log, by mistake.
+  const stateDir = emptyDirectory(t)
+  await openEngine(t, { stateDir }).flush()
+  await assert.rejects(bandits.simulate({ policy: 'linucb-v1', log: stateDir }), { message: `log: no segment of a log in ${stateDir}` })
 })

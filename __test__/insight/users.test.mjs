@@ -85,3 +85,20 @@ test('in memory only, without a log, and with files that name nobody', async (t)
   assert.deepEqual((await bandits.users({ after: 'b' })).users, [])
   assert.deepEqual((await bandits.users({ after: 'a' })).users, users)
 })
+
+test('who cannot be counted leaves neither an early end nor a hole', async (t) => {
+  const stateDir = emptyDirectory(t)
+  const bandits = openEngine(t, { stateDir })
+  const ids = Array.from({ length: 9 }, (_user, i) => `user-${i}`)
+  for (const userId of ids) bandits.score({ userId, candidates: [{ id: 'a' }] })
+  await bandits.close()
+  // Nothing of theirs can be read, but whose it is.
+  const damaged = (/** @type {string} */ name) => writeFileSync(join(stateDir, `${name}.json`), stateText(5, { diagonal: 0, meta: { user_id: name } }))
+  for (let i = 0; i < 12; i++) damaged(`a${i}`)
+  for (let i = 0; i < 12; i++) damaged(`user_4x${i}`)
+  const again = openEngine(t, { stateDir })
+  // In memory only, behind all others and between them.
+  for (const userId of ['z', 'user-5b', 'm']) again.score({ userId, candidates: [{ id: 'a' }] })
+  const expected = ['m', ...ids.slice(0, 6), 'user-5b', ...ids.slice(6), 'z']
+  for (const limit of [1, 2, 5, 13, 100]) assert.deepEqual((await everybody(again, limit)).map(({ userId }) => userId), expected)
+})

@@ -2,7 +2,7 @@
 
 use crate::support::{PATIENCE, reward, wait};
 use oo_bandits::disk::OpenedDirectory;
-use oo_bandits::engine::{Handle, open_shared};
+use oo_bandits::engine::{Handle, Question, Reading, open_shared};
 use oo_bandits::policy::PolicyName::{EGreedyV1, LinUcbV1};
 use oo_bandits::settings::{Settings, Source};
 use oo_bandits::state::DirectoryLock;
@@ -224,4 +224,35 @@ fn a_close_that_could_not_write_says_so_and_releases_the_directory() {
     reward(handle.engine().unwrap(), "u", EGreedyV1, 1.0).unwrap();
     assert_eq!(close(&handle).unwrap_err().kind(), ErrorKind::StateIo);
     DirectoryLock::acquire(&OpenedDirectory::open(&path, false).unwrap()).unwrap();
+}
+
+#[test]
+fn a_question_that_waits_and_is_cancelled_is_told_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let handle = open(dir.path()).unwrap();
+    let ask = |bell: Box<dyn Fn() + Send + Sync>| {
+        let (reading, (sender, told)) = (Arc::new(Reading::default()), std::sync::mpsc::channel());
+        let question = Question { what: "users".to_owned(), limit: 1, ..Question::default() };
+        handle.ask(question, Arc::clone(&reading), bell, Box::new(move |answer| sender.send(answer.map(drop)).unwrap()));
+        (reading, told)
+    };
+    // Two that are being answered, and do not get on.
+    let gate = Arc::new(Barrier::new(3));
+    let running = [(); 2].map(|()| {
+        let gate = Arc::clone(&gate);
+        ask(Box::new(move || {
+            gate.wait();
+        }))
+    });
+    let (reading, told) = ask(Box::new(|| {}));
+    let (_, other) = ask(Box::new(|| {}));
+    handle.cancel(&reading);
+    assert_eq!(told.try_recv().unwrap().unwrap_err().kind(), ErrorKind::Closed);
+    assert!(other.try_recv().is_err());
+    gate.wait();
+    for (_, told) in running {
+        told.recv_timeout(PATIENCE).unwrap().unwrap();
+    }
+    other.recv_timeout(PATIENCE).unwrap().unwrap();
+    close(&handle).unwrap();
 }

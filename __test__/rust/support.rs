@@ -205,9 +205,9 @@ impl StateStore for MemoryStore {
 
     fn close(&self) {}
 
-    fn stored_users(&self, after: Option<&Place>, _: usize, _: &AtomicBool) -> Result<Vec<Place>> {
+    fn stored_users(&self, after: Option<&Place>, _: usize, _: &AtomicBool) -> Result<(Vec<Place>, bool)> {
         let places = self.records.lock().keys().map(|(user_id, _)| place_of(user_id)).collect::<BTreeSet<_>>();
-        Ok(places.into_iter().filter(|place| after.is_none_or(|after| place > after)).collect())
+        Ok((places.into_iter().filter(|place| after.is_none_or(|after| place > after)).collect(), false))
     }
 
     fn report(&self) -> StoreReport {

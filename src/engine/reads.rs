@@ -11,6 +11,7 @@ use crate::insight::{
     data_quality, decisions, parse_decision_id, simulate,
 };
 use crate::json::whole_number;
+use crate::log::InteractionLog;
 use crate::policy::PolicyName;
 use crate::state::ListedUser;
 use parking_lot::Mutex;
@@ -167,7 +168,9 @@ impl Read {
                 bell();
             };
             let watch = Watch { cancelled: &reading.cancelled, progress: &progress };
-            if reading.is_cancelled() { Ok(None) } else { engine.answer(&question, &watch) }
+            let answer = if reading.is_cancelled() { None } else { engine.answer(&question, &watch)? };
+            // Cancelled after the last look: whoever closed is told so.
+            Ok(answer.filter(|_| !reading.is_cancelled()))
         });
         // Nothing of the engine is held when whoever waits goes on.
         drop(engine);
@@ -268,8 +271,7 @@ impl Engine {
                 let usual = SimulationSettings::of(policy);
                 let min_effective = question.min_effective.unwrap_or(usual.min_effective);
                 let settings = SimulationSettings { min_effective, since_ms, until_ms, ..usual };
-                let other: Option<Directory> =
-                    question.log.as_deref().map(|log| OpenedDirectory::open_log(Path::new(log))).transpose()?.map(Into::into);
+                let other = question.log.as_deref().map(other_log).transpose()?;
                 let directory = other.as_ref().map_or_else(|| self.logged(), Ok)?;
                 simulate(directory, settings, watch)?.map(|found| told(found, min_effective)).transpose()?
             }
@@ -309,6 +311,15 @@ impl UserRow {
         };
         Self { user_id, last_updated, policies: policies.into_iter().map(row).collect() }
     }
+}
+
+/// The log in a directory that somebody names, which may be another one.
+fn other_log(path: &str) -> Result<Directory> {
+    let directory = Directory::from(OpenedDirectory::open_log(Path::new(path))?);
+    if InteractionLog::segments(&directory)?.is_empty() {
+        return Err(Error::invalid("log", format_args!("no segment of a log in {path}")));
+    }
+    Ok(directory)
 }
 
 /// A simulation that has a value.

@@ -119,6 +119,12 @@ impl Handle {
         self.engine.ask(question, reading, bell, done);
     }
 
+    /// Nobody wants this answer any more. One that waits leaves its place to others, and `done` is told.
+    pub fn cancel(&self, reading: &Reading) {
+        reading.cancel();
+        self.engine.reads.sweep();
+    }
+
     fn end_readings(&self) {
         for reading in self.readings.lock().iter().filter_map(Weak::upgrade) {
             reading.cancel();

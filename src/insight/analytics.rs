@@ -138,7 +138,8 @@ struct Fact {
 /// What was read.
 #[derive(Debug, Default)]
 struct Part {
-    names: Names,
+    versions: Names,
+    actions: Names,
     decisions: Vec<Fact>,
     feedback: Vec<Feedback>,
 }
@@ -155,13 +156,13 @@ impl Part {
                     had_no_choice: decision.eligible == 1,
                     evaluated: decision.evaluated,
                 };
-                let version = decision.prompt_version.as_ref().map(|version| self.names.number(version));
+                let version = decision.prompt_version.as_ref().map(|version| self.versions.number(version));
                 self.decisions.push(Fact { seq: line.seq, day: line.day(), version, compared });
                 return Use::Kept;
             }
             "feedback" => {
                 let Some(feedback) = LeanFeedback::read(line) else { return Use::Unreadable };
-                self.feedback.push(Feedback::new(line.seq, &feedback, &mut self.names));
+                self.feedback.push(Feedback::new(line.seq, &feedback, &mut self.actions));
                 return Use::Kept;
             }
             _ => {}
@@ -200,13 +201,14 @@ pub fn analytics(directory: &Directory, filter: AnalyticsFilter, watch: &Watch<'
     // Feedback may come long after the time that is asked about: all segments up to the last are read for it.
     let mut part = Part::default();
     let Some(found) = gather(directory, &names, watch, &mut |line| part.take(line, is_asked))? else { return Ok(None) };
-    let Part { names, decisions, feedback } = part;
+    let Part { versions, actions, decisions, feedback } = part;
     let mut groups: HashMap<Key, Tally> = HashMap::new();
     let (mut totals, mut held_out, mut comparison) = (Tally::default(), Tally::default(), Comparison::default());
-    join(
+    let joined = join(
         &decisions,
         |fact| fact.seq,
         &feedback,
+        watch.cancelled,
         |fact, line| {
             let feedback = line.map(|line| (line.reward, line.action));
             let key = match (filter.by, feedback) {
@@ -225,15 +227,19 @@ pub fn analytics(directory: &Directory, filter: AnalyticsFilter, watch: &Watch<'
             comparison.push(&fact.compared, feedback);
         },
     );
-    let mut groups: Vec<Group> =
-        groups.into_iter().map(|(key, tally)| Group { key: key.text(&names), summary: tally.finish(&names) }).collect();
+    if joined.is_none() {
+        return Ok(None);
+    }
+    let names = if filter.by == By::Action { &actions } else { &versions };
+    let group = |(key, tally): (Key, Tally)| Group { key: key.text(names), summary: tally.finish(&actions) };
+    let mut groups: Vec<Group> = groups.into_iter().map(group).collect();
     groups.sort_by(|a, b| (a.key.is_none(), &a.key).cmp(&(b.key.is_none(), &b.key)));
     Ok(Some(Analytics {
         by: filter.by,
         groups,
-        totals: totals.finish(&names),
-        policies: comparison.finish(&names),
-        held_out: held_out.finish(&names),
+        totals: totals.finish(&actions),
+        policies: comparison.finish(&actions),
+        held_out: held_out.finish(&actions),
         found,
     }))
 }
@@ -292,7 +298,7 @@ mod tests {
             let (mut groups, mut totals, mut held_out) =
                 (BTreeMap::<Option<String>, Naive>::new(), Naive::default(), Naive::default());
             let mut shown = BTreeMap::<&str, Naive>::new();
-            let mut snips = BTreeMap::<&str, (f64, f64, f64)>::new();
+            let mut snips = BTreeMap::<&str, (f64, f64, f64, u64)>::new();
             let mut shadows = BTreeMap::<&str, (u64, u64)>::new();
             every_decision(&log, |_, ms, decision, feedback| {
                 if range && !(since..until).contains(&ms) {
@@ -319,10 +325,12 @@ mod tests {
                         *of += 1;
                         *agreed += u64::from(choice.index == decision.index);
                     }
-                    if let Some((_, reward)) = feedback {
+                    let (Some((_, reward)), sums) = (feedback, snips.entry(name).or_default()) else { continue };
+                    if decision.ids.len() - decision.masked.len() == 1 {
+                        sums.3 += 1;
+                    } else {
                         let w = choice.probabilities[decision.index] / decision.probabilities[decision.index];
-                        let sums = snips.entry(name).or_default();
-                        *sums = (sums.0 + w, sums.1 + w * w, sums.2 + w * reward);
+                        *sums = (sums.0 + w, sums.1 + w * w, sums.2 + w * reward, sums.3);
                     }
                 }
             });
@@ -338,11 +346,12 @@ mod tests {
             for policy in &answer.policies {
                 let name = policy.policy.as_str();
                 assert_same(&policy.shown, &shown[name]);
-                let (w, ww, wr) = snips[name];
+                let (w, ww, wr, without) = snips[name];
                 let estimate = policy.estimate.unwrap();
                 assert!((estimate.mean - wr / w).abs() < 1e-9);
                 assert!((estimate.effective_sample_size - w * w / ww).abs() < 1e-6);
-                assert_eq!((policy.evaluated, policy.without_overlap), (totals.0, 0));
+                assert_eq!((policy.evaluated, policy.without_overlap), (totals.0, without));
+                assert!(without > 10);
                 let shadow = policy.shadow.unwrap();
                 assert_eq!((shadow.decisions, shadow.agreed), shadows[name]);
             }
@@ -358,7 +367,8 @@ mod tests {
                 let of = made.choices.iter().find(|choice| choice.0 == policy.policy).unwrap();
                 of.3.iter().zip(&made.tasks).map(|(p, task)| p * worth(task)).sum::<f64>()
             };
-            let truth = made.iter().map(value).sum::<f64>() / made.len() as f64;
+            let open = || made.iter().filter(|made| made.has_choice());
+            let truth = open().map(value).sum::<f64>() / open().count() as f64;
             let estimate = policy.estimate.unwrap();
             let error = (estimate.ci95.unwrap()[1] - estimate.mean) / 1.96;
             assert!((estimate.mean - truth).abs() < 4.0 * error, "{policy:?}, in truth {truth}");
@@ -380,13 +390,14 @@ mod tests {
         assert_eq!((policies[0].shadow, policies[0].without_overlap), (None, 0));
         assert_eq!((policies[1].estimate, policies[1].without_overlap), (None, 2));
         assert_eq!(policies[1].shadow, Some(crate::insight::Agreement { decisions: 2, agreed: 0, share: Some(0.0) }));
-        // With one candidate nobody can choose otherwise.
+        // With one candidate nobody can choose otherwise: that tells no policy from another.
         made.masked = vec![0, 2];
         made.choices[1] = (PolicyName::EGreedyV1, 1, false, vec![0.0, 1.0, 0.0]);
         let seq = log.decision(&made);
         log.feedback(seq, None, 1.0, START);
         let policies = ask(&log, all(By::Day)).policies;
-        assert_eq!((policies[1].estimate.map(|estimate| estimate.mean), policies[1].without_overlap), (Some(1.0), 2));
+        assert_eq!((policies[0].estimate.map(|estimate| estimate.samples), policies[0].without_overlap), (Some(2), 1));
+        assert_eq!((policies[1].estimate, policies[1].without_overlap), (None, 3));
     }
 
     #[test]
@@ -414,6 +425,23 @@ mod tests {
         assert_eq!(json["groups"][0]["summary"]["meanReward"], 1.0);
         assert_eq!(json["totals"]["ci95"], serde_json::Value::Null);
         assert_eq!(json["found"]["tornLines"], 1);
+    }
+
+    #[test]
+    fn a_thousand_prompt_versions_leave_actions_their_names() {
+        let mut log = Log::new();
+        let mut made = Made::certain("u");
+        for i in 0..1005 {
+            made.versions = Some(vec![None, Some(format!("v{i}")), None]);
+            let seq = log.decision(&made);
+            if i > 1000 {
+                log.feedback(seq, Some("done"), 1.0, START);
+            }
+        }
+        let answer = ask(&log, all(By::PromptVersion));
+        assert_eq!(answer.groups[0].key.as_deref(), Some("(other)"));
+        assert_eq!((answer.groups[0].summary.decisions, answer.groups[0].summary.actions["done"]), (5, 4));
+        assert_eq!(ask(&log, all(By::Action)).groups[0].key.as_deref(), Some("done"));
     }
 
     #[test]

@@ -4,6 +4,9 @@ use crate::log::{RecordedChoice, RecordedDecision};
 use crate::policy::PolicyName;
 use serde::Serialize;
 
+/// Below this variance counts are not nearly normal: one rare event more would be many standard deviations.
+const LEAST_VARIANCE: f64 = 10.0;
+
 /// How often something happened, and how often it should have.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -14,8 +17,8 @@ pub struct Frequency {
     pub observed: u64,
     /// The sum of its probabilities.
     pub expected: f64,
-    /// The difference in standard deviations: beyond ±4, the probabilities are not what chance did. `None` where nothing is left to
-    /// chance; then observed and expected are equal.
+    /// The difference in standard deviations: beyond ±4, the probabilities are not what chance did. `None` where too little is left to
+    /// chance (a variance under 10) for that to hold; where nothing is, observed and expected are equal.
     pub z: Option<f64>,
 }
 
@@ -77,8 +80,7 @@ impl Count {
     #[allow(clippy::cast_precision_loss)] // counts are far below 2^53
     pub fn finish(self) -> Frequency {
         let Self { decisions, observed, expected, variance } = self;
-        // What is left of rounding is no chance.
-        let z = (variance > 1e-6).then(|| (observed as f64 - expected) / variance.sqrt());
+        let z = (variance >= LEAST_VARIANCE).then(|| (observed as f64 - expected) / variance.sqrt());
         Frequency { decisions, observed, expected, z }
     }
 }
@@ -105,5 +107,24 @@ impl Calibrations {
         let of = PolicyName::ALL.into_iter().zip(self.policies).filter(|(_, (greedy, _))| greedy.decisions > 0);
         of.map(|(policy, (greedy, exploring))| Calibration { policy, greedy: greedy.finish(), exploring: exploring.finish() })
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rare_event_or_two_have_no_z() {
+        let mut count = Count::default();
+        (0..1000).for_each(|i| count.push(0.001, i < 6));
+        let Frequency { observed, z, .. } = count.finish();
+        assert_eq!((observed, z), (6, None));
+        (0..20_000).for_each(|i| count.push(0.001, i < 120));
+        assert!(count.finish().z.unwrap() > 10.0);
+        // What is certain and does not happen shows in the counts alone.
+        let mut certain = Count::default();
+        (0..100).for_each(|_| certain.push(1.0, false));
+        assert_eq!(certain.finish(), Frequency { decisions: 100, observed: 0, expected: 100.0, z: None });
     }
 }

@@ -36,7 +36,8 @@ pub struct PolicyComparison {
     /// Its mean reward if its choices had been shown, by self-normalised importance weights (Swaminathan and Joachims 2015) from
     /// decisions with feedback; `None` where none can tell.
     pub estimate: Option<Estimate>,
-    /// Decisions with feedback that cannot tell, because what was shown was certain and the policy is not the one that chose it.
+    /// Decisions with feedback that cannot tell, because there was but one to choose, or because what was shown was certain and the
+    /// policy is not the one that chose it. Estimates where this differs are about different decisions.
     pub without_overlap: u64,
     /// `None` where it was never a shadow.
     pub shadow: Option<Agreement>,
@@ -90,8 +91,8 @@ impl Comparison {
             }
             let Some((reward, _)) = feedback else { continue };
             // Which decisions are left out must not follow from what the policy chose: else it would be judged by those where it
-            // agrees.
-            let has_overlap = decision.probability < CERTAIN || decision.had_no_choice || is_shown;
+            // agrees. Where nobody had a choice, all earn the same.
+            let has_overlap = !decision.had_no_choice && (decision.probability < CERTAIN || is_shown);
             if has_overlap && decision.probability > 0.0 {
                 standing.weighted.push(evaluated.probability / decision.probability, reward);
             } else {

@@ -219,7 +219,8 @@ impl Wanted<'_> {
     fn segments(&self, directory: &Directory, names: &[SegmentName]) -> Result<Vec<SegmentName>> {
         let latest = self.filter.until_ms.map(|ms| format_millis(ms.saturating_add(SLACK_MS)));
         let last = self.filter.before.map_or(names.len(), |before| names.partition_point(|name| name.0 <= before));
-        let mut wanted = Vec::new();
+        // As in `segments_since`: one that begins after the next one says nothing, and of the last one nobody knows.
+        let (mut wanted, mut next) = (Vec::new(), String::new());
         for (place, &name) in names.iter().enumerate().rev() {
             if latest.is_none() && place < last {
                 wanted.push(name);
@@ -229,9 +230,11 @@ impl Wanted<'_> {
             // Lines of threads that wrote at the same time may stand in the next segment, and what could not be synced is written
             // again behind the first line of a later one.
             let is_early = place <= last || second.is_none_or(|second| self.is_before(second));
-            if is_early && latest.as_ref().is_none_or(|latest| ts <= *latest) {
+            let is_late = latest.as_ref().is_some_and(|latest| ts > *latest) && ts <= next;
+            if is_early && !is_late {
                 wanted.push(name);
             }
+            next = ts;
         }
         Ok(wanted)
     }

@@ -50,7 +50,7 @@ fn interval(mean: f64, error: f64) -> Option<[f64; 2]> {
 pub struct Estimate {
     /// Σwr / Σw.
     pub mean: f64,
-    /// Where it is with 95 % (normal approximation of the ratio); `None` under two values.
+    /// Where it is with 95 % (normal approximation of the ratio); `None` under two values with weight.
     pub ci95: Option<[f64; 2]>,
     /// How many values it is made of.
     pub samples: u64,
@@ -60,26 +60,38 @@ pub struct Estimate {
     pub largest_share: f64,
 }
 
-/// Values with weights that come one after the other.
+/// Values with weights that come one after the other. Their means and spread are kept as in [`Mean`]: values that are all large do not
+/// cancel each other out.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Weighted {
     n: u64,
+    /// Of these, with weight.
+    heavy: u64,
     w: f64,
     ww: f64,
-    wr: f64,
-    wwr: f64,
-    wwrr: f64,
+    /// Σwr / Σw.
+    mean: f64,
+    /// Σw²r / Σw².
+    center: f64,
+    /// Σw²(r − center)².
+    squares: f64,
     largest: f64,
 }
 
 impl Weighted {
     pub fn push(&mut self, weight: f64, value: f64) {
         self.n += 1;
+        let square = weight * weight;
+        if square <= 0.0 {
+            return;
+        }
+        self.heavy += 1;
         self.w += weight;
-        self.ww += weight * weight;
-        self.wr += weight * value;
-        self.wwr += weight * weight * value;
-        self.wwrr += weight * weight * value * value;
+        self.mean += weight / self.w * (value - self.mean);
+        let before = value - self.center;
+        self.ww += square;
+        self.center += square / self.ww * before;
+        self.squares += square * before * (value - self.center);
         self.largest = self.largest.max(weight);
     }
 
@@ -90,17 +102,18 @@ impl Weighted {
 
     /// `None` where nothing has weight.
     pub fn estimate(&self) -> Option<Estimate> {
-        let mean = self.wr / self.w;
-        if self.w <= 0.0 || !mean.is_finite() {
+        let Self { mean, w, .. } = *self;
+        if self.heavy == 0 || !mean.is_finite() {
             return None;
         }
-        let spread = (self.wwrr - 2.0 * mean * self.wwr + mean * mean * self.ww).max(0.0);
+        // Σw²(r − mean)².
+        let spread = self.squares + self.ww * (self.center - mean).powi(2);
         Some(Estimate {
             mean,
-            ci95: if self.n >= 2 { interval(mean, spread.sqrt() / self.w) } else { None },
+            ci95: if self.heavy >= 2 { interval(mean, spread.sqrt() / w) } else { None },
             samples: self.n,
             effective_sample_size: self.effective_sample_size(),
-            largest_share: self.largest / self.w,
+            largest_share: self.largest / w,
         })
     }
 }
@@ -160,6 +173,38 @@ mod tests {
         let width = |[low, high]: [f64; 2]| high - low;
         let ratio = width(estimate.ci95.unwrap()) / width(plain.ci95().unwrap());
         assert!((ratio - (4.0_f64 / 5.0).sqrt()).abs() < 1e-12);
+    }
+
+    #[test]
+    fn one_value_with_weight_has_no_interval() {
+        let mut weighted = Weighted::default();
+        for (weight, value) in [(0.0, 7.0), (2.0, 1.0), (0.0, -3.0)] {
+            weighted.push(weight, value);
+        }
+        let estimate = weighted.estimate().unwrap();
+        assert_eq!((estimate.mean, estimate.ci95, estimate.samples, estimate.largest_share), (1.0, None, 3, 1.0));
+        weighted.push(1.0, 4.0);
+        // By hand: mean 2, Σw²(r − 2)² = 4 + 4.
+        let [low, high] = weighted.estimate().unwrap().ci95.unwrap();
+        assert!((low - (2.0 - Z95 * 8.0_f64.sqrt() / 3.0)).abs() < 1e-12 && (low + high - 4.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn the_interval_is_the_same_however_far_values_are_from_zero() {
+        let width = |offset: f64| {
+            let mut weighted = Weighted::default();
+            for i in 0..1000 {
+                weighted.push(1.0 + f64::from(i % 7), offset + f64::from(i % 2));
+            }
+            let [low, high] = weighted.estimate().unwrap().ci95.unwrap();
+            high - low
+        };
+        assert!(width(0.0) > 0.05 && (width(1e9) - width(0.0)).abs() < 1e-6);
+        let mut weighted = Weighted::default();
+        for value in [1e300, -1e300, 1e300] {
+            weighted.push(1e10, value);
+        }
+        assert_eq!(weighted.estimate().unwrap().ci95, None);
     }
 
     #[test]

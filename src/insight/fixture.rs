@@ -58,6 +58,10 @@ impl Made {
         }
     }
 
+    pub fn has_choice(&self) -> bool {
+        self.tasks.len() - self.masked.len() > 1
+    }
+
     fn line((policy, index, exploring, probabilities): &(PolicyName, usize, bool, Vec<f64>)) -> ChoiceLine<'_> {
         let score = 0.25 + *index as f64;
         ChoiceLine { policy: *policy, index: *index, score, exploring: *exploring, probabilities, first: false }

@@ -3,6 +3,7 @@
 use super::names::Names;
 use crate::log::{LeanFeedback, Seq};
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// One line of feedback.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -39,16 +40,29 @@ pub fn last_of_each(feedback: &[Feedback]) -> HashMap<Seq, usize> {
     last
 }
 
-/// Calls `each` for every decision once, with the feedback that counts.
-pub fn join<D>(decisions: &[D], seq: fn(&D) -> Seq, feedback: &[Feedback], mut each: impl FnMut(&D, Option<&Feedback>)) {
+/// So often is looked whether the question was cancelled.
+const LOOK_EVERY: usize = 4096;
+
+/// Calls `each` for every decision once, with the feedback that counts. `None` when the question was cancelled.
+pub fn join<D>(
+    decisions: &[D],
+    seq: fn(&D) -> Seq,
+    feedback: &[Feedback],
+    cancelled: &AtomicBool,
+    mut each: impl FnMut(&D, Option<&Feedback>),
+) -> Option<()> {
     let last = last_of_each(feedback);
     let mut seen = HashMap::with_capacity(decisions.len());
     for (place, decision) in decisions.iter().enumerate() {
+        if place.is_multiple_of(LOOK_EVERY) && cancelled.load(Ordering::Relaxed) {
+            return None;
+        }
         let number = seq(decision);
         if seen.insert(number, place).is_none() {
             each(decision, last.get(&number).map(|&place| &feedback[place]));
         }
     }
+    Some(())
 }
 
 #[cfg(test)]
@@ -66,7 +80,25 @@ mod tests {
         let feedback =
             vec![line(9, 12, 3.0), line(1, 8, 2.0), line(1, 2, 1.0), line(3, 11, 9.0), line(9, 12, 3.0), line(77, 99, 9.0)];
         let mut seen = Vec::new();
-        join(&decisions, |&seq| seq, &feedback, |decision, line| seen.push((decision.n, line.map(|line| line.reward))));
+        let never = AtomicBool::new(false);
+        join(&decisions, |&seq| seq, &feedback, &never, |decision, line| seen.push((decision.n, line.map(|line| line.reward))));
         assert_eq!(seen, [(4, None), (1, Some(2.0)), (9, Some(3.0))]);
+    }
+
+    #[test]
+    fn a_cancelled_question_ends_within_some_thousand_decisions() {
+        let decisions: Vec<Seq> = (0..100_000).map(number).collect();
+        let (cancelled, mut seen) = (AtomicBool::new(false), 0);
+        let joined = join(
+            &decisions,
+            |&seq| seq,
+            &[],
+            &cancelled,
+            |decision, _| {
+                seen += 1;
+                cancelled.store(decision.n >= 5000, Ordering::Relaxed);
+            },
+        );
+        assert_eq!((joined, seen), (None, 8192));
     }
 }

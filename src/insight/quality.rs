@@ -292,7 +292,10 @@ pub fn data_quality(directory: &Directory, since_ms: Option<u64>, watch: &Watch<
     let Some(found) = gather(directory, &names, watch, &mut |line| part.take(line, is_asked))? else { return Ok(None) };
     let Part { decisions, feedback, gaps, .. } = part;
     let mut sums = Sums::default();
-    join(&decisions, |fact| fact.seq, &feedback, |fact, line| sums.push(fact, line));
+    let joined = join(&decisions, |fact| fact.seq, &feedback, watch.cancelled, |fact, line| sums.push(fact, line));
+    if joined.is_none() {
+        return Ok(None);
+    }
     for (day, dropped_pulls) in gaps.into_values() {
         let day = sums.day(day);
         day.gaps += 1;

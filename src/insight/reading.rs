@@ -58,7 +58,7 @@ pub enum Use {
     Unreadable,
 }
 
-/// A question keeps something of so many lines at most: 100 to 250 bytes each.
+/// A question keeps something of so many lines at most: 100 to 400 bytes each.
 const MOST_KEPT: usize = 4_000_000;
 /// What is read at once: it stays in the processor's cache until it is used, and what others have there stays, too.
 const BLOCK: usize = 256 << 10;
@@ -66,7 +66,7 @@ const BLOCK: usize = 256 << 10;
 const LOOK_EVERY: u64 = 1024;
 /// Longer than any first line of a segment.
 const FIRST_LINE: u64 = 1024;
-/// A clock may have been put back between two segments by so much.
+/// A clock may have been put back by so much.
 pub const SLACK_MS: u64 = 3_600_000;
 
 /// The first of the lines that a segment begins with: its time, and the number of the line behind it.
@@ -77,18 +77,21 @@ pub fn segment_start(directory: &Directory, name: SegmentName) -> Result<(String
     Ok((ts.unwrap_or_default(), lines.next().flatten().map(|(seq, ..)| seq)))
 }
 
-/// The segments that may have lines of `since_ms` or later, in order. A segment has no line later than the first of the next one.
+/// The segments that may have lines of `since_ms` or later, in order. A segment has no line later than the first of the next one, unless
+/// the clock was wrong just then: so one says nothing of others that begins before the one before it.
 pub fn segments_since(directory: &Directory, since_ms: Option<u64>) -> Result<Vec<SegmentName>> {
     let mut names = InteractionLog::segments(directory)?;
     let Some(since_ms) = since_ms.filter(|&ms| ms > SLACK_MS) else { return Ok(names) };
     let since = format_millis(since_ms - SLACK_MS);
+    let mut next = String::new();
     // From the last on: most questions are about the last days.
-    for i in (1..names.len()).rev() {
+    for i in (0..names.len()).rev() {
         let (ts, _) = segment_start(directory, names[i])?;
-        if !ts.is_empty() && ts < since {
-            names.drain(..i);
+        if !next.is_empty() && next < since && ts <= next {
+            names.drain(..=i);
             break;
         }
+        next = ts;
     }
     Ok(names)
 }
@@ -185,10 +188,43 @@ pub fn gather(
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::{Log, Made, START, watch};
+    use super::super::fixture::{DAY, Log, Made, START, watch};
     use super::super::{AnalyticsFilter, By, DecisionFilter, SimulationSettings, analytics, data_quality, decisions, simulate};
     use crate::policy::PolicyName;
     use crate::rng::Chance;
+
+    /// One segment that begins with a time far off hides neither its own lines nor those of others.
+    #[test]
+    fn a_clock_that_was_wrong_when_a_segment_began_hides_nothing() {
+        let made = Made::certain("u");
+        for (off, with_next) in [(START - 100 * DAY, true), (START + 100 * DAY, true), (START + 100 * DAY, false)] {
+            let mut log = Log::new();
+            let at = |log: &mut Log, days: u64| {
+                log.ms = START + days * DAY;
+                log.decision(&made);
+            };
+            at(&mut log, 0);
+            log.next_segment();
+            at(&mut log, 4);
+            log.ms = off;
+            log.next_segment();
+            at(&mut log, 5);
+            if with_next {
+                log.ms += 2 * DAY;
+                log.next_segment();
+                at(&mut log, 7);
+            }
+            let count = |since_ms, until_ms| {
+                let filter = DecisionFilter { since_ms, until_ms, limit: 500, ..DecisionFilter::default() };
+                let of = AnalyticsFilter { since_ms, until_ms, by: By::Day };
+                let answer = analytics(&log.directory(), of, &watch()).unwrap().unwrap();
+                (decisions(&log.directory(), filter, &watch()).unwrap().unwrap().decisions.len(), answer.totals.decisions)
+            };
+            assert_eq!(count(Some(START + 3 * DAY), None), if with_next { (3, 3) } else { (2, 2) });
+            assert_eq!(count(None, Some(START + 6 * DAY)), (3, 3));
+            assert_eq!(count(Some(START + 3 * DAY), Some(START + 6 * DAY)), (2, 2));
+        }
+    }
 
     /// Whoever writes lines with the right checksum may write anything.
     #[test]

@@ -56,7 +56,7 @@ pub struct Simulation {
     pub agreed: u64,
     /// The one by the other.
     pub agreement: Option<f64>,
-    /// Decisions in which whatever could be chosen might have been shown: only these can be accepted.
+    /// Decisions in which whatever could be chosen might have been shown, and that was more than one: only these can be accepted.
     pub randomised: u64,
     /// Those that count, with feedback or without.
     pub accepted: u64,
@@ -107,8 +107,10 @@ impl Play<'_> {
         self.decisions += 1;
         let agrees = self.policy.choose(decision, choosing) == decision.index;
         self.agreed += u64::from(agrees);
+        // Where there was no choice, all policies earn the same.
+        let has_choice = decision.ids.len() > decision.masked.len() + 1;
         let lowest = lowest(decision);
-        if !(lowest > 0.0 && lowest.is_finite()) {
+        if !(has_choice && lowest > 0.0 && lowest.is_finite()) {
             return;
         }
         self.randomised += 1;
@@ -238,12 +240,13 @@ mod tests {
     fn a_policy_that_learns_earns_more_than_favourites_do() {
         let (mut log, made) = world(20_000, Some(1.0), 17);
         log.reset("user-3");
-        let logged = made.iter().map(|made| worth(&made.tasks[made.index])).sum::<f64>() / made.len() as f64;
+        let open: Vec<_> = made.iter().filter(|made| made.has_choice()).collect();
+        let logged = open.iter().map(|made| worth(&made.tasks[made.index])).sum::<f64>() / open.len() as f64;
         for policy in PolicyName::ALL {
             let simulation = ask(&log, SimulationSettings::of(policy));
             let estimate = simulation.value.unwrap();
             assert!(estimate.ci95.unwrap()[0] > logged + 0.05, "{estimate:?}, logged {logged}");
-            assert_eq!((simulation.decisions, simulation.randomised), (20_000, 20_000));
+            assert_eq!((simulation.decisions, simulation.randomised), (20_000, open.len() as u64));
             assert_eq!(estimate.samples, simulation.accepted - simulation.without_feedback);
             assert!(estimate.samples < simulation.agreed && simulation.agreed < simulation.decisions / 2);
             // Seven in ten have feedback.
@@ -252,6 +255,19 @@ mod tests {
             // The same seed, the same answer.
             assert_eq!(ask(&log, SimulationSettings::of(policy)), simulation);
         }
+    }
+
+    #[test]
+    fn where_there_is_no_choice_nothing_is_learned_about_policies() {
+        let (mut log, chance) = (Log::new(), Chance::seeded(31));
+        for i in 0..400_u32 {
+            let made = Made::drawn("u", if i % 2 == 0 { 1 } else { 2 }, PolicyName::EGreedyV1, Some(1.0), &chance);
+            let seq = log.decision(&made);
+            log.feedback(seq, None, if i % 2 == 0 { 1.0 } else { 0.0 }, START);
+        }
+        let simulation = ask(&log, SimulationSettings { min_effective: 1.0, ..SimulationSettings::of(PolicyName::LinUcbV1) });
+        assert_eq!((simulation.decisions, simulation.randomised), (400, 200));
+        assert_eq!(simulation.value.map(|value| value.mean), Some(0.0));
     }
 
     /// Requests with few candidates are accepted more often. What a tip is worth depends on their number alone here, so that any

@@ -24,10 +24,10 @@ impl Reading {
         Self::default()
     }
 
-    /// Ends it; its promise is then rejected.
+    /// Ends it; its promise is then rejected. `engine` is the one that was asked.
     #[napi(catch_unwind)]
-    pub fn cancel(&self) {
-        self.inner.cancel();
+    pub fn cancel(&self, engine: &NativeEngine) {
+        engine.handle.cancel(&self.inner);
     }
 
     /// How many parts are done, and of how many.

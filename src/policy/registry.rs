@@ -296,9 +296,9 @@ mod tests {
         }
         assert!(registry.changed(EGreedyV1, &share(0.3, "a"), EGreedyV1).is_err());
         let thirds = [(LinUcbV1, 0.34), (EGreedyV1, 0.56), (EGreedyV2, 0.1)];
-        let all = thirds.into_iter().try_fold(PolicyRegistry::default(), |registry, (policy, of)| {
-            registry.changed(policy, &share(of, "b"), EGreedyV1)
-        });
+        let all = thirds
+            .into_iter()
+            .try_fold(PolicyRegistry::default(), |registry, (policy, of)| registry.changed(policy, &share(of, "b"), EGreedyV1));
         assert!(all.is_ok_and(|registry| registry.is_sound()));
         assert!(registry.changed(EGreedyV1, &share(f64::NAN, "b"), EGreedyV1).is_err());
         let without = registry.changed(LinUcbV1, &share(0.0, "a"), EGreedyV1).unwrap();

@@ -30,9 +30,14 @@ pub struct ListedUser {
     pub policies: Vec<(PolicyName, Counters)>,
 }
 
-/// The users with a state file whose places come after `after`, in order, at least `most` of them if there are as many. Files that name
-/// nobody are left out.
-pub fn stored_users(directory: &Directory, after: Option<&Place>, most: usize, cancelled: &AtomicBool) -> Result<Vec<Place>> {
+/// The users with a state file whose places come after `after`, in order, at least `most` of them if there are as many; and whether there
+/// may be more behind the last one. Files that name nobody are left out.
+pub fn stored_users(
+    directory: &Directory,
+    after: Option<&Place>,
+    most: usize,
+    cancelled: &AtomicBool,
+) -> Result<(Vec<Place>, bool)> {
     let names = directory.list(Room::State)?;
     let mut files: Vec<(&str, &str)> = names
         .iter()
@@ -46,7 +51,7 @@ pub fn stored_users(directory: &Directory, after: Option<&Place>, most: usize, c
         let mut owners = BTreeSet::new();
         for (shelf, name) in files {
             if cancelled.load(Ordering::Relaxed) {
-                return Ok(found);
+                return Ok((found, false));
             }
             let bytes = match directory.read(Room::State, name) {
                 Ok(Some((bytes, _))) => bytes,
@@ -64,10 +69,10 @@ pub fn stored_users(directory: &Directory, after: Option<&Place>, most: usize, c
         }
         found.extend(owners);
         if found.len() >= most {
-            break;
+            return Ok((found, true));
         }
     }
-    Ok(found)
+    Ok((found, false))
 }
 
 impl Users {
@@ -77,30 +82,38 @@ impl Users {
     /// # Errors
     /// `ERR_STATE_IO`.
     pub fn page(&self, after: Option<&str>, limit: usize, cancelled: &AtomicBool) -> Result<Option<(Vec<ListedUser>, bool)>> {
-        let after = after.map(place_of);
-        let mut places = self.store().stored_users(after.as_ref(), limit + 1, cancelled)?;
-        // Who is in memory only, because nothing of it was written yet.
-        let hot = self.in_memory().into_iter().map(|user| place_of(&user.id));
-        places.extend(hot.filter(|place| after.as_ref().is_none_or(|after| place > after)));
-        places.sort_unstable();
-        places.dedup();
-        let (mut page, mut has_more) = (Vec::new(), false);
-        for (_, user_id) in places {
-            if cancelled.load(Ordering::Relaxed) {
-                return Ok(None);
+        let (mut after, mut page) = (after.map(place_of), Vec::new());
+        loop {
+            let (mut places, has_more) = self.store().stored_users(after.as_ref(), limit + 1, cancelled)?;
+            // Those behind it stand between others that were not looked for yet.
+            let last = places.last().cloned().filter(|_| has_more);
+            // Who is in memory only, because nothing of it was written yet.
+            let hot = self.in_memory().into_iter().map(|user| place_of(&user.id));
+            places.extend(hot.filter(|place| {
+                after.as_ref().is_none_or(|after| place > after) && last.as_ref().is_none_or(|last| place <= last)
+            }));
+            places.sort_unstable();
+            places.dedup();
+            for (_, user_id) in places {
+                if cancelled.load(Ordering::Relaxed) {
+                    return Ok(None);
+                }
+                let policies = self.counted(&user_id)?;
+                if policies.is_empty() {
+                    // Seen and never scored, not to be read, or removed meanwhile.
+                    continue;
+                }
+                if page.len() == limit {
+                    return Ok(Some((page, true)));
+                }
+                page.push(ListedUser { user_id, policies });
             }
-            let policies = self.counted(&user_id)?;
-            if policies.is_empty() {
-                // Seen and never scored, or removed meanwhile.
-                continue;
-            }
-            if page.len() == limit {
-                has_more = true;
+            if last.is_none() {
                 break;
             }
-            page.push(ListedUser { user_id, policies });
+            after = last;
         }
-        Ok(if cancelled.load(Ordering::Relaxed) { None } else { Some((page, has_more)) })
+        Ok(if cancelled.load(Ordering::Relaxed) { None } else { Some((page, false)) })
     }
 
     /// What each policy has counted of a user; nobody is taken into memory for it, and nothing is mended.

@@ -103,12 +103,12 @@ pub trait StateStore: std::fmt::Debug + Send + Sync {
     /// `ERR_STATE_IO`.
     fn erase(&self, user_id: &str, policy: PolicyName) -> Result<()>;
 
-    /// The users that have a record and whose places come after `after`, in order, at least `most` of them if there are as many; fewer
-    /// once `cancelled` is set.
+    /// The users that have a record and whose places come after `after`, in order, at least `most` of them if there are as many, and
+    /// whether there may be more behind the last one; fewer once `cancelled` is set.
     ///
     /// # Errors
     /// `ERR_STATE_IO`.
-    fn stored_users(&self, after: Option<&Place>, most: usize, cancelled: &AtomicBool) -> Result<Vec<Place>>;
+    fn stored_users(&self, after: Option<&Place>, most: usize, cancelled: &AtomicBool) -> Result<(Vec<Place>, bool)>;
 
     /// Makes all of the above survive power loss.
     ///
@@ -324,7 +324,7 @@ impl StateStore for StateFiles {
         Ok(())
     }
 
-    fn stored_users(&self, after: Option<&Place>, most: usize, cancelled: &AtomicBool) -> Result<Vec<Place>> {
+    fn stored_users(&self, after: Option<&Place>, most: usize, cancelled: &AtomicBool) -> Result<(Vec<Place>, bool)> {
         stored_users(&self.directory, after, most, cancelled)
     }
 
