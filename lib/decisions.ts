@@ -59,6 +59,7 @@ const idsOfSets = new WeakMap<CandidateSet, string>()
 
 /** The call on what is packed, which {@link Extras} complete. */
 export interface DecisionCall {
+  /** In order; those of an earlier request may stand behind them. */
   ids: readonly string[]
   /** All of them, one behind the other. */
   joined: string
@@ -74,16 +75,19 @@ export function packedDecision({ mask, holdout, explain }: Extras): DecisionCall
   if (count > LARGEST_DECISION) refuse('candidates', `at most ${LARGEST_DECISION} for a decision`, count)
   if (mask !== undefined && mask.length !== count) refuse('mask', `an array of ${count}, one for each candidate`, mask.length)
   if (mask !== undefined && !mask.includes(true)) throw new BanditError('ERR_NO_CANDIDATES', 'mask: no candidate may be shown')
-  const ids = set === undefined ? packedIds().slice(0, count) : set.ids
-  const versions = promptVersions === undefined ? undefined : JSON.stringify(Array.from(ids, (_id, i) => promptVersions[i] ?? null))
-  return { ids, joined: joined(ids, set), promptVersions: versions, computedAt, end: packDecision(packed.end, ids, mask, holdout, explain) }
+  const ids = set === undefined ? packedIds() : set.ids
+  const versions = promptVersions === undefined ? undefined : JSON.stringify(Array.from({ length: count }, (_none, i) => promptVersions[i] ?? null))
+  return { ids, joined: joined(ids, count, set), promptVersions: versions, computedAt, end: packDecision(packed.end, ids, count, mask, holdout, explain) }
 }
 
-function joined(ids: readonly string[], set: CandidateSet | undefined): string {
-  if (set === undefined) return ids.join('')
-  const known = idsOfSets.get(set) ?? ids.join('')
-  idsOfSets.set(set, known)
-  return known
+function joined(ids: readonly string[], count: number, set: CandidateSet | undefined): string {
+  const known = set && idsOfSets.get(set)
+  if (known !== undefined) return known
+  // V8 puts the parts together when native code reads them: a quarter of what join() costs.
+  let all = ''
+  for (let i = 0; i < count; i++) all += ids[i]
+  if (set !== undefined) idsOfSets.set(set, all)
+  return all
 }
 
 /** Adds to a decision what it is made of. */

@@ -505,9 +505,8 @@ export function answer(at: number, tipIds: readonly string[]): ScoreResult {
   }
 }
 
-/** Marks the candidates, called `tipIds`, behind what is packed up to `end`; returns where the call's words end. */
-export function packDecision(end: number, tipIds: readonly string[], mask: readonly boolean[] | undefined, holdout: number, explain: boolean): number {
-  const n = tipIds.length
+/** Marks the `n` candidates, the first ones of `tipIds`, behind what is packed up to `end`; returns where the call's words end. */
+export function packDecision(end: number, tipIds: readonly string[], n: number, mask: readonly boolean[] | undefined, holdout: number, explain: boolean): number {
   const last = Math.max(end + MARKS / 2 + Math.ceil(n / 2), FIRST + REQUEST_WORDS + DECISION_WORDS)
   reserve(last, end)
   words[end] = holdout

@@ -14,6 +14,9 @@ import { linesIn, segmentsIn } from '../support/log-lines.mjs'
 import { POLICIES } from '../support/standing.mjs'
 import { contentsOf, emptyDirectory, openEngine, stateIn } from '../support/state-dir.mjs'
 
+/** The last line of a kind: marks stand in between at any time. @param {string} stateDir @param {string} wanted */
+const lastOf = (stateDir, wanted) => linesIn(stateDir).findLast(({ kind }) => kind === wanted)
+
 const ACTIONS = /** @type {const} */ ({ done: 1, helpful: 0.5, snooze: 0, not_helpful: -0.5, dismiss: -1 })
 const FILES = /** @type {const} */ ({ 'linucb-v1': 'u.json', 'egreedy-v1': 'u_egreedy.json', 'egreedy-v2': 'u_egreedy_v2.json' })
 const list = (/** @type {number} */ n) => Array.from({ length: n }, (_entry, i) => ({ id: `c${i}`, features: { priority: 1 + (i % 4), taskAgeDays: (i * 7.3) % 31, isOverdue: i % 3 === 0 } }))
@@ -58,7 +61,7 @@ describe('worth', () => {
       const result = bandits.feedback({ decisionId: decide(bandits), action: /** @type {any} */ (action) })
       assert.deepEqual(result, { ok: true, applied: true, revision: false, policies: POLICIES })
       assert.deepEqual(sumsOf(bandits), three(1, reward))
-      const line = linesIn(stateDir).at(-1)
+      const line = lastOf(stateDir, 'feedback')
       assert.deepEqual([line?.kind, line?.['action'], line?.['reward'], line?.['policies'], line?.['revision']], ['feedback', action, reward, POLICIES, false])
     }
   })
@@ -177,7 +180,7 @@ describe('once', () => {
     const decisionId = decide(bandits)
     const before = Date.now()
     bandits.feedback({ decisionId, action: 'done' })
-    const at = linesIn(stateDir).at(-1)?.['at']
+    const at = lastOf(stateDir, 'feedback')?.['at']
     // The engine's clock has steps of a few milliseconds.
     assert.ok(at >= before - 20 && at <= Date.now(), `${at - before}`)
     assert.equal(bandits.feedback({ decisionId, action: 'dismiss', at: before - 60_000 }).applied, false)
@@ -221,7 +224,7 @@ test('what is learned from is what was shown, also where the policy had chosen a
     const shown = shownIn(stateDir, decisionId)
     assert.equal(shown.tipId, `c${index}`)
     bandits.feedback({ decisionId, reward: i % 3 })
-    assert.equal(linesIn(stateDir).at(-1)?.['tipId'], shown.tipId)
+    assert.equal(lastOf(stateDir, 'feedback')?.['tipId'], shown.tipId)
     for (const policy of POLICIES) final.reward({ userId: 'u', reward: i % 3, policy, ...shown })
   }
   await Promise.all([bandits.close(), final.close()])
@@ -262,7 +265,7 @@ describe('known no more', () => {
     const bandits = openEngine(t, { stateDir })
     const [epoch, n] = decide(bandits).split('.').map(Number)
     bandits.reward({ userId: 'u', tipId: 't', reward: 1, features: {} })
-    const reward = linesIn(stateDir).at(-1)?.seq.join('.')
+    const reward = lastOf(stateDir, 'reward')?.seq.join('.')
     for (const decisionId of [`${epoch}.${Number(n) + 1000}`, `${Number(epoch) + 1}.1`, '4294967295.9007199254740991', `${epoch}.0`, String(reward)]) {
       assertRefuses(() => bandits.feedback({ decisionId, action: 'done' }), 'ERR_UNKNOWN_DECISION', 'decisionId', decisionId)
     }
@@ -398,7 +401,7 @@ describe('out of memory', () => {
     for (const [i, decisionId] of decided.entries()) {
       const shown = shownIn(stateDir, decisionId)
       bandits.feedback({ decisionId, reward: i / 7 })
-      const { tipId, features, hourOfDay, dayOfWeek, profileFeatures, decision } = /** @type {any} */ (linesIn(stateDir).at(-1))
+      const { tipId, features, hourOfDay, dayOfWeek, profileFeatures, decision } = /** @type {any} */ (lastOf(stateDir, 'feedback'))
       assert.deepEqual({ tipId, features: { ...features, hourOfDay }, dayOfWeek, profileFeatures, decision: decision.join('.') }, { ...shown, decision: decisionId })
       for (const policy of POLICIES) final.reward({ userId: 'u', reward: i / 7, policy, ...shown })
     }
