@@ -215,6 +215,12 @@ test('a user whose file somebody removed is named', async (t) => {
   const bandits = openEngine(t, { stateDir })
   assert.deepEqual([bandits.recovery.ambiguousUsers, bandits.stats('u').rewardCount, bandits.stats('v').rewardCount], [['u'], 1, 2])
   assert.ok(bandits.health().warnings.some((warning) => warning.includes('"u"')))
+  // What that somebody removed does not come back when the file is put together again.
+  rewardOnce(bandits, 'u')
+  await bandits.close()
+  for (const name of ['u_egreedy.json', 'v_egreedy.json']) writeFileSync(join(stateDir, name), 'garbage')
+  const again = openEngine(t, { stateDir })
+  assert.deepEqual(['u', 'v'].map((userId) => again.stats(userId).rewardCount), [2, 2])
 })
 
 describe('a damaged state file of somebody that the log knows', () => {

@@ -106,11 +106,14 @@ async function packageTurn(stateDir, oracle, { seed, isKilled, logged }) {
   }
   const changed = new Set(child.calls.flat().flatMap(({ kind, userId, policy }) => (kind === 'reset' ? POLICIES.map((each) => keyOf(userId, each)) : [keyOf(userId, /** @type {PolicyName} */ (policy))])))
   // Which of the last calls survived is settled before the service comes.
-  const { standings } = readDirectory(stateDir, ownerOf)
+  const { standings, lines } = readDirectory(stateDir, ownerOf)
+  const epoch = lines.findLast(({ record }) => record !== null)?.record?.seq[0]
   for (const userId of NAMES) {
     const wrong = oracle.settle(userId, { standings: Object.fromEntries(POLICIES.map((policy) => [policy, standings.get(keyOf(userId, policy)) ?? start(policy)])) })
     assert.equal(wrong, undefined)
-    for (const policy of POLICIES) if (changed.has(keyOf(userId, policy))) logged.set(keyOf(userId, policy), copy(oracle.of(userId).standings[policy]))
+    // A kill may take the lines of pulls that a file has.
+    const isTold = (/** @type {PolicyName} */ policy) => lines.some(({ record }) => record?.seq[0] === epoch && record['userId'] === userId && [policy, undefined].includes(record['policy']))
+    for (const policy of POLICIES) if (changed.has(keyOf(userId, policy)) && isTold(policy)) logged.set(keyOf(userId, policy), copy(oracle.of(userId).standings[policy]))
   }
   oracle.settled()
 }

@@ -439,10 +439,15 @@ impl Gathered {
         for (i, (user_id, changes)) in users.into_iter().enumerate() {
             progress.say("user", i + 1, of);
             let mut state = load(&user_id)?;
-            if !from_nothing && is_ambiguous(&state, &changes) && report.ambiguous_users.len() < MOST_LISTED {
+            let gone: Vec<_> = if from_nothing { Vec::new() } else { gone(&state, &changes).collect() };
+            if !gone.is_empty() && report.ambiguous_users.len() < MOST_LISTED {
                 report.ambiguous_users.push(user_id.to_string());
             }
             let outcome = apply_changes(&mut state, &changes, history_size, from_nothing);
+            // What the log tells of the time before is not in it, and a rebuilding must not bring that back.
+            for policy in gone {
+                state.leave_log(policy);
+            }
             report.applied += outcome.applied;
             report.duplicates += outcome.duplicates;
             report.already_in_files += changes.len() as u64 - outcome.applied - outcome.duplicates;
@@ -487,15 +492,13 @@ fn apply_to(state: &mut UserState, rows: &mut Vec<HistoryRow>, changes: &[Change
     outcome
 }
 
-/// Whether a file is gone that was there: a policy's first line here says that the policy knew the user already.
-fn is_ambiguous(state: &UserState, changes: &[Change]) -> bool {
+/// The policies whose file is gone that was there: their first line here says that the policy knew the user already.
+fn gone(state: &UserState, changes: &[Change]) -> impl Iterator<Item = PolicyName> {
     // An erasure removes files.
-    if changes.iter().any(|change| change.what == What::Erase) {
-        return false;
-    }
-    PolicyName::ALL.into_iter().any(|policy| {
+    let is_erased = changes.iter().any(|change| change.what == What::Erase);
+    PolicyName::ALL.into_iter().filter(move |&policy| {
         let first = changes.iter().filter(|change| change.policy() == Some(policy)).find_map(Change::is_first);
-        !state.is_stored(policy) && state.is_absent(policy) && first == Some(false)
+        !is_erased && !state.is_stored(policy) && state.is_absent(policy) && first == Some(false)
     })
 }
 

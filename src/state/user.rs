@@ -512,6 +512,11 @@ impl UserState {
         self.dirty & (1 << policy as u8) != 0
     }
 
+    /// The log does not tell how a policy's state came about.
+    pub(super) const fn leave_log(&mut self, policy: PolicyName) {
+        self.stamps[policy as usize].leave_log();
+    }
+
     /// The log has it now.
     pub const fn adopt(&mut self, policy: PolicyName) {
         self.stamps[policy as usize].adopt();
