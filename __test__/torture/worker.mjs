@@ -31,6 +31,7 @@ import { callsOf, userIds } from './script.mjs'
  * @property {number} [burst] calls between two turns of the event loop
  * @property {number} [flushEvery] bursts between two flush()
  * @property {number} [checkpointEvery] bursts between two checkpoint()
+ * @property {boolean} [patient] goes on when a checkpoint() is over, not meanwhile
  * @property {number} [restartEvery] bursts between close() and open()
  * @property {import('./script.mjs').Mix} [mix]
  * @property {boolean} [watchDrops] asks health() after each score whether it was dropped; not with scoreMany, where it would not be known which
@@ -38,7 +39,7 @@ import { callsOf, userIds } from './script.mjs'
 
 /** @type {Life} */
 const life = JSON.parse(process.argv[2] ?? '{}')
-const { stateDir, seed, users, names = userIds(users), options = {}, calls = Infinity, linger = false, burst = 50, flushEvery = 0, checkpointEvery = 0, restartEvery = 0, mix, watchDrops = false } = life
+const { stateDir, seed, users, names = userIds(users), options = {}, calls = Infinity, linger = false, burst = 50, flushEvery = 0, checkpointEvery = 0, patient = false, restartEvery = 0, mix, watchDrops = false } = life
 
 /** @param {string} word */
 const say = (word) => writeSync(3, `${word}\n`)
@@ -108,7 +109,10 @@ async function main() {
     }
     const flushed = returned
     if (flushEvery > 0 && round % flushEvery === 0) void engine.flush().then(() => say(`f ${flushed}`), refused)
-    if (checkpointEvery > 0 && round % checkpointEvery === 0) void engine.checkpoint().then(() => say(`f ${flushed}`), refused)
+    if (checkpointEvery > 0 && round % checkpointEvery === 0) {
+      const saved = engine.checkpoint().then(() => say(`f ${flushed}`), refused)
+      if (patient) await saved
+    }
     if (restartEvery > 0 && round % restartEvery === 0) {
       say('c')
       await engine.close()

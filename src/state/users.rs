@@ -85,6 +85,14 @@ pub struct DamagedFile {
 /// So many damaged files are remembered.
 const MOST_LISTED: usize = 100;
 
+/// Who waits for room.
+#[derive(Default)]
+struct Room {
+    waiting: usize,
+    /// Users that were written while somebody waited: they can leave. Looking for them among all is slow where most cannot.
+    written: Vec<Arc<User>>,
+}
+
 /// All users in memory.
 pub struct Users {
     hot: DashSet<ById>,
@@ -95,8 +103,8 @@ pub struct Users {
     /// Everybody in memory, in the order in which they are considered for leaving: second chance, also known as clock (Corbató,
     /// "A paging experiment with the Multics system", 1969).
     clock: Mutex<VecDeque<Arc<User>>>,
-    /// Signalled when users were written, for those who wait for room.
-    room: (Mutex<u64>, Condvar),
+    /// Signalled when users were written.
+    room: (Mutex<Room>, Condvar),
     failing: AtomicBool,
     /// Users that were put together again when they were loaded: they are to be written.
     mended: Mutex<Vec<Arc<User>>>,
@@ -116,7 +124,7 @@ impl Users {
             history_size,
             most: most.max(1),
             clock: Mutex::default(),
-            room: (Mutex::new(0), Condvar::new()),
+            room: Default::default(),
             failing: AtomicBool::new(false),
             mended: Mutex::default(),
             has_mended: AtomicBool::new(false),
@@ -275,28 +283,43 @@ impl Users {
     fn make_room(&self) -> bool {
         // A quarter over: users that changed just now must not make others wait.
         let limit = self.most + self.most / 4;
-        if self.hot.len() < self.most || self.evict_one() || self.hot.len() < limit {
+        if self.hot.len() < self.most || self.evict_one(LOOKS, true) || self.hot.len() < limit {
             return true;
         }
         let deadline = Instant::now() + PATIENCE;
-        let (rounds, written) = &self.room;
-        loop {
-            if self.failing.load(Ordering::Relaxed) {
-                return false;
-            }
-            let mut rounds = rounds.lock();
-            if self.evict_one() {
-                return true;
-            }
-            if written.wait_until(&mut rounds, deadline).timed_out() {
-                return self.evict_one();
-            }
+        let (room, written) = &self.room;
+        let mut room = room.lock();
+        // From here on it matters only that somebody can leave, not who was asked for lately.
+        let everybody = self.clock.lock().len();
+        if self.evict_written(&mut room) || self.evict_one(everybody, false) {
+            return true;
         }
+        room.waiting += 1;
+        let mut fits = false;
+        while !fits && !self.failing.load(Ordering::Relaxed) && !written.wait_until(&mut room, deadline).timed_out() {
+            fits = self.evict_written(&mut room);
+        }
+        room.waiting -= 1;
+        fits
     }
 
-    /// Takes one user out of memory that is written and was not asked for lately.
-    fn evict_one(&self) -> bool {
-        for _ in 0..LOOKS {
+    /// Whether somebody waits for room.
+    pub(super) fn is_waited_for(&self) -> bool {
+        self.room.0.lock().waiting > 0
+    }
+
+    fn evict_written(&self, room: &mut Room) -> bool {
+        while let Some(user) = room.written.pop() {
+            if user.state.try_lock().is_some_and(|mut state| self.evict(&user, &mut state)) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Takes one user out of memory that is written and, where `spare_recent`, was not asked for lately.
+    fn evict_one(&self, looks: usize, spare_recent: bool) -> bool {
+        for _ in 0..looks {
             let Some(user) = self.clock.lock().pop_front() else { return false };
             // Somebody is at work with it: it is in use.
             let Some(mut state) = user.state.try_lock() else {
@@ -306,16 +329,24 @@ impl Users {
             if state.retired {
                 continue;
             }
-            if std::mem::replace(&mut state.used, false) || !state.read || !state.is_clean() || state.erasures > 0 {
-                drop(state);
-                self.clock.lock().push_back(user);
-                continue;
+            let is_recent = std::mem::replace(&mut state.used, false);
+            if !(is_recent && spare_recent) && self.evict(&user, &mut state) {
+                return true;
             }
-            self.retire(&user, &mut state);
-            self.evicted.fetch_add(1, Ordering::Relaxed);
-            return true;
+            drop(state);
+            self.clock.lock().push_back(user);
         }
         false
+    }
+
+    /// Takes a user out of memory if it can leave.
+    fn evict(&self, user: &User, state: &mut UserState) -> bool {
+        let can_leave = !state.retired && state.read && state.is_clean() && state.erasures == 0;
+        if can_leave {
+            self.retire(user, state);
+            self.evicted.fetch_add(1, Ordering::Relaxed);
+        }
+        can_leave
     }
 
     /// Nothing can come between the two: who changes the user holds the same lock, and looks the user up again when it is retired.
@@ -333,11 +364,15 @@ impl Users {
         }
     }
 
-    /// Tells those who wait for room that users were written, or that none can be.
-    pub(super) fn written(&self, failing: bool) {
+    /// Tells those who wait for room that these users were written, or that none can be.
+    pub(super) fn written(&self, users: impl Iterator<Item = Arc<User>>, failing: bool) {
         self.failing.store(failing, Ordering::Relaxed);
-        let (rounds, written) = &self.room;
-        *rounds.lock() += 1;
+        let (room, written) = &self.room;
+        let mut room = room.lock();
+        room.written.clear();
+        if room.waiting > 0 {
+            room.written.extend(users);
+        }
         written.notify_all();
     }
 

@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 
 /// A user that changed is written after so long, so that changes in quick succession cost one file.
 const COALESCE: Duration = Duration::from_millis(10);
+/// So many users are synced together while somebody waits until one of them can leave.
+const FEW: usize = 8;
 /// The log's low-water mark is moved this often while users change, and once more when they have stopped: it saves the next start
 /// reading, and costs a line.
 const MARK_EVERY: Duration = Duration::from_secs(1);
@@ -179,7 +181,6 @@ impl Shared {
             let Round { users, jobs, up_to } = self.next_round(&thread);
             let changed = !users.is_empty();
             let saved = self.save_all(users);
-            self.users.written(saved.is_err());
             thread.backoff.note(&saved);
             let ends = saved.is_ok() && jobs.iter().any(|(job, _)| matches!(job, Job::Stop));
             if saved.is_ok() {
@@ -253,6 +254,26 @@ impl Shared {
     /// Saves what changed of these users, and syncs. The first failure is returned; the users it concerns are queued again.
     fn save_all(&self, users: Vec<Arc<User>>) -> Result<()> {
         let mut result = Ok(());
+        let mut users = users.into_iter();
+        loop {
+            let (saved, outcome) = self.save_some(&mut users);
+            result = result.and(outcome);
+            self.users.written(saved.into_iter(), result.is_err());
+            if users.as_slice().is_empty() {
+                break;
+            }
+        }
+        let mut queue = self.queue.lock();
+        queue.report.failing = result.is_err();
+        if let Err(e) = &result {
+            queue.report.last_error = Some(e.message().to_owned());
+        }
+        result
+    }
+
+    /// Saves these users, and syncs: all of them, or the first ones where somebody waits for one who can leave.
+    fn save_some(&self, users: &mut std::vec::IntoIter<Arc<User>>) -> (Vec<Arc<User>>, Result<()>) {
+        let mut result = Ok(());
         let mut saved = Vec::with_capacity(users.len());
         for user in users {
             let (policies, outcome) = self.save(&user);
@@ -266,6 +287,9 @@ impl Shared {
                 self.requeue(&user, 0);
             }
             saved.push((user, policies));
+            if saved.len() >= FEW && self.users.is_waited_for() {
+                break;
+            }
         }
         let synced = guarded(THREAD, || self.store.sync());
         if let Err(e) = synced {
@@ -280,12 +304,7 @@ impl Shared {
         for (user, _) in &saved {
             user.state.lock().saving = false;
         }
-        let mut queue = self.queue.lock();
-        queue.report.failing = result.is_err();
-        if let Err(e) = &result {
-            queue.report.last_error = Some(e.message().to_owned());
-        }
-        result
+        (saved.into_iter().map(|(user, _)| user).collect(), result)
     }
 
     fn requeue(&self, user: &Arc<User>, policies: u8) {
