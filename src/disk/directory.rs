@@ -274,14 +274,6 @@ impl Directory {
         self.disk.open(room, name).map_err(|e| self.failed("read", room, name, e))
     }
 
-    /// At most `limit` bytes from the start of a file; none when it is not there.
-    ///
-    /// # Errors
-    /// `ERR_STATE_IO`.
-    pub fn read_start(&self, room: Room, name: &str, limit: u64) -> Result<Vec<u8>> {
-        self.read_range(room, name, 0, limit)
-    }
-
     /// At most `limit` bytes of a file from byte `from` on; none when it is not there.
     ///
     /// # Errors

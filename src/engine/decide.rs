@@ -1,9 +1,9 @@
 //! Decisions and what becomes of them: all policies choose at once, the log has everything before the caller has it, and a reaction is
 //! learned from once, whatever comes twice or late.
 
-use super::Engine;
 use super::pending::PendingDecision;
 use super::request::Refused;
+use super::{Engine, may_change};
 use crate::error::{Error, ErrorKind, Result, shown};
 use crate::feature;
 use crate::log::{ChoiceLine, DecisionLine, FeedbackLine, Inputs, InteractionLog, Seq};
@@ -12,7 +12,7 @@ use crate::policy::{
     packed_index, score_egreedy, score_linucb,
 };
 use crate::rng::Draw;
-use crate::state::{Entry, Pull, Reaction, User, UserState, Users};
+use crate::state::{Entry, Pull, Reaction, User, UserState};
 use serde::Serialize;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -139,13 +139,7 @@ impl Engine {
         let ms = self.clock.now_ms();
         let (assigned, active, shadows) = self.evaluated_policies(&user.id);
         let mut state = user.state.lock();
-        if state.is_retired() {
-            return Err(Refused::Retired);
-        }
-        if state.is_transient() {
-            state.retire_transient();
-            return Err(Users::no_room().into());
-        }
+        may_change(&mut state)?;
         let (draw, candidates) = (self.chance.draw(), call.lanes.len());
         let holdout = (call.holdout > 0.0).then(|| (call.holdout, draw.part(HOLDOUT_PART).happens(call.holdout)));
         let held_out = holdout.is_some_and(|(_, held_out)| held_out);
@@ -260,7 +254,7 @@ impl Engine {
         let of = Distribution { greedy, epsilon: policy.epsilon(), candidates, eligible: call.eligible };
         let (index, exploring) = of.choose(draw.part(policy as u64));
         let score = scratch.last_scores(candidates)[index];
-        let propensity = of.probabilities().nth(index).unwrap_or_default();
+        let propensity = of.probability(index);
         Ok(Evaluated { chosen: Chosen { policy, index, score, exploring, propensity }, of, was_absent, first })
     }
 

@@ -296,13 +296,7 @@ impl Engine {
     pub fn reward(&self, user: &Arc<User>, call: &RewardCall<'_>) -> Result<(), Refused> {
         let ms = self.clock.now_ms();
         let mut state = user.state.lock();
-        if state.is_retired() {
-            return Err(Refused::Retired);
-        }
-        if state.is_transient() {
-            state.retire_transient();
-            return Err(Users::no_room().into());
-        }
+        may_change(&mut state)?;
         if state.queue() {
             self.writer.enqueue(user);
         }
@@ -480,6 +474,19 @@ fn close_files(log: Option<Arc<InteractionLog>>, store: Arc<dyn StateStore>, wri
             log.stop(Box::new(move |synced| release(again(&written).and(synced))));
         }));
     }));
+}
+
+/// Whether a user that was looked up before can change now.
+#[inline]
+fn may_change(state: &mut UserState) -> Result<(), Refused> {
+    if state.is_retired() {
+        return Err(Refused::Retired);
+    }
+    if state.is_transient() {
+        state.retire_transient();
+        return Err(Users::no_room().into());
+    }
+    Ok(())
 }
 
 #[inline]

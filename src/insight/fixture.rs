@@ -6,9 +6,8 @@ use crate::feature::{Moment, Profile, TaskFeatures};
 use crate::log::{
     ChoiceLine, DecisionLine, Event, FeedbackLine, Inputs, LineWriter, Piece, Recorded, SegmentName, Seq, pieces, read_line,
 };
-use crate::policy::{Assignment, CHUNK, Distribution, Lanes, PolicyName, drawn};
+use crate::policy::{Assignment, Distribution, Lanes, PolicyName, drawn};
 use crate::rng::Chance;
-use std::cell::Cell;
 use std::sync::atomic::AtomicBool;
 use tempfile::TempDir;
 
@@ -163,13 +162,8 @@ impl Log {
 
     pub fn decision(&mut self, made: &Made) -> Seq {
         let n = made.tasks.len();
-        let mut block = vec![0.0; Lanes::words(n)];
-        let stride = n.next_multiple_of(CHUNK);
-        for (i, task) in made.tasks.iter().enumerate() {
-            block[i] = f64::from(u8::from(task.is_overdue));
-            block[stride + i] = task.task_age_days;
-            block[2 * stride + i] = f64::from(task.priority);
-        }
+        let mut block = Vec::new();
+        let lanes = Lanes::written(&made.tasks, &mut block);
         let ids: Vec<String> = (0..n).map(|i| format!("tip,\"{i}")).collect();
         let json = |masked: &Vec<usize>| serde_json::to_string(masked).unwrap();
         let (ids, masked) = (ids.iter().map(String::as_str).collect::<Vec<_>>(), json(&made.masked));
@@ -183,7 +177,7 @@ impl Log {
             computed_at: made.computed_at.as_deref(),
             ids: &ids,
             prompt_versions: versions.as_deref(),
-            lanes: Lanes::new(Cell::from_mut(&mut block[..]).as_slice_of_cells(), n).unwrap(),
+            lanes,
             masked: (!made.masked.is_empty()).then_some(&masked),
             policy: made.choices[0].0,
             assigned: Assignment::Registry,
@@ -201,13 +195,6 @@ impl Log {
 
     pub fn feedback(&mut self, decision: Seq, action: Option<&str>, reward: f64, at: u64) -> Seq {
         let seq = self.number();
-        let inputs = Inputs {
-            policy: PolicyName::EGreedyV1,
-            moment: Moment::default(),
-            task: TaskFeatures::default(),
-            profile: None,
-            computed_at: None,
-        };
         let policies = [(PolicyName::LinUcbV1, false), (PolicyName::EGreedyV1, false), (PolicyName::EGreedyV2, true)];
         let line = FeedbackLine {
             user_id: "u",
@@ -216,7 +203,7 @@ impl Log {
             action,
             reward,
             at,
-            inputs,
+            inputs: inputs(),
             policies: &policies,
             revision: false,
         };
@@ -237,16 +224,15 @@ impl Log {
     /// A reward outside of decisions.
     pub fn reward(&mut self) {
         let seq = self.number();
-        let inputs = Inputs {
-            policy: PolicyName::EGreedyV1,
-            moment: Moment::default(),
-            task: TaskFeatures::default(),
-            profile: None,
-            computed_at: None,
-        };
-        let line = crate::log::RewardLine { user_id: "u", tip_id: "tip", inputs, reward: 0.5, first: false };
+        let line = crate::log::RewardLine { user_id: "u", tip_id: "tip", inputs: inputs(), reward: 0.5, first: false };
         self.writer.reward(&mut self.bytes, seq, self.ms, &line);
     }
+}
+
+/// What nothing that is asked of these logs looks at.
+fn inputs() -> Inputs<'static> {
+    let (moment, task) = (Moment::default(), TaskFeatures::default());
+    Inputs { policy: PolicyName::EGreedyV1, moment, task, profile: None, computed_at: None }
 }
 
 /// What a decision's tip is worth in the worlds of these tests, on average.

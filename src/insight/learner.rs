@@ -2,9 +2,8 @@
 
 use crate::feature::{shared, vector};
 use crate::log::{RecordedDecision, Seq};
-use crate::policy::{CHUNK, Distribution, Lanes, PolicyName, Ridge, Scratch, score_egreedy, score_linucb};
+use crate::policy::{Distribution, Lanes, PolicyName, Ridge, Scratch, score_egreedy, score_linucb};
 use crate::rng::Draw;
-use std::cell::Cell;
 use std::collections::HashMap;
 
 /// A policy and everybody whom it has met.
@@ -82,15 +81,7 @@ impl Learner {
     /// What it would show to somebody whose [`Learner::turn`] it is.
     pub fn choose(&mut self, decision: &RecordedDecision<'_>, draw: Draw) -> usize {
         let candidates = decision.tasks.len();
-        let stride = candidates.next_multiple_of(CHUNK);
-        self.block.clear();
-        self.block.resize(Lanes::words(candidates), 0.0);
-        for (i, task) in decision.tasks.iter().enumerate() {
-            self.block[i] = f64::from(u8::from(task.is_overdue));
-            self.block[stride + i] = task.task_age_days;
-            self.block[2 * stride + i] = f64::from(task.priority);
-        }
-        let Some(lanes) = Lanes::new(Cell::from_mut(&mut self.block[..]).as_slice_of_cells(), candidates) else { return 0 };
+        let lanes = Lanes::written(&decision.tasks, &mut self.block);
         let Some(user) = self.users.get(&*decision.user_id) else { return 0 };
         let (moment, profile, eligible) = (decision.moment, decision.profile.unwrap_or_default(), eligible(decision));
         let (eligible, scratch) = (eligible.as_deref(), &mut self.scratch);
@@ -99,8 +90,7 @@ impl Learner {
             AnyRidge::EGreedy1(ridge) => score_egreedy(ridge, &shared(moment, &profile), &lanes, eligible, scratch),
             AnyRidge::EGreedy2(ridge) => score_egreedy(ridge, &shared(moment, &profile), &lanes, eligible, scratch),
         };
-        let epsilon = self.policy.epsilon();
-        Distribution { greedy, epsilon, candidates, eligible }.choose(draw).0
+        Distribution { greedy, epsilon: self.policy.epsilon(), candidates, eligible }.choose(draw).0
     }
 
     /// What is shown earned so much.

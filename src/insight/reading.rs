@@ -71,7 +71,7 @@ pub const SLACK_MS: u64 = 3_600_000;
 
 /// The first of the lines that a segment begins with: its time, and the number of the line behind it.
 pub fn segment_start(directory: &Directory, name: SegmentName) -> Result<(String, Option<Seq>)> {
-    let start = directory.read_start(Room::Log, &name.to_string(), FIRST_LINE)?;
+    let start = directory.read_range(Room::Log, &name.to_string(), 0, FIRST_LINE)?;
     let mut lines = start.split(|&b| b == b'\n').map(written_head);
     let ts = lines.next().flatten().filter(|(_, _, kind)| *kind == "segment").map(|(_, ts, _)| ts.to_owned());
     Ok((ts.unwrap_or_default(), lines.next().flatten().map(|(seq, ..)| seq)))

@@ -102,11 +102,8 @@ impl Channel {
             let request = Request::at(block, CONTROL_WORDS)?;
             let answer = request.decision()?;
             let scratch = &mut *self.scratch.borrow_mut();
-            let set = if request.set() == 0 { None } else { Some(self.frame.set(request.set())?) };
-            let (lanes, normalised) = match &set {
-                Some(set) => (set.lanes()?, Some(set.normalised())),
-                None => (request.lanes()?, None),
-            };
+            let set = self.frame.set_of(&request)?;
+            let (lanes, normalised) = request.candidates(set.as_deref())?;
             let asked = request.asked(lanes.len())?;
             let buffer = &mut *self.ids.borrow_mut();
             let ids = split(texts.ids(asked.id_lengths().sum(), buffer)?, asked.id_lengths())?;
@@ -189,11 +186,8 @@ impl Channel {
     fn score_one(&self, request: &Request<'_>, i: Option<usize>, texts: &impl CallTexts) -> Result<()> {
         let scratch = &mut *self.scratch.borrow_mut();
         let (policy, moment, profile) = (request.policy(self.engine.active()), request.moment(), request.profile());
-        let set = if request.set() == 0 { None } else { Some(self.frame.set(request.set())?) };
-        let (lanes, normalised) = match &set {
-            Some(set) => (set.lanes()?, Some(set.normalised())),
-            None => (request.lanes()?, None),
-        };
+        let set = self.frame.set_of(request)?;
+        let (lanes, normalised) = request.candidates(set.as_deref())?;
         let call = ScoreCall { policy, moment, profile, lanes, normalised };
         let buffer = &mut *self.tip_id.borrow_mut();
         let (mut computed_at, mut prompt_version) = (None, None);

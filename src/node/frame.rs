@@ -139,12 +139,16 @@ impl Frame {
         }
     }
 
-    /// The set with this number.
+    /// The set that a request names, if it names one.
     #[inline]
-    pub fn set(&self, number: u32) -> Result<Rc<PreparedSet>> {
+    pub fn set_of(&self, request: &Request<'_>) -> Result<Option<Rc<PreparedSet>>> {
+        let number = request.set();
+        if number == 0 {
+            return Ok(None);
+        }
         let sets = self.sets.borrow();
         let set = sets.get((number as usize).wrapping_sub(1)).and_then(Option::as_ref);
-        set.map(Rc::clone).ok_or_else(|| broken("prepared set"))
+        set.map(Rc::clone).map(Some).ok_or_else(|| broken("prepared set"))
     }
 }
 
@@ -250,6 +254,15 @@ impl<'a> Request<'a> {
     pub fn lanes(&self) -> Result<Lanes<'a>> {
         let lanes = Lanes::new(self.behind, half(self.words, CANDIDATES) as usize);
         lanes.filter(|lanes| !lanes.is_empty()).ok_or_else(|| broken("candidates"))
+    }
+
+    /// The candidates: those of the set that it names, or those that follow.
+    #[inline]
+    pub fn candidates<'s>(&'s self, set: Option<&'s PreparedSet>) -> Result<(Lanes<'s>, Option<&'s NormalisedLanes>)> {
+        Ok(match set {
+            Some(set) => (set.lanes()?, Some(set.normalised())),
+            None => (self.lanes()?, None),
+        })
     }
 
     /// How many words the request takes.

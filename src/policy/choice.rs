@@ -1,5 +1,6 @@
 //! How each policy chooses among the candidates of one request.
 
+use super::distribution::Distribution;
 use super::folded::{Mean, Width};
 use super::kernel::Kernel;
 use super::lanes::{CHUNK, Candidates};
@@ -41,6 +42,12 @@ impl Scratch {
         &mut self.scores[..padded]
     }
 
+    /// The scores of the last request that was scored here, of so many candidates.
+    #[must_use]
+    pub fn last_scores(&self, candidates: usize) -> &[f64] {
+        self.scores.get(..candidates).unwrap_or_default()
+    }
+
     /// Gives memory back that one large request left behind.
     pub fn shrink(&mut self, candidates: usize) {
         if self.scores.capacity() > candidates {
@@ -52,15 +59,8 @@ impl Scratch {
 /// Which candidates can be chosen: all of them, or one flag each.
 pub type Eligible<'m> = Option<&'m [bool]>;
 
-impl Scratch {
-    /// The scores of the last request that was scored here, of so many candidates.
-    #[must_use]
-    pub fn last_scores(&self, candidates: usize) -> &[f64] {
-        self.scores.get(..candidates).unwrap_or_default()
-    }
-}
-
 /// Scores every candidate under `LinUCB` and finds the best of those that are eligible; there is one.
+#[inline]
 pub fn score_linucb<const D: usize, const P: usize>(
     ridge: &Ridge<D, P>,
     shared: &[f64; D],
@@ -76,6 +76,7 @@ pub fn score_linucb<const D: usize, const P: usize>(
 }
 
 /// Scores every candidate under ε-greedy and finds the best of those that are eligible; there is one.
+#[inline]
 pub fn score_egreedy<const D: usize, const P: usize>(
     ridge: &Ridge<D, P>,
     shared: &[f64; D],
@@ -107,11 +108,8 @@ pub fn choose_linucb<const D: usize, const P: usize>(
     candidates: &impl Candidates,
     scratch: &mut Scratch,
 ) -> Choice {
-    let kernel = scratch.kernel;
-    let scores = scratch.scores(candidates.len());
-    let (mean, width) = (Mean::fold(ridge.theta(), shared), Width::fold(ridge, shared));
-    let index = kernel.upper_bounds(&mean, &width, ALPHA, candidates, scores);
-    Choice { index, score: scores[index], exploring: false, propensity: 1.0 }
+    let index = score_linucb(ridge, shared, candidates, None, scratch);
+    Choice { index, score: scratch.last_scores(candidates.len())[index], exploring: false, propensity: 1.0 }
 }
 
 /// ε-greedy: with probability ε uniform, else argmax of θ·x. There is at least one candidate.
@@ -124,15 +122,10 @@ pub fn choose_egreedy<const D: usize, const P: usize>(
     scratch: &mut Scratch,
 ) -> Choice {
     let n = candidates.len();
-    let kernel = scratch.kernel;
-    let scores = scratch.scores(n);
-    let greedy = kernel.means(&Mean::fold(ridge.theta(), shared), candidates, scores);
-    let exploring = draw.happens(EPSILON);
-    let index = if exploring { draw.below(n) } else { greedy };
-    #[allow(clippy::cast_precision_loss)] // at most 100,000 candidates
-    let by_chance = EPSILON / n as f64;
-    let propensity = if index == greedy { 1.0 - EPSILON + by_chance } else { by_chance };
-    Choice { index, score: scores[index], exploring, propensity }
+    let greedy = score_egreedy(ridge, shared, candidates, None, scratch);
+    let of = Distribution { greedy, epsilon: EPSILON, candidates: n, eligible: None };
+    let (index, exploring) = of.choose(draw);
+    Choice { index, score: scratch.last_scores(n)[index], exploring, propensity: of.probability(index) }
 }
 
 #[cfg(test)]
@@ -143,15 +136,8 @@ mod tests {
     use crate::rng::Chance;
 
     fn lanes(tasks: &[TaskFeatures]) -> NormalisedLanes {
-        let mut block: Vec<f64> = tasks.iter().map(|t| f64::from(u8::from(t.is_overdue))).collect();
-        let stride = tasks.len().next_multiple_of(CHUNK);
-        block.resize(stride, 0.0);
-        block.extend(tasks.iter().map(|t| t.task_age_days));
-        block.resize(2 * stride, 0.0);
-        block.extend(tasks.iter().map(|t| f64::from(t.priority)));
-        block.resize(3 * stride, 0.0);
-        let lanes = Lanes::new(std::cell::Cell::from_mut(&mut block[..]).as_slice_of_cells(), tasks.len());
-        NormalisedLanes::new(&lanes.unwrap())
+        let mut block = Vec::new();
+        NormalisedLanes::new(&Lanes::written(tasks, &mut block))
     }
 
     fn tasks(n: usize, chance: &Chance) -> Vec<TaskFeatures> {

@@ -18,11 +18,13 @@ pub struct Distribution<'m> {
 
 impl Distribution<'_> {
     /// How many can be chosen.
+    #[inline]
     #[must_use]
     pub fn eligible_count(&self) -> usize {
         self.eligible.map_or(self.candidates, |eligible| eligible.iter().filter(|eligible| **eligible).count())
     }
 
+    #[inline]
     fn is_eligible(&self, i: usize) -> bool {
         self.eligible.is_none_or(|eligible| eligible.get(i) == Some(&true))
     }
@@ -32,21 +34,40 @@ impl Distribution<'_> {
         self.mixed(0.0)
     }
 
+    /// The probability of one.
+    #[inline]
+    #[must_use]
+    pub fn probability(&self, i: usize) -> f64 {
+        self.of(i, self.shares(0.0))
+    }
+
     /// The probability of each where a share of the choices is drawn uniformly, whatever the policy would choose.
-    #[allow(clippy::cast_precision_loss)] // few candidates
     pub fn mixed(&self, uniform_share: f64) -> impl Iterator<Item = f64> + '_ {
+        let shares = self.shares(uniform_share);
+        (0..self.candidates).map(move |i| self.of(i, shares))
+    }
+
+    /// The probabilities of the best one, and of each of the others that can be chosen.
+    #[inline]
+    #[allow(clippy::cast_precision_loss)] // at most 100,000 candidates
+    fn shares(&self, uniform_share: f64) -> [f64; 2] {
         let eligible = self.eligible_count() as f64;
-        let (uniform, by_chance) = (1.0 / eligible, self.epsilon / eligible);
-        let mixed = move |p: f64| if uniform_share > 0.0 { (1.0 - uniform_share) * p + uniform_share * uniform } else { p };
-        let (of_greedy, of_others) = (mixed(1.0 - self.epsilon + by_chance), mixed(by_chance));
-        (0..self.candidates).map(move |i| match (self.is_eligible(i), i == self.greedy) {
+        let by_chance = self.epsilon / eligible;
+        let own = [1.0 - self.epsilon + by_chance, by_chance];
+        if uniform_share > 0.0 { own.map(|p| (1.0 - uniform_share) * p + uniform_share * (1.0 / eligible)) } else { own }
+    }
+
+    #[inline]
+    fn of(&self, i: usize, [of_greedy, of_others]: [f64; 2]) -> f64 {
+        match (self.is_eligible(i), i == self.greedy) {
             (true, true) => of_greedy,
             (true, false) => of_others,
             (false, _) => 0.0,
-        })
+        }
     }
 
     /// What is chosen, and whether by chance.
+    #[inline]
     #[must_use]
     pub fn choose(&self, draw: Draw) -> (usize, bool) {
         if !draw.happens(self.epsilon) {
@@ -57,6 +78,7 @@ impl Distribution<'_> {
 }
 
 /// One of the eligible ones, uniformly.
+#[inline]
 #[must_use]
 pub fn drawn(eligible: Eligible<'_>, candidates: usize, draw: Draw) -> usize {
     let Some(eligible) = eligible else { return draw.below(candidates) };

@@ -49,6 +49,23 @@ impl<'a> Lanes<'a> {
         Some(Self { lanes: [overdue, age, priority], len })
     }
 
+    /// Writes candidates as lanes; what `block` held before is gone.
+    #[must_use]
+    pub fn written(tasks: &[TaskFeatures], block: &'a mut Vec<f64>) -> Self {
+        let len = tasks.len();
+        let stride = len.next_multiple_of(CHUNK);
+        block.clear();
+        block.resize(Self::words(len), 0.0);
+        for (i, task) in tasks.iter().enumerate() {
+            block[i] = f64::from(u8::from(task.is_overdue));
+            block[stride + i] = task.task_age_days;
+            block[2 * stride + i] = f64::from(task.priority);
+        }
+        let (overdue, rest) = Cell::from_mut(&mut block[..]).as_slice_of_cells().split_at(stride);
+        let (age, priority) = rest.split_at(stride);
+        Self { lanes: [overdue, age, priority], len }
+    }
+
     /// One candidate as it was given.
     #[inline]
     #[must_use]
