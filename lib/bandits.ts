@@ -40,7 +40,7 @@ import type {
 } from '../index'
 import type { NativeChannel, NativeEngine } from '../dist/addon'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { ALONE, checkId, checkLength, checkSignal, isObject, policyNumber } from './check'
+import { ALONE, checkId, checkLength, checkPolicy, checkSignal, isObject, policyNumber } from './check'
 import { addExplanation, feedback, packedDecision, policyChangeJson, readExtras, type Rewards, rewardTable } from './decisions'
 import { BanditError, fromNative, native, refuse } from './error'
 import { listen, listEvents, payloadBytes } from './events'
@@ -232,7 +232,7 @@ export class Bandits implements Contract {
 
   setPolicy(policy: PolicyName, change: PolicyChange): void {
     this.#check()
-    policyNumber(policy ?? refuse('policy', 'a policy', policy), ALONE)
+    checkPolicy(policy)
     const json = policyChangeJson(change)
     native(() => this.#engine.setPolicy(policy, json))
   }

@@ -52,6 +52,12 @@ export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
+/** An object's keys, of which there are no others; `what` they are called. */
+export function checkKeys(value: object, known: readonly string[], path: string, what: string): void {
+  const unknown = Object.keys(value).find((key) => !known.includes(key))
+  if (unknown !== undefined) throw new BanditError('ERR_INVALID_ARGUMENT', `${path}: no ${what} ${shown(unknown)}; known: ${known.join(', ')}`)
+}
+
 /** The number of a policy; `number` is that of the request. */
 export function policyNumber(policy: PolicyName | undefined, number: number): number {
   switch (policy) {
@@ -66,6 +72,12 @@ export function policyNumber(policy: PolicyName | undefined, number: number): nu
     default:
       return unknownPolicy(policy, prefix(number))
   }
+}
+
+/** A policy that has to be given. */
+export function checkPolicy(policy: unknown): asserts policy is PolicyName {
+  if (policy === undefined || policy === null) refuse('policy', 'a policy', policy)
+  policyNumber(policy as PolicyName, ALONE)
 }
 
 function unknownPolicy(policy: unknown, before: string): never {
@@ -106,4 +118,21 @@ export function checkSignal(signal: unknown): asserts signal is AbortSignal | un
 
 export function checkPath(value: unknown, name: string): asserts value is string {
   if (typeof value !== 'string' || value.length === 0 || value.includes('\0') || !value.isWellFormed()) refuse(name, 'a path', value)
+}
+
+/** Milliseconds since 1970 of a time in any of the forms in which callers may give one. */
+export function moment(at: unknown, path: string): number | undefined {
+  if (at === undefined) return undefined
+  const ms = at instanceof Date ? at.getTime() : typeof at === 'string' ? parsed(at) : at
+  if (typeof ms !== 'number' || !Number.isFinite(ms) || ms < 0 || ms > 8.64e15) {
+    refuse(path, 'a time: a Date, an ISO 8601 date, or date and time with Z or an offset, or milliseconds since 1970', at)
+  }
+  return Math.floor(ms)
+}
+
+/** Date.parse() alone takes `tip 5` for a day in May, the 31st of November for the 1st of December, and a time without a zone for this machine's. */
+function parsed(text: string): number {
+  const [, year, month, date] = /^(\d{4})-(\d\d)-(\d\d)(?:T\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:\d\d))?$/.exec(text) ?? []
+  const isDay = year !== undefined && new Date(Date.UTC(Number(year), Number(month) - 1, Number(date))).getUTCDate() === Number(date)
+  return isDay ? Date.parse(text) : NaN
 }

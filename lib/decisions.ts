@@ -3,8 +3,8 @@
 import type { Action, FeedbackRequest, FeedbackResult, PolicyChange, Recommendation, RecommendRequest } from '../index'
 import type { CandidateSet } from './candidate-set'
 import type { NativeChannel, NativeEngine } from '../dist/addon'
-import { checkId, isObject } from './check'
-import { BanditError, native, refuse, shown } from './error'
+import { checkId, checkKeys, finite, isObject, moment } from './check'
+import { BanditError, native, refuse } from './error'
 import { packDecision, packed, packedIds } from './frame'
 
 const ACTIONS: Readonly<Record<Action, number>> = { done: 1, helpful: 0.5, snooze: 0, not_helpful: -0.5, dismiss: -1 }
@@ -22,12 +22,10 @@ export function rewardTable(given: unknown): Rewards {
   if (given === undefined) return ACTIONS
   if (!isObject(given)) refuse('options.rewards', 'an object', given)
   // Undefined is not given.
-  const changed = Object.entries(given).filter(([, reward]) => reward !== undefined)
-  for (const [action, reward] of changed) {
-    if (!Object.hasOwn(ACTIONS, action)) throw new BanditError('ERR_INVALID_ARGUMENT', `options.rewards: no action ${JSON.stringify(action)}; known: ${Object.keys(ACTIONS).join(', ')}`)
-    if (typeof reward !== 'number' || !Number.isFinite(reward)) refuse(`options.rewards.${action}`, 'a finite number', reward)
-  }
-  return { ...ACTIONS, ...Object.fromEntries(changed) }
+  const changed = Object.fromEntries(Object.entries(given).filter(([, reward]) => reward !== undefined))
+  checkKeys(changed, Object.keys(ACTIONS), 'options.rewards', 'action')
+  for (const [action, reward] of Object.entries(changed)) finite(reward, `options.rewards.${action}`)
+  return { ...ACTIONS, ...changed }
 }
 
 /** What a request says beside what `score()` takes; read before anything is packed, because getters may run. */
@@ -124,33 +122,14 @@ function worth(rewards: Rewards, action: unknown, reward: unknown): number {
     if (action === undefined) refuse('action', 'given, or reward', action)
     return rewards[action as Action]
   }
-  if (typeof reward !== 'number' || !Number.isFinite(reward)) refuse('reward', 'a finite number', reward)
-  return reward
-}
-
-/** Milliseconds since 1970 of a time in any of the forms in which callers may give one. */
-export function moment(at: unknown, path: string): number | undefined {
-  if (at === undefined) return undefined
-  const ms = at instanceof Date ? at.getTime() : typeof at === 'string' ? parsed(at) : at
-  if (typeof ms !== 'number' || !Number.isFinite(ms) || ms < 0 || ms > 8.64e15) {
-    refuse(path, 'a time: a Date, an ISO 8601 date, or date and time with Z or an offset, or milliseconds since 1970', at)
-  }
-  return Math.floor(ms)
-}
-
-/** Date.parse() alone takes `tip 5` for a day in May, the 31st of November for the 1st of December, and a time without a zone for this machine's. */
-function parsed(text: string): number {
-  const [, year, month, day] = /^(\d{4})-(\d\d)-(\d\d)(?:T\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:\d\d))?$/.exec(text) ?? []
-  const isDay = year !== undefined && new Date(Date.UTC(Number(year), Number(month) - 1, Number(day))).getUTCDate() === Number(day)
-  return isDay ? Date.parse(text) : NaN
+  return finite(reward, 'reward')
 }
 
 /** A checked change of a policy, as JSON. */
 export function policyChangeJson(change: PolicyChange): string {
   if (!isObject(change)) refuse('change', 'an object', change)
-  const unknown = Object.keys(change).find((key) => !CHANGE.includes(key))
   // A typo in `userId` must not change everybody's policy.
-  if (unknown !== undefined) throw new BanditError('ERR_INVALID_ARGUMENT', `change: no key ${shown(unknown)}; known: ${CHANGE.join(', ')}`)
+  checkKeys(change, CHANGE, 'change', 'key')
   const { mode, share, salt, userId } = change as PolicyChange
   if (!MODES.includes(mode)) refuse('mode', `one of ${MODES.join(', ')}`, mode)
   if (share !== undefined && (typeof share !== 'number' || !(share >= 0 && share <= 1))) refuse('share', 'a number from 0 to 1', share)

@@ -64,3 +64,14 @@ export function shown(value: unknown): string {
 export function refuse(path: string, expected: string, value: unknown): never {
   throw new BanditError('ERR_INVALID_ARGUMENT', `${path}: must be ${expected}, got ${shown(value)}`)
 }
+
+/** Calls a listener of the caller's. What it throws is the process's to know, as with an EventEmitter nobody wraps; whoever calls goes on. */
+export function callListener(call: () => void): void {
+  try {
+    call()
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error
+    })
+  }
+}

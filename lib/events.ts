@@ -1,8 +1,8 @@
 // The event bus: filters and payloads are checked and packed here, listeners are called here.
 
 import type { BusEvent, EventFilter } from '../index'
-import { checkId, isObject } from './check'
-import { BanditError, native, refuse, shown } from './error'
+import { checkId, checkKeys, isObject } from './check'
+import { BanditError, callListener, native, refuse } from './error'
 import type { NativeEngine } from '../dist/addon'
 
 /** As many as there are at most. */
@@ -11,8 +11,7 @@ const FILTERS = ['subject', 'userId', 'sinceSeq', 'limit']
 
 export function listEvents(engine: NativeEngine, filter: EventFilter = {}): BusEvent[] {
   if (!isObject(filter)) refuse('filter', 'an object', filter)
-  const unknown = Object.keys(filter).find((key) => !FILTERS.includes(key))
-  if (unknown !== undefined) throw new BanditError('ERR_INVALID_ARGUMENT', `filter: no key ${shown(unknown)}; known: ${FILTERS.join(', ')}`)
+  checkKeys(filter, FILTERS, 'filter', 'key')
   const { subject, userId, sinceSeq, limit } = filter as EventFilter
   if (subject !== undefined && typeof subject !== 'string') refuse('filter.subject', 'a NATS subject', subject)
   if (userId !== undefined) checkId(userId, 'filter.userId')
@@ -31,14 +30,7 @@ export function listen(engine: NativeEngine, listener: (event: BusEvent) => void
     for (const event of isOver ? [] : eventsSince(engine, last)) {
       if (isOver) return
       last = event.seq
-      try {
-        listener(event)
-      } catch (error) {
-        // As with an EventEmitter nobody wraps: it is the process's to know. The other events are delivered all the same.
-        queueMicrotask(() => {
-          throw error
-        })
-      }
+      callListener(() => listener(event))
     }
   }
   // The bell is rung in a later turn: never before `last` is there.

@@ -1,7 +1,7 @@
 // Options on their way to src/settings.rs, which checks everything that JSON can carry. What JSON would change is refused here.
 
 import { BanditError, refuse, shown } from './error'
-import { isObject } from './check'
+import { checkKeys, isObject } from './check'
 import { addon } from './native'
 
 const PROMPT_PARTS = ['version', 'description', 'created', 'text']
@@ -35,8 +35,7 @@ function prompts(given: unknown): Record<string, string>[] {
   return given.map((prompt: unknown, i) => {
     const path = `options.litellm.prompts[${i}]`
     if (!isObject(prompt)) refuse(path, 'an object', prompt)
-    const unknown = Object.keys(prompt).find((key) => !PROMPT_PARTS.includes(key))
-    if (unknown !== undefined) throw new BanditError('ERR_INVALID_ARGUMENT', `${path}: no part ${shown(unknown)}; known: ${PROMPT_PARTS.join(', ')}`)
+    checkKeys(prompt, PROMPT_PARTS, path, 'part')
     const parts = PROMPT_PARTS.filter((part) => prompt[part] !== undefined || REQUIRED_PARTS.includes(part))
     return Object.fromEntries(
       parts.map((part): [string, string] => {

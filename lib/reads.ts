@@ -15,9 +15,9 @@ import type {
 } from '../index'
 import type { NativeEngine } from '../dist/addon'
 import { unlessAborted } from './abort'
-import { ALONE, checkId, checkPath, checkSignal, checkWhole, isObject, policyNumber } from './check'
-import { decisionSeq, moment } from './decisions'
-import { BanditError, fromNative, native, refuse, shown } from './error'
+import { checkId, checkKeys, checkPath, checkPolicy, checkSignal, checkWhole, isObject, moment } from './check'
+import { decisionSeq } from './decisions'
+import { callListener, fromNative, native, refuse } from './error'
 import { addon } from './native'
 
 const MOST_DECISIONS = 500
@@ -72,13 +72,8 @@ export async function simulate(engine: NativeEngine, query: SimulateQuery, optio
 function known(query: unknown, keys: readonly string[]): Record<string, unknown> {
   if (query === undefined) return {}
   if (!isObject(query) || query instanceof AbortSignal) refuse('query', 'an object', query)
-  const unknown = Object.keys(query).find((key) => !keys.includes(key))
-  if (unknown !== undefined) throw new BanditError('ERR_INVALID_ARGUMENT', `query: no key ${shown(unknown)}; known: ${keys.join(', ')}`)
+  checkKeys(query, keys, 'query', 'key')
   return query
-}
-
-function checkPolicy(policy: unknown): void {
-  policyNumber((policy ?? refuse('policy', 'a policy', policy)) as never, ALONE)
 }
 
 function times(since: unknown, until: unknown): { since: number | undefined; until: number | undefined } {
@@ -121,14 +116,7 @@ class Progress {
   tell([done, of]: number[]): void {
     if (this.#isOver || of === 0 || done === this.#last) return
     this.#last = done
-    try {
-      this.#listener(done, of)
-    } catch (error) {
-      // As with an EventEmitter nobody wraps: it is the process's to know. The answer comes all the same.
-      queueMicrotask(() => {
-        throw error
-      })
-    }
+    callListener(() => this.#listener(done, of))
   }
 
   end(): void {
