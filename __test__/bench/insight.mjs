@@ -12,6 +12,7 @@ import { parseArgs } from 'node:util'
 import { writeLog } from '../support/large-log.mjs'
 import { conditions } from './conditions.mjs'
 import { median, quantile } from './statistics.mjs'
+import { say } from './turns.mjs'
 
 const { Bandits } = createRequire(import.meta.url)('@oo/bandits')
 const ROOT = fileURLToPath(new URL(`../../.cache/insight-bench-${process.pid}/`, import.meta.url))
@@ -20,12 +21,6 @@ const LIMIT_RATIO = 1.5
 const REST_MS = 4000
 const BURST = 10
 const PAUSE_MS = 0.2
-
-/** @param {string} what @param {string} seen @param {boolean} [met] @param {string} [ceiling] */
-function say(what, seen, met, ceiling) {
-  const verdict = ceiling === undefined ? '' : `${ceiling}: ${met ? 'met' : 'MISSED'}`
-  process.stdout.write(`  ${what.padEnd(44)} ${seen.padEnd(56)}${verdict}\n`)
-}
 
 const candidates = Array.from({ length: 10 }, (_, i) => ({ id: `task-${i}-${'x'.repeat(29)}`, features: { isOverdue: i % 2 === 0, taskAgeDays: i * 1.5, priority: 1 + (i % 4) } }))
 

@@ -13,7 +13,8 @@ import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { conditions } from './conditions.mjs'
-import { quantile, say, timed, turns } from './turns.mjs'
+import { quantile } from './statistics.mjs'
+import { say, timed, turns } from './turns.mjs'
 
 const { Bandits } = createRequire(import.meta.url)('@oo/bandits')
 const ROOT = fileURLToPath(new URL(`../../.cache/log-bench-${process.pid}/`, import.meta.url))
@@ -90,8 +91,8 @@ async function flushes() {
     )
     shares.push({ one, share: Number(process.hrtime.bigint() - before) / 64 })
   }
-  const ratio = quantile(shares.slice(1).map(({ one, share }) => one / share))
-  const [share, one] = [quantile(shares.map((s) => s.share)), quantile(shares.map((s) => s.one))]
+  const ratio = quantile(shares.slice(1).map(({ one, share }) => one / share), 0.5)
+  const [share, one] = [quantile(shares.map((s) => s.share), 0.5), quantile(shares.map((s) => s.one), 0.5)]
   say('one of 64 rewards under a shared flush, of an fdatasync', `1/${ratio.toFixed(1)} (${(share / 1000).toFixed(1)} µs / ${(one / 1000).toFixed(0)} µs)`, ratio >= 15, '≤ 1/15')
   await bandits.close()
   closeSync(bare)

@@ -1,11 +1,7 @@
 // @ts-check
 // Two things that take turns in one run, what one was of the other, and how that is told.
 
-/** @param {number[]} values @param {number} [q] */
-export function quantile(values, q = 0.5) {
-  const sorted = [...values].sort((a, b) => a - b)
-  return sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))]
-}
+import { quantile } from './statistics.mjs'
 
 /** Nanoseconds a call, over `n` calls. @param {number} n @param {(i: number) => void} call */
 export function timed(n, call) {
@@ -27,7 +23,7 @@ export async function turns(rounds, a, b, between) {
     const [first, second] = i % 2 === 0 ? [a(), b()] : [b(), a()].reverse()
     pairs.push({ a: first, b: second, ratio: first / second })
   }
-  return { a: quantile(pairs.map((p) => p.a)), b: quantile(pairs.map((p) => p.b)), ratio: quantile(pairs.map((p) => p.ratio)) }
+  return { a: quantile(pairs.map((p) => p.a), 0.5), b: quantile(pairs.map((p) => p.b), 0.5), ratio: quantile(pairs.map((p) => p.ratio), 0.5) }
 }
 
 /** @param {string} what @param {string} seen @param {boolean} [met] @param {string} [ceiling] */
