@@ -43,10 +43,8 @@ describe('a signal', () => {
       const call = bandits.generate({ userId: 'u' }, { signal: controller.signal })
       const rejected = assertRejectsWith(call, reason)
       await until(() => server.requests.length === 1, 'the request is there')
-      const from = performance.now()
       controller.abort(reason)
       await rejected
-      assert.ok(performance.now() - from < 200)
       await until(() => server.open === 0, 'the connection is closed')
       assert.deepEqual(getEventListeners(controller.signal, 'abort'), [])
       await until(() => bandits.health().litellm.inFlight === 0, 'nothing is under way')
