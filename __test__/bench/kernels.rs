@@ -48,7 +48,7 @@ fn lanes(block: &mut [f64], n: usize) -> Lanes<'_> {
     Lanes::new(Cell::from_mut(block).as_slice_of_cells(), n).unwrap()
 }
 
-fn learned<const D: usize, const P: usize>() -> Ridge<D, P> {
+fn learned<const D: usize, const P: usize, const I: usize>() -> Ridge<D, P, I> {
     let mut ridge = Ridge::new();
     for task in tasks(300) {
         ridge.update(&vector(MOMENT, &profile(), &task), f64::from(task.priority) - 2.0).unwrap();
@@ -59,7 +59,7 @@ fn learned<const D: usize, const P: usize>() -> Ridge<D, P> {
 fn choose(c: &mut Criterion) {
     let mut group = c.benchmark_group("choose");
     let chance = Chance::seeded(2);
-    let (five, seven, twelve) = (learned::<5, 15>(), learned::<7, 28>(), learned::<12, 78>());
+    let (five, seven, twelve) = (learned::<5, 15, 15>(), learned::<7, 28, 0>(), learned::<12, 78, 0>());
     let mut scratch = Scratch::default();
     for n in SIZES {
         let mut block = block(n);
@@ -81,26 +81,26 @@ fn choose(c: &mut Criterion) {
     group.finish();
 }
 
-fn ridge<const D: usize, const P: usize>(c: &mut Criterion) {
+fn ridge<const D: usize, const P: usize, const I: usize>(c: &mut Criterion) {
     let x: [f64; D] = vector(MOMENT, &profile(), &tasks(1)[0]);
-    let mut ridge = learned::<D, P>();
+    let mut ridge = learned::<D, P, I>();
     let mut reward = 1.0;
-    c.bench_function(&format!("ridge/update d={D} (refresh each 256th included)"), |b| {
+    c.bench_function(&format!("ridge/update d={D}"), |b| {
         b.iter(|| {
             reward = -reward;
             ridge.update(black_box(&x), reward)
         });
     });
     let (a, b_sum) = (*ridge.a(), *ridge.b());
-    c.bench_function(&format!("ridge/refresh d={D}"), |b| {
-        b.iter(|| Ridge::<D, P>::from_sums(black_box(a), black_box(b_sum)));
+    c.bench_function(&format!("ridge/from sums d={D}"), |b| {
+        b.iter(|| Ridge::<D, P, I>::from_sums(black_box(a), black_box(b_sum)));
     });
 }
 
 fn ridges(c: &mut Criterion) {
-    ridge::<5, 15>(c);
-    ridge::<7, 28>(c);
-    ridge::<12, 78>(c);
+    ridge::<5, 15, 15>(c);
+    ridge::<7, 28, 0>(c);
+    ridge::<12, 78, 0>(c);
 }
 
 fn normalise(c: &mut Criterion) {
@@ -128,7 +128,7 @@ fn history(c: &mut Criterion) {
 }
 
 fn state_file(c: &mut Criterion) {
-    let ridge = learned::<12, 78>();
+    let ridge = learned::<12, 78, 0>();
     let counters = Counters { pulls: 4321, explore_count: 432, reward_count: 300, cumulative_reward: -7.5, last_updated: Some(1) };
     let record = Record {
         a: ridge.a().to_vec(),

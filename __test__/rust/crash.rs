@@ -145,7 +145,7 @@ fn snapshot(engine: &Engine) -> Vec<Standing> {
 /// The oracle: what these rewards make, in this order.
 fn learned(policy: PolicyName, rewards: &[f64], pulls: u64, rows: usize) -> Standing {
     fn sums<const D: usize, const P: usize>(rewards: &[f64]) -> (Vec<u64>, Vec<u64>) {
-        let mut ridge = Ridge::<D, P>::new();
+        let mut ridge = Ridge::<D, P, 0>::new();
         for &reward in rewards {
             let x = feature::vector(moment_of(reward), &Profile::default(), &TaskFeatures::default());
             ridge.update(&x, reward).unwrap();

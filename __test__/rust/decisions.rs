@@ -113,7 +113,7 @@ fn replayed(line: &RecordedDecision<'_>, draw: Draw) -> (Vec<(usize, bool)>, usi
 
 /// What a policy was at the time of a line, put together from the lines before it.
 struct Replica<const D: usize, const P: usize> {
-    ridge: Ridge<D, P>,
+    ridge: Ridge<D, P, P>,
     rewards: HashMap<Seq, f64>,
 }
 

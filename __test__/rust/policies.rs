@@ -3,7 +3,9 @@
 use crate::support::{cases, full, normalised, some_tasks, unit, with_lanes};
 use nalgebra::DVector;
 use oo_bandits::feature::{Moment, Profile, TaskFeatures, shared, vector};
-use oo_bandits::policy::{Choice, NormalisedLanes, Ridge, Scratch, choose_egreedy, choose_linucb, packed_index};
+use oo_bandits::policy::{
+    Choice, EGreedy2Ridge, EGreedyRidge, LinUcbRidge, NormalisedLanes, Ridge, Scratch, choose_egreedy, choose_linucb, packed_index,
+};
 use oo_bandits::rng::Chance;
 use proptest::prelude::*;
 use std::f64::consts::PI;
@@ -42,8 +44,8 @@ fn plain_vector(moment: Moment, profile: &Profile, task: &TaskFeatures) -> [f64;
 }
 
 /// θ·x, and with α also α√(xᵀA⁻¹x), of each candidate, from a factorisation of A made here.
-fn plain_scores<const D: usize, const P: usize>(
-    ridge: &Ridge<D, P>,
+fn plain_scores<const D: usize, const P: usize, const I: usize>(
+    ridge: &Ridge<D, P, I>,
     alpha: f64,
     moment: Moment,
     profile: &Profile,
@@ -82,7 +84,7 @@ struct Scene {
 }
 
 impl Scene {
-    fn ridge<const D: usize, const P: usize>(&self) -> Ridge<D, P> {
+    fn ridge<const D: usize, const P: usize, const I: usize>(&self) -> Ridge<D, P, I> {
         let mut ridge = Ridge::new();
         for (moment, task, reward) in &self.seen {
             ridge.update(&vector(*moment, &self.profile, task), *reward).unwrap();
@@ -91,7 +93,7 @@ impl Scene {
     }
 
     fn egreedy<const D: usize, const P: usize>(&self) -> Result<(), TestCaseError> {
-        let ridge = self.ridge::<D, P>();
+        let ridge = self.ridge::<D, P, 0>();
         let x = shared(self.moment, &self.profile);
         let (lanes, n) = (normalised(&self.tasks), self.tasks.len());
         let plain = plain_scores(&ridge, 0.0, self.moment, &self.profile, &self.tasks);
@@ -153,7 +155,7 @@ proptest! {
 
     #[test]
     fn each_policy_equals_its_plain_form(scene in scenes()) {
-        let ridge = scene.ridge::<5, 15>();
+        let ridge = scene.ridge::<5, 15, 15>();
         let x = shared(scene.moment, &scene.profile);
         let choice = choose_linucb(&ridge, &x, &normalised(&scene.tasks), &mut Scratch::default());
         is_argmax(&choice, &plain_scores(&ridge, ALPHA, scene.moment, &scene.profile, &scene.tasks), &scene.tasks)?;
@@ -181,7 +183,7 @@ proptest! {
 fn many_at_once_score_as_each_alone() {
     let chance = Chance::seeded(21);
     let moment = Moment { hour: 22, day: 6 };
-    let mut linucb = Ridge::<5, 15>::new();
+    let mut linucb = LinUcbRidge::new();
     for task in some_tasks(50, &chance) {
         linucb.update(&vector(moment, &Profile::default(), &task), unit(&chance)).unwrap();
     }
@@ -201,8 +203,8 @@ fn many_at_once_score_as_each_alone() {
 fn ties_go_to_the_first_wherever_the_twins_stand() {
     let (moment, profile) = (Moment { hour: 8, day: 1 }, Profile::default());
     let best = TaskFeatures { is_overdue: true, task_age_days: 12.0, priority: 4 };
-    let mut linucb = Ridge::<5, 15>::new();
-    let mut egreedy = Ridge::<7, 28>::new();
+    let mut linucb = LinUcbRidge::new();
+    let mut egreedy = EGreedyRidge::new();
     for _ in 0..20 {
         linucb.update(&vector(moment, &profile, &best), 1.0).unwrap();
         egreedy.update(&vector(moment, &profile, &best), 1.0).unwrap();
@@ -230,7 +232,7 @@ fn a_tenth_of_the_pulls_explores() {
     let (x, lanes) = (shared(Moment::default(), &Profile::default()), normalised(&tasks));
     let (mut explored, mut drawn) = (0u32, [0u32; 20]);
     for _ in 0..20_000 {
-        let choice = choose_egreedy(&Ridge::<12, 78>::new(), &x, &lanes, chance.draw(), &mut scratch);
+        let choice = choose_egreedy(&EGreedy2Ridge::new(), &x, &lanes, chance.draw(), &mut scratch);
         explored += u32::from(choice.exploring);
         drawn[choice.index] += u32::from(choice.exploring);
     }
@@ -242,7 +244,7 @@ fn a_tenth_of_the_pulls_explores() {
 #[test]
 fn widths_never_become_nan() {
     let chance = Chance::seeded(41);
-    let mut ridge = Ridge::<5, 15>::new();
+    let mut ridge = LinUcbRidge::new();
     let (moment, profile, mut scratch) = (Moment { hour: 0, day: 0 }, Profile::default(), Scratch::default());
     let task = TaskFeatures { is_overdue: true, task_age_days: 30.0, priority: 4 };
     for n in 0..30_000 {
@@ -269,7 +271,7 @@ fn widths_of_a_matrix_at_the_edge_are_not_nan() {
         for diagonal in [0.001, 0.125, 8.0, 64.0, 1024.0] {
             let mut a = [scale; 15];
             (0..5).for_each(|i| a[packed_index(i, i)] += diagonal);
-            let Ok(mut ridge) = Ridge::<5, 15>::from_sums(a, [0.0; 5]) else { continue };
+            let Ok(mut ridge) = LinUcbRidge::from_sums(a, [0.0; 5]) else { continue };
             made += 1;
             for task in &tasks {
                 ridge.update(&vector(Moment { hour: 3, day: 0 }, &Profile::default(), task), 0.0).unwrap();
@@ -295,7 +297,7 @@ fn absurd_but_finite_input_gives_finite_scores() {
         tip_volume: Some(1e308),
     };
     let moment = Moment { hour: 23, day: 6 };
-    let (mut linucb, mut egreedy) = (Ridge::<5, 15>::new(), Ridge::<12, 78>::new());
+    let (mut linucb, mut egreedy) = (LinUcbRidge::new(), EGreedy2Ridge::new());
     let chance = Chance::seeded(51);
     for reward in [1.0, -1.0, 1e298, 5e-324, -1e298, 0.5] {
         for task in &tasks {

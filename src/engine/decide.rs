@@ -9,7 +9,7 @@ use crate::feature;
 use crate::log::{ChoiceLine, DecisionLine, FeedbackLine, Inputs, InteractionLog, Seq};
 use crate::policy::{
     Assignment, Candidates, Distribution, Lanes, Mode, NormalisedLanes, OfPolicies, PolicyName, Ridge, Scratch, drawn,
-    packed_index, score_egreedy, score_linucb,
+    score_egreedy, score_linucb,
 };
 use crate::rng::Draw;
 use crate::state::{Entry, Pull, Reaction, User, UserState};
@@ -415,14 +415,14 @@ fn explain(
     index: usize,
     scores: &[f64],
 ) -> Result<Explanation> {
-    fn of<const D: usize, const P: usize>(ridge: &Ridge<D, P>, call: &RecommendCall<'_>, index: usize) -> (Vec<f64>, f64) {
+    fn of<const D: usize, const P: usize, const I: usize>(
+        ridge: &Ridge<D, P, I>,
+        call: &RecommendCall<'_>,
+        index: usize,
+    ) -> (Vec<f64>, f64) {
         let x: [f64; D] = feature::vector(call.moment, &call.profile.unwrap_or_default(), &call.lanes.task(index));
         let contributions = ridge.theta().iter().zip(&x).map(|(theta, x)| theta * x).collect();
-        let width: f64 = (0..D)
-            .flat_map(|i| (0..D).map(move |j| (i, j)))
-            .map(|(i, j)| x[i] * x[j] * ridge.inverse()[packed_index(i.max(j), i.min(j))])
-            .sum();
-        (contributions, width.max(0.0).sqrt())
+        (contributions, ridge.width(&x))
     }
     let (contributions, uncertainty) = match policy {
         PolicyName::LinUcbV1 => of(&state.linucb()?.ridge, call, index),

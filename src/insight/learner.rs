@@ -2,7 +2,9 @@
 
 use crate::feature::{shared, vector};
 use crate::log::{RecordedDecision, Seq};
-use crate::policy::{Distribution, Lanes, PolicyName, Ridge, Scratch, score_egreedy, score_linucb};
+use crate::policy::{
+    Distribution, EGreedy2Ridge, EGreedyRidge, Lanes, LinUcbRidge, PolicyName, Scratch, score_egreedy, score_linucb,
+};
 use crate::rng::Draw;
 use std::collections::HashMap;
 
@@ -25,9 +27,9 @@ struct Standing {
 /// An estimator of the dimension of its policy.
 #[derive(Debug)]
 enum AnyRidge {
-    LinUcb(Box<Ridge<5, 15>>),
-    EGreedy1(Box<Ridge<7, 28>>),
-    EGreedy2(Box<Ridge<12, 78>>),
+    LinUcb(Box<LinUcbRidge>),
+    EGreedy1(Box<EGreedyRidge>),
+    EGreedy2(Box<EGreedy2Ridge>),
 }
 
 impl AnyRidge {

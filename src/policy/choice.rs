@@ -62,7 +62,7 @@ pub type Eligible<'m> = Option<&'m [bool]>;
 /// Scores every candidate under `LinUCB` and finds the best of those that are eligible; there is one.
 #[inline]
 pub fn score_linucb<const D: usize, const P: usize>(
-    ridge: &Ridge<D, P>,
+    ridge: &Ridge<D, P, P>,
     shared: &[f64; D],
     candidates: &impl Candidates,
     eligible: Eligible<'_>,
@@ -77,8 +77,8 @@ pub fn score_linucb<const D: usize, const P: usize>(
 
 /// Scores every candidate under ε-greedy and finds the best of those that are eligible; there is one.
 #[inline]
-pub fn score_egreedy<const D: usize, const P: usize>(
-    ridge: &Ridge<D, P>,
+pub fn score_egreedy<const D: usize, const P: usize, const I: usize>(
+    ridge: &Ridge<D, P, I>,
     shared: &[f64; D],
     candidates: &impl Candidates,
     eligible: Eligible<'_>,
@@ -103,7 +103,7 @@ fn best_of(scores: &[f64], eligible: &[bool]) -> usize {
 /// `LinUCB`: argmax of θ·x + α√(xᵀA⁻¹x). There is at least one candidate.
 #[inline]
 pub fn choose_linucb<const D: usize, const P: usize>(
-    ridge: &Ridge<D, P>,
+    ridge: &Ridge<D, P, P>,
     shared: &[f64; D],
     candidates: &impl Candidates,
     scratch: &mut Scratch,
@@ -114,8 +114,8 @@ pub fn choose_linucb<const D: usize, const P: usize>(
 
 /// ε-greedy: with probability ε uniform, else argmax of θ·x. There is at least one candidate.
 #[inline]
-pub fn choose_egreedy<const D: usize, const P: usize>(
-    ridge: &Ridge<D, P>,
+pub fn choose_egreedy<const D: usize, const P: usize, const I: usize>(
+    ridge: &Ridge<D, P, I>,
     shared: &[f64; D],
     candidates: &impl Candidates,
     draw: Draw,
@@ -132,7 +132,7 @@ pub fn choose_egreedy<const D: usize, const P: usize>(
 mod tests {
     use super::*;
     use crate::feature::{Moment, Profile, TaskFeatures, shared, vector};
-    use crate::policy::{Lanes, NormalisedLanes, packed_index};
+    use crate::policy::{EGreedyRidge, Lanes, LinUcbRidge, NormalisedLanes, packed_index};
     use crate::rng::Chance;
 
     fn lanes(tasks: &[TaskFeatures]) -> NormalisedLanes {
@@ -154,7 +154,7 @@ mod tests {
     fn linucb_folded_equals_the_whole_form() {
         let chance = Chance::seeded(11);
         let moment = Moment { hour: 17, day: 3 };
-        let mut ridge = Ridge::<5, 15>::new();
+        let mut ridge = LinUcbRidge::new();
         for task in tasks(200, &chance) {
             ridge.update(&vector(moment, &Profile::default(), &task), chance.draw().below(3) as f64 - 1.0).unwrap();
             let many = tasks(20, &chance);
@@ -178,14 +178,14 @@ mod tests {
     fn ties_go_to_the_first() {
         let same = vec![TaskFeatures::default(); 9];
         let x = shared(Moment::default(), &Profile::default());
-        let choice = choose_linucb(&Ridge::<5, 15>::new(), &x, &lanes(&same), &mut Scratch::default());
+        let choice = choose_linucb(&LinUcbRidge::new(), &x, &lanes(&same), &mut Scratch::default());
         assert_eq!(choice.index, 0);
     }
 
     #[test]
     fn propensities_are_the_observed_frequencies() {
         let chance = Chance::seeded(5);
-        let mut ridge = Ridge::<7, 28>::new();
+        let mut ridge = EGreedyRidge::new();
         let many = tasks(4, &chance);
         let moment = Moment::default();
         ridge.update(&vector(moment, &Profile::default(), &many[2]), 1.0).unwrap();

@@ -38,7 +38,7 @@ impl Width {
     /// Folds A⁻¹ over `shared`, the features of the request (zero where a candidate's go).
     #[inline]
     #[must_use]
-    pub fn fold<const D: usize, const P: usize>(ridge: &Ridge<D, P>, shared: &[f64; D]) -> Self {
+    pub fn fold<const D: usize, const P: usize>(ridge: &Ridge<D, P, P>, shared: &[f64; D]) -> Self {
         let inverse = |i: usize, j: usize| ridge.inverse()[packed_index(i.max(j), i.min(j))];
         let mut width = Self { constant: 0.0, slope: [0.0; 3], square: [0.0; 3], cross: [0.0; 3] };
         for i in (0..D).filter(|i| !CANDIDATE_SPAN.contains(i)) {

@@ -3,6 +3,7 @@
 //! lives in `state`.
 
 mod choice;
+mod cholesky;
 mod distribution;
 mod folded;
 mod kernel;
@@ -18,4 +19,4 @@ pub use kernel::Kernel;
 pub use lanes::{CHUNK, Candidates, Lanes, NormalisedLanes};
 pub use name::{OfPolicies, PolicyName};
 pub use registry::{Assignment, Change as PolicyChange, Mode, PolicyRegistry, Share};
-pub use ridge::{MAX_SUM, Ridge, RidgeError, packed_index};
+pub use ridge::{EGreedy2Ridge, EGreedyRidge, LinUcbRidge, MAX_SUM, Ridge, RidgeError, is_sum_of_products, packed_index};

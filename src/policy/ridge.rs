@@ -1,16 +1,12 @@
 //! The ridge-regression estimator behind every policy: A = I + Σ xxᵀ and b = Σ r·x as exact running sums, and what is derived
-//! from them, A⁻¹ and θ = A⁻¹b.
+//! from them, θ = A⁻¹b and, for policies that score with it, A⁻¹. What is derived depends on the sums alone, not on how they came
+//! about: it is computed afresh with every reward, which for matrices this small takes hardly longer than bringing an inverse up to
+//! date (Sherman and Morrison, 1950), leaves no error to grow, and spares an ε-greedy policy an inverse for each user.
 
-use nalgebra::{SMatrix, SVector};
+use super::cholesky::{invert, is_positive_definite, solve};
 
 /// No entry of b and no sum of rewards may leave ±`MAX_SUM`. A ≥ I bounds ‖θ‖ by ‖b‖, so every score stays finite.
 pub const MAX_SUM: f64 = 1e300;
-
-/// After so many rank-1 updates A⁻¹ and θ are computed afresh from A and b. Their error grows with the number of updates (about
-/// 1e-9 after 100,000 collinear ones); between two refreshes it stays near rounding, at 1/256 of a Cholesky factorisation each.
-const REFRESH_EVERY: u16 = 256;
-/// A reward of this size leaves rounding errors in θ that do not go away when its opposite follows: after it all is computed afresh.
-const LARGE_REWARD: f64 = 1e4;
 
 /// Why sums cannot become an estimator, or a reward cannot be added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,32 +24,47 @@ pub const fn packed_index(i: usize, j: usize) -> usize {
     i * (i + 1) / 2 + j
 }
 
-/// The estimator for D features; P = D(D+1)/2 is the length of a packed triangle.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Ridge<const D: usize, const P: usize> {
-    a: [f64; P],
-    b: [f64; D],
-    inverse: [f64; P],
-    theta: [f64; D],
-    updates: u16,
+/// Whether a packed lower triangle can be A: I + Σ xxᵀ has no eigenvalue below 1. Half of that is more than rounding takes away, and
+/// enough to bound θ by b, which is what keeps scores finite.
+#[must_use]
+pub fn is_sum_of_products<const D: usize>(a: &[f64]) -> bool {
+    const LEAST_EIGENVALUE: f64 = 0.5;
+    is_positive_definite::<D>(|i, j| a[packed_index(i, j)] - if i == j { LEAST_EIGENVALUE } else { 0.0 })
 }
 
-impl<const D: usize, const P: usize> Default for Ridge<D, P> {
+/// The estimator for D features; P = D(D+1)/2 is the length of a packed triangle, and I how much of A⁻¹ is kept: P, or 0.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ridge<const D: usize, const P: usize, const I: usize> {
+    a: [f64; P],
+    b: [f64; D],
+    inverse: [f64; I],
+    theta: [f64; D],
+}
+
+/// That of `linucb-v1`, whose bonus is a matter of A⁻¹.
+pub type LinUcbRidge = Ridge<5, 15, 15>;
+/// That of `egreedy-v1`.
+pub type EGreedyRidge = Ridge<7, 28, 0>;
+/// That of `egreedy-v2`.
+pub type EGreedy2Ridge = Ridge<12, 78, 0>;
+
+impl<const D: usize, const P: usize, const I: usize> Default for Ridge<D, P, I> {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl<const D: usize, const P: usize> Ridge<D, P> {
+impl<const D: usize, const P: usize, const I: usize> Ridge<D, P, I> {
     /// The estimator that has seen nothing: A = I, b = 0.
     #[must_use]
     pub fn new() -> Self {
-        const { assert!(P == D * (D + 1) / 2) }
-        let mut identity = [0.0; P];
+        const { assert!(P == D * (D + 1) / 2 && (I == P || I == 0)) }
+        let (mut a, mut inverse) = ([0.0; P], [0.0; I]);
         for i in 0..D {
-            identity[packed_index(i, i)] = 1.0;
+            a[packed_index(i, i)] = 1.0;
         }
-        Self { a: identity, b: [0.0; D], inverse: identity, theta: [0.0; D], updates: 0 }
+        inverse.copy_from_slice(&a[..I]);
+        Self { a, b: [0.0; D], inverse, theta: [0.0; D] }
     }
 
     /// The estimator with these sums; `a` is A's packed lower triangle.
@@ -64,8 +75,8 @@ impl<const D: usize, const P: usize> Ridge<D, P> {
         if b.iter().any(|v| v.abs() > MAX_SUM) {
             return Err(RidgeError::Overflow);
         }
-        let mut ridge = Self { a, b, inverse: a, theta: b, updates: 0 };
-        if ridge.refresh() { Ok(ridge) } else { Err(RidgeError::NotPositiveDefinite) }
+        let mut ridge = Self { a, b, inverse: [0.0; I], theta: [0.0; D] };
+        if ridge.derive() { Ok(ridge) } else { Err(RidgeError::NotPositiveDefinite) }
     }
 
     /// A's packed lower triangle.
@@ -86,10 +97,17 @@ impl<const D: usize, const P: usize> Ridge<D, P> {
         &self.theta
     }
 
-    /// A⁻¹'s packed lower triangle.
+    /// A⁻¹'s packed lower triangle, where it is kept.
     #[must_use]
-    pub const fn inverse(&self) -> &[f64; P] {
+    pub const fn inverse(&self) -> &[f64; I] {
         &self.inverse
+    }
+
+    /// √(xᵀA⁻¹x): how little is known in this direction.
+    #[must_use]
+    pub fn width(&self, x: &[f64; D]) -> f64 {
+        // A file whose A cannot be factored is refused.
+        solve(&self.a, x).map_or(0.0, |solved| dot(x, &solved)).max(0.0).sqrt()
     }
 
     /// Whether [`Ridge::update`] would take this.
@@ -115,11 +133,7 @@ impl<const D: usize, const P: usize> Ridge<D, P> {
                 *entry += x[i] * xj;
             }
         });
-        self.updates = self.updates.saturating_add(1);
-        let due = self.updates >= REFRESH_EVERY || reward.abs() >= LARGE_REWARD;
-        if !due || !self.refresh() {
-            self.rank_one(x, reward);
-        }
+        self.derive();
         Ok(())
     }
 
@@ -135,59 +149,31 @@ impl<const D: usize, const P: usize> Ridge<D, P> {
         for (b, &xi) in self.b.iter_mut().zip(x) {
             *b += change * xi;
         }
-        self.updates = self.updates.saturating_add(1);
-        let due = self.updates >= REFRESH_EVERY || change.abs() >= LARGE_REWARD;
-        if !due || !self.refresh() {
-            // θ + A⁻¹x·change.
-            for i in 0..D {
-                self.theta[i] += change * (0..D).map(|j| self.inverse[packed_index(i.max(j), i.min(j))] * x[j]).sum::<f64>();
-            }
-        }
+        self.derive();
         Ok(())
     }
 
-    /// Sherman and Morrison (1950): (A + xxᵀ)⁻¹ = A⁻¹ − kuᵀ with u = A⁻¹x, k = u / (1 + xᵀu); and recursive least squares for
-    /// θ: θ + k(r − θ·x).
-    fn rank_one(&mut self, x: &[f64; D], reward: f64) {
-        let mut u = [0.0; D];
-        for_each_row(&mut self.inverse, |i, row| {
-            // The entries left of the diagonal stand for those above it, too.
-            let mut sum = 0.0;
-            for ((&entry, &xj), uj) in row.iter().zip(x).zip(&mut u).take(i) {
-                sum += entry * xj;
-                *uj += entry * x[i];
-            }
-            u[i] += sum + row[i] * x[i];
-        });
-        let gain = 1.0 / (1.0 + dot(x, &u));
-        let surprise = (reward - dot(&self.theta, x)) * gain;
-        for (theta, &ui) in self.theta.iter_mut().zip(&u) {
-            *theta += ui * surprise;
+    /// Computes A⁻¹, where it is kept, and θ; false, and nothing changed, when A is not positive definite. That can only be with sums
+    /// of a file that were so lopsided that rounding decides: then what was known before goes on.
+    #[inline]
+    fn derive(&mut self) -> bool {
+        if I == P {
+            let Some(inverse) = invert::<D, P>(&self.a) else { return false };
+            let theta = std::array::from_fn(|i| (0..D).map(|j| inverse[packed_index(i.max(j), i.min(j))] * self.b[j]).sum());
+            self.take(&inverse, theta)
+        } else {
+            let Some(theta) = solve(&self.a, &self.b) else { return false };
+            self.take(&[], theta)
         }
-        for_each_row(&mut self.inverse, |i, row| {
-            let scaled = u[i] * gain;
-            for (entry, &uj) in row.iter_mut().zip(&u) {
-                *entry -= scaled * uj;
-            }
-        });
     }
 
-    /// Derives A⁻¹ and θ from A and b by Cholesky; false, and nothing changed, when A is not positive definite.
-    fn refresh(&mut self) -> bool {
-        let a = SMatrix::<f64, D, D>::from_fn(|i, j| self.a[packed_index(i.max(j), i.min(j))]);
-        let Some(cholesky) = a.cholesky() else { return false };
-        let (inverse, theta) = (cholesky.inverse(), cholesky.solve(&SVector::<f64, D>::from(self.b)));
-        if !inverse.iter().chain(theta.iter()).all(|v| v.is_finite()) {
-            return false;
+    fn take(&mut self, inverse: &[f64], theta: [f64; D]) -> bool {
+        let finite = inverse.iter().chain(&theta).all(|v| v.is_finite());
+        if finite {
+            self.inverse.copy_from_slice(inverse);
+            self.theta = theta;
         }
-        for i in 0..D {
-            for j in 0..=i {
-                self.inverse[packed_index(i, j)] = inverse[(i, j)];
-            }
-        }
-        self.theta = theta.into();
-        self.updates = 0;
-        true
+        finite
     }
 }
 
@@ -211,7 +197,7 @@ mod tests {
 
     #[test]
     fn overflow_is_refused_and_changes_nothing() {
-        let mut ridge = Ridge::<5, 15>::new();
+        let mut ridge = LinUcbRidge::new();
         ridge.update(&[1.0; 5], 9e299).unwrap();
         let before = ridge.clone();
         assert_eq!(ridge.update(&[1.0; 5], 9e299), Err(RidgeError::Overflow));
@@ -222,7 +208,7 @@ mod tests {
 
     #[test]
     fn a_revision_equals_having_known_it_at_once() {
-        let (mut revised, mut known) = (Ridge::<5, 15>::new(), Ridge::<5, 15>::new());
+        let (mut revised, mut known) = (LinUcbRidge::new(), LinUcbRidge::new());
         for k in 0..1000u32 {
             let x: [f64; 5] = std::array::from_fn(|i| f64::from((k * 7 + 3 * i as u32) % 11) / 11.0);
             revised.update(&x, -1.0).unwrap();
@@ -240,10 +226,10 @@ mod tests {
 
     #[test]
     fn sums_that_are_no_gram_matrix_are_refused() {
-        let mut a = *Ridge::<5, 15>::new().a();
+        let mut a = *LinUcbRidge::new().a();
         a[0] = -1.0;
-        assert_eq!(Ridge::<5, 15>::from_sums(a, [0.0; 5]), Err(RidgeError::NotPositiveDefinite));
+        assert_eq!(LinUcbRidge::from_sums(a, [0.0; 5]), Err(RidgeError::NotPositiveDefinite));
         a[0] = f64::NAN;
-        assert_eq!(Ridge::<5, 15>::from_sums(a, [0.0; 5]), Err(RidgeError::NotPositiveDefinite));
+        assert_eq!(LinUcbRidge::from_sums(a, [0.0; 5]), Err(RidgeError::NotPositiveDefinite));
     }
 }

@@ -28,9 +28,9 @@ pub struct Reaction {
 
 /// One user under one policy.
 #[derive(Debug, Default)]
-pub struct PolicyState<const D: usize, const P: usize> {
+pub struct PolicyState<const D: usize, const P: usize, const I: usize> {
     /// What was learned.
-    pub ridge: Ridge<D, P>,
+    pub ridge: Ridge<D, P, I>,
     /// What was counted.
     pub counters: Counters,
     /// Which decisions it learned from; `None`: none, and none expired.
@@ -38,7 +38,7 @@ pub struct PolicyState<const D: usize, const P: usize> {
     extra: Option<Extra>,
 }
 
-impl<const D: usize, const P: usize> PolicyState<D, P> {
+impl<const D: usize, const P: usize, const I: usize> PolicyState<D, P, I> {
     fn from_record(record: Record) -> Option<Self> {
         let ridge = Ridge::from_sums(record.a.try_into().ok()?, record.b.try_into().ok()?).ok()?;
         let ledger = (record.ledger != Ledger::default()).then(|| Box::new(record.ledger));
@@ -113,16 +113,16 @@ impl<const D: usize, const P: usize> PolicyState<D, P> {
 
 /// A policy's state as far as it is known.
 #[derive(Debug, Default)]
-enum Slot<const D: usize, const P: usize> {
+enum Slot<const D: usize, const P: usize, const I: usize> {
     /// Nothing stored, nothing happened yet.
     #[default]
     Absent,
-    Ready(Box<PolicyState<D, P>>),
+    Ready(Box<PolicyState<D, P, I>>),
     /// What is stored cannot be read: the policy is out of use for this user until a reset.
     Damaged(Box<str>),
 }
 
-impl<const D: usize, const P: usize> Slot<D, P> {
+impl<const D: usize, const P: usize, const I: usize> Slot<D, P, I> {
     fn load(loaded: Result<(Option<Record>, Stamp)>) -> Result<(Self, Stamp)> {
         match loaded {
             Ok((None, stamp)) => Ok((Self::Absent, stamp)),
@@ -143,7 +143,7 @@ impl<const D: usize, const P: usize> Slot<D, P> {
     }
 
     #[inline]
-    fn ready(&mut self) -> Result<&mut PolicyState<D, P>> {
+    fn ready(&mut self) -> Result<&mut PolicyState<D, P, I>> {
         if matches!(self, Self::Absent) {
             *self = Self::Ready(Box::default());
         }
@@ -159,7 +159,7 @@ impl<const D: usize, const P: usize> Slot<D, P> {
         if let Self::Ready(state) = self { Some(&mut state.counters) } else { None }
     }
 
-    fn seen(&self) -> Result<Option<&PolicyState<D, P>>> {
+    fn seen(&self) -> Result<Option<&PolicyState<D, P, I>>> {
         match self {
             Self::Absent => Ok(None),
             Self::Ready(state) => Ok(Some(state)),
@@ -207,9 +207,9 @@ impl<const D: usize, const P: usize> Slot<D, P> {
 #[allow(clippy::struct_excessive_bools)] // independent of each other, and one byte each: users are many
 #[derive(Debug)]
 pub struct UserState {
-    linucb: Slot<5, 15>,
-    egreedy: Slot<7, 28>,
-    egreedy2: Slot<12, 78>,
+    linucb: Slot<5, 15, 15>,
+    egreedy: Slot<7, 28, 0>,
+    egreedy2: Slot<12, 78, 0>,
     stamps: [Stamp; 3],
     /// The last line of the interaction log that is in each policy's state: epochs and numbers, which as pairs would take a word more
     /// each.
@@ -331,7 +331,7 @@ impl UserState {
     /// # Errors
     /// `ERR_STATE_CORRUPT`, naming the file.
     #[inline]
-    pub fn linucb(&mut self) -> Result<&mut PolicyState<5, 15>> {
+    pub fn linucb(&mut self) -> Result<&mut PolicyState<5, 15, 15>> {
         self.linucb.ready()
     }
 
@@ -340,7 +340,7 @@ impl UserState {
     /// # Errors
     /// `ERR_STATE_CORRUPT`, naming the file.
     #[inline]
-    pub fn egreedy(&mut self) -> Result<&mut PolicyState<7, 28>> {
+    pub fn egreedy(&mut self) -> Result<&mut PolicyState<7, 28, 0>> {
         self.egreedy.ready()
     }
 
@@ -349,7 +349,7 @@ impl UserState {
     /// # Errors
     /// `ERR_STATE_CORRUPT`, naming the file.
     #[inline]
-    pub fn egreedy2(&mut self) -> Result<&mut PolicyState<12, 78>> {
+    pub fn egreedy2(&mut self) -> Result<&mut PolicyState<12, 78, 0>> {
         self.egreedy2.ready()
     }
 
@@ -358,7 +358,7 @@ impl UserState {
     /// # Errors
     /// `ERR_STATE_CORRUPT`, naming the file.
     pub fn standing(&self, policy: PolicyName) -> Result<(Counters, Vec<f64>)> {
-        fn of<const D: usize, const P: usize>(state: Option<&PolicyState<D, P>>) -> (Counters, Vec<f64>) {
+        fn of<const D: usize, const P: usize, const I: usize>(state: Option<&PolicyState<D, P, I>>) -> (Counters, Vec<f64>) {
             state.map_or_else(|| (Counters::default(), vec![0.0; D]), |s| (s.counters, s.ridge.theta().to_vec()))
         }
         Ok(match policy {
@@ -644,7 +644,7 @@ impl UserState {
 
     /// Puts a record in a policy's place, as a `state` line of the log tells it; false when it is no state.
     fn take_record(&mut self, policy: PolicyName, record: Record) -> bool {
-        fn slot<const D: usize, const P: usize>(record: Record) -> Option<Slot<D, P>> {
+        fn slot<const D: usize, const P: usize, const I: usize>(record: Record) -> Option<Slot<D, P, I>> {
             PolicyState::from_record(record).map(|state| Slot::Ready(Box::new(state)))
         }
         match policy {
