@@ -91,6 +91,8 @@ struct Room {
     waiting: usize,
     /// Users that were written while somebody waited: they can leave. Looking for them among all is slow where most cannot.
     written: Vec<Arc<User>>,
+    /// Everybody was looked at since somebody was last written, and nobody could leave: looking again would find nobody new.
+    nobody: bool,
 }
 
 /// All users in memory.
@@ -286,17 +288,17 @@ impl Users {
         if self.hot.len() < self.most || self.evict_one(LOOKS, true) || self.hot.len() < limit {
             return true;
         }
-        let deadline = Instant::now() + PATIENCE;
         let (room, written) = &self.room;
         let mut room = room.lock();
         // From here on it matters only that somebody can leave, not who was asked for lately.
-        let everybody = self.clock.lock().len();
-        if self.evict_written(&mut room) || self.evict_one(everybody, false) {
+        if self.evict_written(&mut room) || (!room.nobody && self.evict_anybody(&mut room)) {
             return true;
         }
+        let deadline = Instant::now() + PATIENCE;
         room.waiting += 1;
-        let mut fits = false;
-        while !fits && !self.failing.load(Ordering::Relaxed) && !written.wait_until(&mut room, deadline).timed_out() {
+        let (mut fits, mut late) = (false, false);
+        while !fits && !late && !self.failing.load(Ordering::Relaxed) {
+            late = written.wait_until(&mut room, deadline).timed_out();
             fits = self.evict_written(&mut room);
         }
         room.waiting -= 1;
@@ -317,6 +319,12 @@ impl Users {
         false
     }
 
+    fn evict_anybody(&self, room: &mut Room) -> bool {
+        let everybody = self.clock.lock().len();
+        room.nobody = !self.evict_one(everybody, false);
+        !room.nobody
+    }
+
     /// Takes one user out of memory that is written and, where `spare_recent`, was not asked for lately.
     fn evict_one(&self, looks: usize, spare_recent: bool) -> bool {
         for _ in 0..looks {
@@ -329,8 +337,8 @@ impl Users {
             if state.retired {
                 continue;
             }
-            let is_recent = std::mem::replace(&mut state.used, false);
-            if !(is_recent && spare_recent) && self.evict(&user, &mut state) {
+            let is_spared = spare_recent && std::mem::replace(&mut state.used, false);
+            if !is_spared && self.evict(&user, &mut state) {
                 return true;
             }
             drop(state);
@@ -369,9 +377,12 @@ impl Users {
         self.failing.store(failing, Ordering::Relaxed);
         let (room, written) = &self.room;
         let mut room = room.lock();
-        room.written.clear();
+        room.nobody = false;
         if room.waiting > 0 {
+            // Those of the portion before may not have been fetched yet.
             room.written.extend(users);
+        } else {
+            room.written.clear();
         }
         written.notify_all();
     }

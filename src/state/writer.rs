@@ -285,6 +285,8 @@ impl Shared {
                 result = result.and(Err(e));
                 drop(queue);
                 self.requeue(&user, 0);
+            } else {
+                drop(queue);
             }
             saved.push((user, policies));
             if saved.len() >= FEW && self.users.is_waited_for() {
