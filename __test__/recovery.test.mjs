@@ -223,6 +223,18 @@ test('a user whose file somebody removed is named', async (t) => {
   assert.deepEqual(['u', 'v'].map((userId) => again.stats(userId).rewardCount), [2, 2])
 })
 
+test('a reset outlives the files that it was about', async (t) => {
+  const stateDir = emptyDirectory(t)
+  const first = openEngine(t, { stateDir })
+  const { decisionId } = first.recommend({ userId: 'u', candidates: [{ id: 'a' }] })
+  await first.close()
+  killed(t, "const engine = Bandits.open({ stateDir }); engine.reset('u'); reward(engine, 'u')", stateDir)
+  for (const name of namesIn(stateDir)) rmSync(join(stateDir, name))
+  const bandits = openEngine(t, { stateDir })
+  assert.deepEqual([bandits.recovery.ambiguousUsers, bandits.stats('u').rewardCount], [[], 1])
+  assertRefuses(() => bandits.feedback({ decisionId, action: 'done' }), 'ERR_UNKNOWN_DECISION')
+})
+
 describe('a damaged state file of somebody that the log knows', () => {
   // What this package never leaves behind may be what is left of somebody else's changes, of which the log knows nothing.
   /** @type {[string, 'complete' | 'partial', (path: string) => void][]} */

@@ -439,13 +439,18 @@ impl Gathered {
         for (i, (user_id, changes)) in users.into_iter().enumerate() {
             progress.say("user", i + 1, of);
             let mut state = load(&user_id)?;
-            let gone: Vec<_> = if from_nothing { Vec::new() } else { gone(&state, &changes).collect() };
-            if !gone.is_empty() && report.ambiguous_users.len() < MOST_LISTED {
+            let gone = if from_nothing { Vec::new() } else { gone(&state, &changes) };
+            for &(policy, _) in &gone {
+                // A reset in these lines has something to go back from.
+                state.make_ready(policy)?;
+            }
+            let lost: Vec<_> = gone.into_iter().filter(|(_, is_reset)| !is_reset).collect();
+            if !lost.is_empty() && report.ambiguous_users.len() < MOST_LISTED {
                 report.ambiguous_users.push(user_id.to_string());
             }
             let outcome = apply_changes(&mut state, &changes, history_size, from_nothing);
             // What the log tells of the time before is not in it, and a rebuilding must not bring that back.
-            for policy in gone {
+            for (policy, _) in lost {
                 state.leave_log(policy);
             }
             report.applied += outcome.applied;
@@ -492,14 +497,19 @@ fn apply_to(state: &mut UserState, rows: &mut Vec<HistoryRow>, changes: &[Change
     outcome
 }
 
-/// The policies whose file is gone that was there: their first line here says that the policy knew the user already.
-fn gone(state: &UserState, changes: &[Change]) -> impl Iterator<Item = PolicyName> {
+/// The policies whose file is gone that was there: their first line here says that the policy knew the user already. With each,
+/// whether a reset comes before that line: then nothing depends on what the file had.
+fn gone(state: &UserState, changes: &[Change]) -> Vec<(PolicyName, bool)> {
     // An erasure removes files.
-    let is_erased = changes.iter().any(|change| change.what == What::Erase);
-    PolicyName::ALL.into_iter().filter(move |&policy| {
-        let first = changes.iter().filter(|change| change.policy() == Some(policy)).find_map(Change::is_first);
-        !is_erased && !state.is_stored(policy) && state.is_absent(policy) && first == Some(false)
-    })
+    if changes.iter().any(|change| change.what == What::Erase) {
+        return Vec::new();
+    }
+    let gone = |policy: PolicyName| {
+        let at = changes.iter().position(|change| change.policy() == Some(policy) && change.is_first().is_some())?;
+        let is_gone = !state.is_stored(policy) && state.is_absent(policy) && changes[at].is_first() == Some(false);
+        is_gone.then(|| (policy, changes[..at].iter().any(|change| change.what == What::Reset)))
+    };
+    PolicyName::ALL.into_iter().filter_map(gone).collect()
 }
 
 /// A state that was put together again from the log alone.

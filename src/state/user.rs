@@ -725,7 +725,7 @@ impl UserState {
         }
     }
 
-    fn make_ready(&mut self, policy: PolicyName) -> Result<()> {
+    pub(super) fn make_ready(&mut self, policy: PolicyName) -> Result<()> {
         match policy {
             PolicyName::LinUcbV1 => self.linucb.ready().map(drop),
             PolicyName::EGreedyV1 => self.egreedy.ready().map(drop),
