@@ -47,11 +47,13 @@ async function probeIsDue(bandits) {
   await until(() => performance.now() - from > 15, 'those steps are over')
 }
 
-/** Refused without a request. @param {Bandits} bandits @param {{ requests: unknown[] }} server */
+/** Refused without a request, and without waiting for anything: all that it could wait for takes longer. @param {Bandits} bandits @param {{ requests: unknown[] }} server */
 async function assertRefused(bandits, server) {
   const before = server.requests.length
   const { attempts } = bandits.health().litellm
+  const from = performance.now()
   await assert.rejects(bandits.generate({ userId: 'u' }), { code: 'ERR_LLM_UNREACHABLE', retryable: true })
+  assert.ok(performance.now() - from < 3000)
   assert.deepEqual([server.requests.length, bandits.health().litellm.attempts], [before, attempts])
 }
 

@@ -1,6 +1,6 @@
 //! The ridge estimator against sums kept apart from it and a fresh factorisation of them.
 
-use crate::support::{cases, full, unit};
+use crate::support::{cases, unit};
 use nalgebra::{DMatrix, DVector};
 use oo_bandits::policy::{LinUcbRidge, Ridge, packed_index};
 use oo_bandits::rng::Chance;
@@ -217,16 +217,24 @@ proptest! {
     }
 }
 
-/// A file's matrix may be so lopsided that later sums of it cannot be factorised any more; learning goes on all the same.
+/// A file's matrix may be so lopsided that later sums of it cannot be factored: then θ stays as it was until they can.
 #[test]
-fn sums_at_the_edge_of_positive_definite_do_not_stop_learning() {
+fn sums_at_the_edge_of_positive_definite_leave_theta_as_it_was() {
     // Σ of (1, 1, …) so often that the 1 on the diagonal is next to nothing: a few ulps decide.
     let mut a = [4e15; 15];
     (0..5).for_each(|i| a[packed_index(i, i)] += 8.0);
-    let Ok(mut ridge) = LinUcbRidge::from_sums(a, [0.0; 5]) else { return };
-    for n in 0..70_000u32 {
+    let mut ridge = LinUcbRidge::from_sums(a, [0.0; 5]).unwrap();
+    let mut kept = 0;
+    for n in 0..7_000u32 {
         let sign = if n.is_multiple_of(2) { 1.0 } else { -1.0 };
+        let before = ridge.clone();
         ridge.update(&[1.0, sign * 0.9, sign * 0.7, 0.8, -0.6], sign).unwrap();
+        if let Ok(fresh) = LinUcbRidge::from_sums(*ridge.a(), *ridge.b()) {
+            assert_eq!(ridge, fresh);
+        } else {
+            assert_eq!((ridge.theta(), ridge.inverse()), (before.theta(), before.inverse()));
+            kept += 1;
+        }
     }
-    assert!(full(ridge.a(), 5).iter().chain(ridge.theta()).all(|v| v.is_finite()));
+    assert!(kept > 100, "{kept} could not be factored");
 }
