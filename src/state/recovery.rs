@@ -440,19 +440,20 @@ impl Gathered {
             progress.say("user", i + 1, of);
             let mut state = load(&user_id)?;
             let gone = if from_nothing { Vec::new() } else { gone(&state, &changes) };
-            for &(policy, _) in &gone {
+            let mut is_ambiguous = false;
+            for (policy, is_reset) in gone {
                 // A reset in these lines has something to go back from.
                 state.make_ready(policy)?;
+                if !is_reset {
+                    // What the log tells of the time before is not in the state, and a rebuilding must not bring that back.
+                    state.leave_log(policy);
+                    is_ambiguous = true;
+                }
             }
-            let lost: Vec<_> = gone.into_iter().filter(|(_, is_reset)| !is_reset).collect();
-            if !lost.is_empty() && report.ambiguous_users.len() < MOST_LISTED {
+            if is_ambiguous && report.ambiguous_users.len() < MOST_LISTED {
                 report.ambiguous_users.push(user_id.to_string());
             }
             let outcome = apply_changes(&mut state, &changes, history_size, from_nothing);
-            // What the log tells of the time before is not in it, and a rebuilding must not bring that back.
-            for (policy, _) in lost {
-                state.leave_log(policy);
-            }
             report.applied += outcome.applied;
             report.duplicates += outcome.duplicates;
             report.already_in_files += changes.len() as u64 - outcome.applied - outcome.duplicates;

@@ -85,9 +85,9 @@ pub struct DamagedFile {
 /// So many damaged files are remembered.
 const MOST_LISTED: usize = 100;
 
-/// Who waits for room.
+/// Those for whom there is no room.
 #[derive(Default)]
-struct Room {
+struct Newcomers {
     waiting: usize,
     /// Users that were written while somebody waited: they can leave. Looking for them among all is slow where most cannot.
     written: Vec<Arc<User>>,
@@ -106,7 +106,7 @@ pub struct Users {
     /// "A paging experiment with the Multics system", 1969).
     clock: Mutex<VecDeque<Arc<User>>>,
     /// Signalled when users were written.
-    room: (Mutex<Room>, Condvar),
+    room: (Mutex<Newcomers>, Condvar),
     failing: AtomicBool,
     /// Users that were put together again when they were loaded: they are to be written.
     mended: Mutex<Vec<Arc<User>>>,
@@ -288,20 +288,20 @@ impl Users {
         if self.hot.len() < self.most || self.evict_one(LOOKS, true) || self.hot.len() < limit {
             return true;
         }
-        let (room, written) = &self.room;
-        let mut room = room.lock();
+        let (newcomers, written) = &self.room;
+        let mut newcomers = newcomers.lock();
         // From here on it matters only that somebody can leave, not who was asked for lately.
-        if self.evict_written(&mut room) || (!room.nobody && self.evict_anybody(&mut room)) {
+        if self.evict_written(&mut newcomers) || (!newcomers.nobody && self.evict_anybody(&mut newcomers)) {
             return true;
         }
         let deadline = Instant::now() + PATIENCE;
-        room.waiting += 1;
+        newcomers.waiting += 1;
         let (mut fits, mut late) = (false, false);
         while !fits && !late && !self.failing.load(Ordering::Relaxed) {
-            late = written.wait_until(&mut room, deadline).timed_out();
-            fits = self.evict_written(&mut room);
+            late = written.wait_until(&mut newcomers, deadline).timed_out();
+            fits = self.evict_written(&mut newcomers);
         }
-        room.waiting -= 1;
+        newcomers.waiting -= 1;
         fits
     }
 
@@ -310,8 +310,8 @@ impl Users {
         self.room.0.lock().waiting > 0
     }
 
-    fn evict_written(&self, room: &mut Room) -> bool {
-        while let Some(user) = room.written.pop() {
+    fn evict_written(&self, newcomers: &mut Newcomers) -> bool {
+        while let Some(user) = newcomers.written.pop() {
             if user.state.try_lock().is_some_and(|mut state| self.evict(&user, &mut state)) {
                 return true;
             }
@@ -319,10 +319,10 @@ impl Users {
         false
     }
 
-    fn evict_anybody(&self, room: &mut Room) -> bool {
+    fn evict_anybody(&self, newcomers: &mut Newcomers) -> bool {
         let everybody = self.clock.lock().len();
-        room.nobody = !self.evict_one(everybody, false);
-        !room.nobody
+        newcomers.nobody = !self.evict_one(everybody, false);
+        !newcomers.nobody
     }
 
     /// Takes one user out of memory that is written and, where `spare_recent`, was not asked for lately.
@@ -375,14 +375,14 @@ impl Users {
     /// Tells those who wait for room that these users were written, or that none can be.
     pub(super) fn written(&self, users: impl Iterator<Item = Arc<User>>, failing: bool) {
         self.failing.store(failing, Ordering::Relaxed);
-        let (room, written) = &self.room;
-        let mut room = room.lock();
-        room.nobody = false;
-        if room.waiting > 0 {
+        let (newcomers, written) = &self.room;
+        let mut newcomers = newcomers.lock();
+        newcomers.nobody = false;
+        if newcomers.waiting > 0 {
             // Those of the portion before may not have been fetched yet.
-            room.written.extend(users);
+            newcomers.written.extend(users);
         } else {
-            room.written.clear();
+            newcomers.written.clear();
         }
         written.notify_all();
     }

@@ -277,16 +277,15 @@ impl Shared {
         let mut saved = Vec::with_capacity(users.len());
         for user in users {
             let (policies, outcome) = self.save(&user);
-            let mut queue = self.queue.lock();
-            queue.report.dirty_users -= 1;
-            queue.report.files_written += u64::from(policies.count_ones());
+            {
+                let report = &mut self.queue.lock().report;
+                report.dirty_users -= 1;
+                report.files_written += u64::from(policies.count_ones());
+                report.errors += u64::from(outcome.is_err());
+            }
             if let Err(e) = outcome {
-                queue.report.errors += 1;
                 result = result.and(Err(e));
-                drop(queue);
                 self.requeue(&user, 0);
-            } else {
-                drop(queue);
             }
             saved.push((user, policies));
             if saved.len() >= FEW && self.users.is_waited_for() {
