@@ -78,6 +78,8 @@ export function putTogether(files, lines, lowWater = lowWaterOf(lines)) {
       const key = keyOf(userId, each)
       const file = files.get(key)
       if (file !== undefined && compareSeq(seq, file.seq) <= 0) continue
+      // A policy that knows nothing of the user has nothing to go back from.
+      if (kind === 'reset' && !standings.has(key)) continue
       const standing = standings.get(key) ?? start(each)
       standings.set(key, kind === 'reset' ? start(each) : standing)
       if (kind === 'pull' || kind === 'decision') {
