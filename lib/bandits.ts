@@ -40,37 +40,21 @@ import type {
 } from '../index'
 import type { NativeChannel, NativeEngine } from '../dist/addon'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { answer, chosen, chosenId, decision } from './answer'
+import { scoreBatch } from './batch'
 import { ALONE, checkId, checkLength, checkPolicy, checkSignal, isObject, policyNumber } from './check'
 import { addExplanation, feedback, packedDecision, policyChangeJson, readExtras, type Rewards, rewardTable } from './decisions'
 import { BanditError, fromNative, native, refuse } from './error'
 import { listen, listEvents, payloadBytes } from './events'
 import { closeAtExit, forgetAtExit } from './exit'
-import {
-  answer,
-  type BatchTexts,
-  boundary,
-  cross,
-  crossScore,
-  decision,
-  DONE,
-  FIRST,
-  isBusy,
-  nested,
-  packBatch,
-  packed,
-  packedIds,
-  packReward,
-  packScore,
-  setBatch,
-  setUser,
-  shrink,
-} from './frame'
+import { boundary, choose, FIRST, nested, pull, recommend, reward, running } from './frame'
 import { generate } from './generate'
 import { addon } from './native'
 import { analytics, dataQuality, decisions, simulate, users } from './reads'
 import { environment, optionsJson } from './options'
 import { SharedFlush } from './shared-flush'
 import { prepare } from './prepare'
+import { packed, packReward, packScore, setUser, withPromptVersion } from './request'
 
 /** Past so many users the numbering starts afresh: it bounds what this thread remembers of them. */
 const MOST_NUMBERED = 1 << 17
@@ -85,9 +69,8 @@ const secret = Symbol('made by open()')
 export class Bandits implements Contract {
   readonly #engine: NativeEngine
   readonly #channel: NativeChannel
-  readonly #scoreFrame: ReturnType<NativeChannel['scoreFunction']>
-  readonly #recommendFrame: ReturnType<NativeChannel['recommendFunction']>
-  readonly #rewardFrame: ReturnType<NativeChannel['rewardFunction']>
+  /** What the channel is called in the frame. */
+  readonly #place: number
   readonly #numbers = new Map<string, number>()
   #numbered = 0
   #lastUser: string | typeof NOBODY = NOBODY
@@ -101,9 +84,7 @@ export class Bandits implements Contract {
     this.#engine = engine
     this.#rewards = rewards
     this.#channel = engine.channel(boundary)
-    this.#scoreFrame = this.#channel.scoreFunction()
-    this.#recommendFrame = this.#channel.recommendFunction()
-    this.#rewardFrame = this.#channel.rewardFunction()
+    this.#place = this.#channel.place
     this.#flushes = new SharedFlush(() => engine.flush(false))
     closeAtExit(this, () => {
       this.#closing ??= Promise.resolve()
@@ -148,41 +129,40 @@ export class Bandits implements Contract {
   }
 
   score(request: ScoreRequest): ScoreResult {
-    if (isBusy()) return nested(() => this.score(request))
-    this.#check()
-    packScore(request)
+    if (running.busy) return nested(() => this.score(request))
+    if (this.#closing !== undefined) throw closed()
+    if (!isObject(request)) refuse('request', 'an object', request)
+    const { userId, candidates } = request
+    const meta = packScore(request, candidates, undefined)
     // The caller's code has run.
-    this.#check()
+    if (this.#closing !== undefined) throw closed()
     this.#boundNumbering()
-    const { userId, meta, set, end, computedAt, promptVersions } = packed
-    const tipIds = set === undefined ? packedIds() : set.ids
+    const { computedAt } = packed
     setUser(FIRST, this.#number(userId), meta)
-    this.#done(crossScore(this.#scoreFrame, end, computedAt, promptVersions, tipIds))
-    const result = answer(FIRST, tipIds)
-    shrink()
-    return result
+    choose(this.#place)
+    const { nestings } = running
+    const id = chosenId(FIRST, candidates, ALONE)
+    const { promptVersion } = chosen
+    // The caller's code may have run again; and if it has called an engine, users may have other numbers now.
+    if (this.#closing !== undefined) throw closed()
+    if (promptVersion !== undefined) setUser(FIRST, this.#number(userId), withPromptVersion(meta))
+    else if (nestings !== running.nestings) setUser(FIRST, this.#number(userId), meta)
+    pull(this.#place, id, computedAt, promptVersion)
+    return answer(FIRST, id)
   }
 
   scoreMany(requests: readonly ScoreRequest[]): ScoreResult[] {
-    if (isBusy()) return nested(() => this.scoreMany(requests))
+    if (running.busy) return nested(() => this.scoreMany(requests))
     this.#check()
     if (!Array.isArray(requests)) refuse('requests', 'an array', requests)
     const n: unknown = requests.length
     checkLength(n, LARGEST_MANY, 'requests', 'requests')
-    const texts: BatchTexts = { tipIds: [], computedAt: [], promptVersions: [] }
-    const batch = packBatch(requests, n, texts)
-    this.#check()
-    const { end } = packed
-    this.#boundNumbering()
-    for (const { at, userId, meta } of batch) setUser(at, this.#number(userId), meta)
-    setBatch(batch.length)
-    try {
-      if (batch.length > 0) this.#done(cross(this.#scoreFrame, end, texts.computedAt, texts.promptVersions, texts.tipIds))
-      return batch.map(({ at }, i) => answer(at, texts.tipIds[i]))
-    } finally {
-      setBatch(0)
-      shrink()
-    }
+    return scoreBatch(requests, n, {
+      place: this.#place,
+      check: () => this.#check(),
+      boundNumbering: () => this.#boundNumbering(),
+      number: (userId) => this.#number(userId),
+    })
   }
 
   prepare(candidates: readonly Candidate[]): CandidateSet {
@@ -191,32 +171,34 @@ export class Bandits implements Contract {
   }
 
   reward(request: RewardRequest): { ok: true } {
-    if (isBusy()) return nested(() => this.reward(request))
+    if (running.busy) return nested(() => this.reward(request))
     this.#check()
-    packReward(request)
+    if (!isObject(request)) refuse('request', 'an object', request)
+    const { userId, tipId } = request
+    const meta = packReward(request, tipId)
     this.#check()
     this.#boundNumbering()
-    const { userId, tipId, meta, end, computedAt } = packed
     setUser(FIRST, this.#number(userId), meta)
-    this.#done(cross(this.#rewardFrame, end, computedAt, undefined, tipId))
+    reward(this.#place, tipId, packed.computedAt)
     return { ok: true }
   }
 
   recommend(request: RecommendRequest): Recommendation {
-    if (isBusy()) return nested(() => this.recommend(request))
+    if (running.busy) return nested(() => this.recommend(request))
     this.#check()
     const began = performance.now()
     const extras = readExtras(request)
-    packScore(request)
+    const { userId, candidates } = request
+    const names: string[] = []
+    const meta = packScore(request, candidates, names)
     this.#check()
     this.#boundNumbering()
-    const { userId, meta } = packed
-    const { ids, joined, promptVersions, computedAt, end } = packedDecision(extras)
-    setUser(FIRST, this.#number(userId), meta)
-    this.#done(cross(this.#recommendFrame, end, computedAt, promptVersions, joined))
+    const { computedAt } = packed
+    const { ids, joined, promptVersions } = packedDecision(candidates, names, extras)
+    setUser(FIRST, this.#number(userId), promptVersions === undefined ? meta : withPromptVersion(meta))
+    recommend(this.#place, joined, computedAt, promptVersions)
     const decided = decision(ids, began)
     if (extras.explain) addExplanation(this.#channel, decided, ids)
-    shrink()
     return decided
   }
 
@@ -373,7 +355,7 @@ export class Bandits implements Contract {
   }
 
   #check(): void {
-    if (this.#closing !== undefined) throw new BanditError('ERR_CLOSED', 'the engine was closed')
+    if (this.#closing !== undefined) throw closed()
   }
 
   /** The number under which native code knows a user. */
@@ -402,11 +384,10 @@ export class Bandits implements Contract {
     this.#numbered = 0
     this.#lastUser = NOBODY
   }
+}
 
-  /** Throws what a call failed of, if it failed. */
-  #done(outcome: number): void {
-    if (outcome !== DONE) native(() => this.#channel.throwError())
-  }
+function closed(): BanditError {
+  return new BanditError('ERR_CLOSED', 'the engine was closed')
 }
 
 function rethrow(error: unknown): never {

@@ -21,12 +21,8 @@ const ACTIVE = 3
 /** The policies in the order of their numbers (src/policy/name.rs). */
 export const POLICIES: readonly PolicyName[] = ['linucb-v1', 'egreedy-v1', 'egreedy-v2']
 
-export function isId(value: string): boolean {
-  return value.length > 0 && value.length <= LONGEST_ID && value.isWellFormed()
-}
-
 export function checkId(value: unknown, path: string): asserts value is string {
-  if (typeof value !== 'string' || !isId(value)) refuse(path, ID, value)
+  if (typeof value !== 'string' || value.length === 0 || value.length > LONGEST_ID || !value.isWellFormed()) refuse(path, ID, value)
 }
 
 /** In place of a number in a batch: the request is the only one. */

@@ -1,11 +1,11 @@
 // recommend() and feedback() beside what the frame carries: the texts of all candidates, masks, and the reactions' table.
 
 import type { Action, FeedbackRequest, FeedbackResult, PolicyChange, Recommendation, RecommendRequest } from '../index'
-import type { CandidateSet } from './candidate-set'
+import { type CandidateSet, isCandidateSet } from './candidate-set'
 import type { NativeChannel, NativeEngine } from '../dist/addon'
 import { checkId, checkKeys, finite, isObject, moment } from './check'
 import { BanditError, native, refuse } from './error'
-import { packDecision, packed, packedIds } from './frame'
+import { type Candidates, packDecision, packed } from './request'
 
 const ACTIONS: Readonly<Record<Action, number>> = { done: 1, helpful: 0.5, snooze: 0, not_helpful: -0.5, dismiss: -1 }
 /** Every candidate stands in the log. */
@@ -55,27 +55,27 @@ function checkedMask(mask: unknown): boolean[] {
 /** All ids of a set, one behind the other. */
 const idsOfSets = new WeakMap<CandidateSet, string>()
 
-/** The call on what is packed, which {@link Extras} complete. */
-export interface DecisionCall {
-  /** In order; those of an earlier request may stand behind them. */
+/** The texts of the call on what is packed. */
+export interface DecisionTexts {
+  /** The candidates' ids, in order. */
   ids: readonly string[]
   /** All of them, one behind the other. */
   joined: string
   /** JSON. */
   promptVersions: string | undefined
-  computedAt: string | undefined
-  end: number
 }
 
-/** Completes what is packed. */
-export function packedDecision({ mask, holdout, explain }: Extras): DecisionCall {
-  const { set, count, computedAt, promptVersions } = packed
+/** Completes what is packed of these candidates; `names` are their ids where they are no set. */
+export function packedDecision(candidates: Candidates, names: readonly string[], { mask, holdout, explain }: Extras): DecisionTexts {
+  const { count, promptVersions } = packed
   if (count > LARGEST_DECISION) refuse('candidates', `at most ${LARGEST_DECISION} for a decision`, count)
   if (mask !== undefined && mask.length !== count) refuse('mask', `an array of ${count}, one for each candidate`, mask.length)
   if (mask !== undefined && !mask.includes(true)) throw new BanditError('ERR_NO_CANDIDATES', 'mask: no candidate may be shown')
-  const ids = set === undefined ? packedIds() : set.ids
+  const set = isCandidateSet(candidates) ? candidates : undefined
+  const ids = set === undefined ? names : set.ids
   const versions = promptVersions === undefined ? undefined : JSON.stringify(Array.from({ length: count }, (_none, i) => promptVersions[i] ?? null))
-  return { ids, joined: joined(ids, count, set), promptVersions: versions, computedAt, end: packDecision(packed.end, ids, count, mask, holdout, explain) }
+  packDecision(packed.end, ids, count, mask, holdout, explain)
+  return { ids, joined: joined(ids, count, set), promptVersions: versions }
 }
 
 function joined(ids: readonly string[], count: number, set: CandidateSet | undefined): string {

@@ -3,20 +3,14 @@
 import type { Candidate, CandidateSet as Contract } from '../index'
 import { makeSet } from './candidate-set'
 import { native } from './error'
-import { boundary, cross, isBusy, nested, packed, packSet, shrink } from './frame'
+import { boundary, nested, running } from './frame'
+import { packed, packSet } from './request'
 
 export function prepare(candidates: readonly Candidate[]): Contract {
-  if (isBusy()) return nested(() => prepare(candidates))
+  if (running.busy) return nested(() => prepare(candidates))
   const ids = packSet(candidates)
-  const { end, promptVersions } = packed
-  let number = 0
-  native(() => {
-    const prepareFrame = (): void => {
-      number = boundary.prepare()
-    }
-    cross(prepareFrame, end, undefined, undefined, undefined)
-  })
-  shrink()
+  const { promptVersions } = packed
+  const number = native(() => boundary.prepare())
   // The contract's class differs in that it cannot be constructed.
   return makeSet(number, ids, promptVersions, (released) => boundary.release(released)) as unknown as Contract
 }

@@ -4,9 +4,9 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
-use oo_bandits::feature::{Moment, Profile, TaskFeatures, shared, vector};
+use oo_bandits::feature::{Moment, Profile, TaskFeatures, vector};
 use oo_bandits::log::Seq;
-use oo_bandits::policy::{CHUNK, Lanes, NormalisedLanes, PolicyName, Ridge, Scratch, choose_egreedy, choose_linucb};
+use oo_bandits::policy::{CHUNK, Folded, Lanes, NormalisedLanes, PolicyName, Ridge, Scratch, choose};
 use oo_bandits::rng::Chance;
 use oo_bandits::state::{Counters, History, Pull, Record, parse, serialise};
 use std::cell::Cell;
@@ -56,7 +56,7 @@ fn learned<const D: usize, const P: usize, const I: usize>() -> Ridge<D, P, I> {
     ridge
 }
 
-fn choose(c: &mut Criterion) {
+fn choices(c: &mut Criterion) {
     let mut group = c.benchmark_group("choose");
     let chance = Chance::seeded(2);
     let (five, seven, twelve) = (learned::<5, 15, 15>(), learned::<7, 28, 0>(), learned::<12, 78, 0>());
@@ -66,16 +66,16 @@ fn choose(c: &mut Criterion) {
         let given = lanes(&mut block, n);
         let prepared = NormalisedLanes::new(&given);
         group.bench_function(BenchmarkId::new("linucb d=5", n), |b| {
-            b.iter(|| choose_linucb(&five, &shared(black_box(MOMENT), &profile()), &given, &mut scratch));
+            b.iter(|| choose(&Folded::linucb(&five, black_box(MOMENT), &profile()), &given, || chance.draw(), &mut scratch));
         });
         group.bench_function(BenchmarkId::new("linucb d=5, prepared", n), |b| {
-            b.iter(|| choose_linucb(&five, &shared(black_box(MOMENT), &profile()), &prepared, &mut scratch));
+            b.iter(|| choose(&Folded::linucb(&five, black_box(MOMENT), &profile()), &prepared, || chance.draw(), &mut scratch));
         });
         group.bench_function(BenchmarkId::new("egreedy d=7", n), |b| {
-            b.iter(|| choose_egreedy(&seven, &shared(black_box(MOMENT), &profile()), &given, chance.draw(), &mut scratch));
+            b.iter(|| choose(&Folded::egreedy(&seven, black_box(MOMENT), &profile()), &given, || chance.draw(), &mut scratch));
         });
         group.bench_function(BenchmarkId::new("egreedy d=12", n), |b| {
-            b.iter(|| choose_egreedy(&twelve, &shared(black_box(MOMENT), &profile()), &given, chance.draw(), &mut scratch));
+            b.iter(|| choose(&Folded::egreedy(&twelve, black_box(MOMENT), &profile()), &given, || chance.draw(), &mut scratch));
         });
     }
     group.finish();
@@ -152,6 +152,6 @@ criterion_group! {
         .measurement_time(Duration::from_millis(600))
         .sample_size(30)
         .without_plots();
-    targets = choose, ridges, normalise, history, state_file
+    targets = choices, ridges, normalise, history, state_file
 }
 criterion_main!(kernels);

@@ -127,7 +127,7 @@ fn standing(engine: &Engine, user_id: &str, policy: PolicyName) -> Standing {
     let rows = rows.iter().filter(|row| row.policy == policy).count();
     loop {
         let user = engine.user(user_id).unwrap();
-        let state = user.state.lock();
+        let state = user.lock();
         if state.is_retired() {
             continue;
         }

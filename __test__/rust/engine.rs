@@ -1,14 +1,13 @@
 //! The engine as a whole, on a store in memory with time and chance given.
 
 use crate::support::{
-    Call, ManualClock, MemoryStore, assert_kept, normalised, reward, score, score_on, some_tasks, wait, with_lanes,
+    Call, ManualClock, MemoryStore, assert_kept, normalised, reward, score, score_call, score_on, some_tasks, wait, with_lanes,
 };
 use oo_bandits::clock::format_seconds;
 use oo_bandits::disk::OpenedDirectory;
-use oo_bandits::engine::{Engine, Refused, ScoreCall, Texts};
+use oo_bandits::engine::{Engine, Refused, ScoreCall};
 use oo_bandits::feature::{LABELS, Moment};
 use oo_bandits::policy::PolicyName::{self, EGreedyV1, EGreedyV2, LinUcbV1};
-use oo_bandits::policy::Scratch;
 use oo_bandits::rng::Chance;
 use oo_bandits::settings::Settings;
 use oo_bandits::state::{StateFiles, StateStore, parse, plain_name};
@@ -147,7 +146,7 @@ fn refused_calls_on_a_stranger_leave_no_record() {
 #[test]
 fn prepared_candidates_are_scored_as_given_ones() {
     let (given, prepared) = (engine().0, engine().0);
-    let (chance, mut scratch) = (Chance::seeded(12), Scratch::default());
+    let chance = Chance::seeded(12);
     for i in 0..300 {
         let policy = PolicyName::ALL[i % 3];
         let tasks = some_tasks(1 + i % 40, &chance);
@@ -157,20 +156,11 @@ fn prepared_candidates_are_scored_as_given_ones() {
         let two = with_lanes(&tasks, |lanes| {
             let moment = Moment { hour: 9, day: 2 };
             let call = ScoreCall { policy, moment, profile: None, lanes, normalised: Some(&set) };
-            let mut text = String::new();
-            let user = prepared.user("u").unwrap();
-            let choice = prepared.score(&user, &call, &mut scratch, |index| {
-                text = id(index)?;
-                Ok(Texts { tip_id: &text, ..Texts::default() })
-            });
-            choice.unwrap()
+            score_call(&prepared, &prepared.user("u").unwrap(), &call, id).unwrap()
         });
         assert_eq!(one, two);
         let learned = [&given, &prepared].map(|engine| reward(engine, "u", policy, one.score).is_ok());
         assert_eq!(learned, [true; 2]);
-        if i % 50 == 0 {
-            scratch.shrink(10);
-        }
     }
     assert_eq!(given.features("u").unwrap(), prepared.features("u").unwrap());
 }

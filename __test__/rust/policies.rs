@@ -2,17 +2,36 @@
 
 use crate::support::{cases, full, normalised, some_tasks, unit, with_lanes};
 use nalgebra::DVector;
-use oo_bandits::feature::{Moment, Profile, TaskFeatures, shared, vector};
+use oo_bandits::feature::{Moment, Profile, TaskFeatures, vector};
 use oo_bandits::policy::{
-    Choice, EGreedy2Ridge, EGreedyRidge, LinUcbRidge, NormalisedLanes, Ridge, Scratch, choose_egreedy, choose_linucb, packed_index,
+    Candidates, Choice, EGreedy2Ridge, EGreedyRidge, Folded, LinUcbRidge, NormalisedLanes, Ridge, Scratch, choose, packed_index,
 };
-use oo_bandits::rng::Chance;
+use oo_bandits::rng::{Chance, Draw};
 use proptest::prelude::*;
 use std::f64::consts::PI;
 
 /// The contract's numbers, not the crate's.
 const ALPHA: f64 = 1.0;
 const EPSILON: f64 = 0.1;
+
+fn choose_linucb(
+    ridge: &LinUcbRidge,
+    (moment, profile): (Moment, &Profile),
+    lanes: &impl Candidates,
+    scratch: &mut Scratch,
+) -> Choice {
+    choose(&Folded::linucb(ridge, moment, profile), lanes, || unreachable!("LinUCB draws nothing"), scratch)
+}
+
+fn choose_egreedy<const D: usize, const P: usize>(
+    ridge: &Ridge<D, P, 0>,
+    (moment, profile): (Moment, &Profile),
+    lanes: &impl Candidates,
+    draw: Draw,
+    scratch: &mut Scratch,
+) -> Choice {
+    choose(&Folded::egreedy(ridge, moment, profile), lanes, || draw, scratch)
+}
 
 /// At 1e300 o'clock the angle is a matter of rounding; all that is asked there is a number in range.
 fn is_tame(hour: f64) -> bool {
@@ -94,12 +113,12 @@ impl Scene {
 
     fn egreedy<const D: usize, const P: usize>(&self) -> Result<(), TestCaseError> {
         let ridge = self.ridge::<D, P, 0>();
-        let x = shared(self.moment, &self.profile);
+        let at = (self.moment, &self.profile);
         let (lanes, n) = (normalised(&self.tasks), self.tasks.len());
         let plain = plain_scores(&ridge, 0.0, self.moment, &self.profile, &self.tasks);
         let (chance, mut scratch) = (Chance::seeded(self.seed), Scratch::default());
         let greedy = loop {
-            let choice = choose_egreedy(&ridge, &x, &lanes, chance.draw(), &mut scratch);
+            let choice = choose_egreedy(&ridge, at, &lanes, chance.draw(), &mut scratch);
             if !choice.exploring {
                 break choice;
             }
@@ -109,7 +128,7 @@ impl Scene {
         prop_assert!((greedy.propensity + (n - 1) as f64 * other - 1.0).abs() < 1e-12);
         for _ in 0..40 {
             let draw = chance.draw();
-            let choice = choose_egreedy(&ridge, &x, &lanes, draw, &mut scratch);
+            let choice = choose_egreedy(&ridge, at, &lanes, draw, &mut scratch);
             prop_assert_eq!(choice.exploring, draw.happens(EPSILON));
             prop_assert_eq!(choice.index, if choice.exploring { draw.below(n) } else { greedy.index });
             prop_assert!(near(choice.score, plain[choice.index]));
@@ -156,8 +175,8 @@ proptest! {
     #[test]
     fn each_policy_equals_its_plain_form(scene in scenes()) {
         let ridge = scene.ridge::<5, 15, 15>();
-        let x = shared(scene.moment, &scene.profile);
-        let choice = choose_linucb(&ridge, &x, &normalised(&scene.tasks), &mut Scratch::default());
+        let at = (scene.moment, &scene.profile);
+        let choice = choose_linucb(&ridge, at, &normalised(&scene.tasks), &mut Scratch::default());
         is_argmax(&choice, &plain_scores(&ridge, ALPHA, scene.moment, &scene.profile, &scene.tasks), &scene.tasks)?;
         prop_assert_eq!((choice.exploring, choice.propensity), (false, 1.0));
         scene.egreedy::<7, 28>()?;
@@ -187,12 +206,12 @@ fn many_at_once_score_as_each_alone() {
     for task in some_tasks(50, &chance) {
         linucb.update(&vector(moment, &Profile::default(), &task), unit(&chance)).unwrap();
     }
-    let (x, mut scratch) = (shared(moment, &Profile::default()), Scratch::default());
+    let (at, mut scratch) = ((moment, &Profile::default()), Scratch::default());
     for n in 1..=200 {
         let tasks = some_tasks(n, &chance);
-        let alone: Vec<f64> = tasks.iter().map(|t| choose_linucb(&linucb, &x, &normalised(&[*t]), &mut scratch).score).collect();
-        let choice = choose_linucb(&linucb, &x, &normalised(&tasks), &mut scratch);
-        assert_eq!(with_lanes(&tasks, |lanes| choose_linucb(&linucb, &x, &lanes, &mut scratch)), choice);
+        let alone: Vec<f64> = tasks.iter().map(|t| choose_linucb(&linucb, at, &normalised(&[*t]), &mut scratch).score).collect();
+        let choice = choose_linucb(&linucb, at, &normalised(&tasks), &mut scratch);
+        assert_eq!(with_lanes(&tasks, |lanes| choose_linucb(&linucb, at, &lanes, &mut scratch)), choice);
         let best = alone.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         assert_eq!(choice.score.to_bits(), best.to_bits());
         assert_eq!(Some(choice.index), alone.iter().position(|&s| s == best));
@@ -218,8 +237,8 @@ fn ties_go_to_the_first_wherever_the_twins_stand() {
             let mut tasks = vec![TaskFeatures::default(); n];
             tasks.iter_mut().skip(first).step_by(3).for_each(|t| *t = best);
             let lanes: NormalisedLanes = normalised(&tasks);
-            assert_eq!(choose_linucb(&linucb, &shared(moment, &profile), &lanes, &mut Scratch::default()).index, first);
-            let choice = choose_egreedy(&egreedy, &shared(moment, &profile), &lanes, greedy, &mut Scratch::default());
+            assert_eq!(choose_linucb(&linucb, (moment, &profile), &lanes, &mut Scratch::default()).index, first);
+            let choice = choose_egreedy(&egreedy, (moment, &profile), &lanes, greedy, &mut Scratch::default());
             assert_eq!(choice.index, first);
         }
     }
@@ -229,10 +248,10 @@ fn ties_go_to_the_first_wherever_the_twins_stand() {
 fn a_tenth_of_the_pulls_explores() {
     let chance = Chance::seeded(31);
     let (tasks, mut scratch) = (some_tasks(20, &chance), Scratch::default());
-    let (x, lanes) = (shared(Moment::default(), &Profile::default()), normalised(&tasks));
+    let (at, lanes) = ((Moment::default(), &Profile::default()), normalised(&tasks));
     let (mut explored, mut drawn) = (0u32, [0u32; 20]);
     for _ in 0..20_000 {
-        let choice = choose_egreedy(&EGreedy2Ridge::new(), &x, &lanes, chance.draw(), &mut scratch);
+        let choice = choose_egreedy(&EGreedy2Ridge::new(), at, &lanes, chance.draw(), &mut scratch);
         explored += u32::from(choice.exploring);
         drawn[choice.index] += u32::from(choice.exploring);
     }
@@ -253,7 +272,7 @@ fn widths_never_become_nan() {
             let mut tasks = some_tasks(20, &chance);
             tasks.push(task);
             for only in [&tasks[..], &tasks[20..]] {
-                let score = choose_linucb(&ridge, &shared(moment, &profile), &normalised(only), &mut scratch).score;
+                let score = choose_linucb(&ridge, (moment, &profile), &normalised(only), &mut scratch).score;
                 assert!(score.is_finite() && score >= 0.0, "{score}");
             }
         }
@@ -265,7 +284,7 @@ fn widths_never_become_nan() {
 fn widths_of_a_matrix_at_the_edge_are_not_nan() {
     let chance = Chance::seeded(42);
     let tasks = some_tasks(100, &chance);
-    let x = shared(Moment { hour: 3, day: 0 }, &Profile::default());
+    let at = (Moment { hour: 3, day: 0 }, &Profile::default());
     let mut made = 0;
     for scale in [1e12, 1e14, 4e15, 1e17, 1e18] {
         for diagonal in [0.001, 0.125, 8.0, 64.0, 1024.0] {
@@ -275,7 +294,7 @@ fn widths_of_a_matrix_at_the_edge_are_not_nan() {
             made += 1;
             for task in &tasks {
                 ridge.update(&vector(Moment { hour: 3, day: 0 }, &Profile::default(), task), 0.0).unwrap();
-                let score = choose_linucb(&ridge, &x, &normalised(&[*task]), &mut Scratch::default()).score;
+                let score = choose_linucb(&ridge, at, &normalised(&[*task]), &mut Scratch::default()).score;
                 assert!(score.is_finite() && score >= 0.0, "{scale:e}, {diagonal}: {score}");
             }
         }
@@ -305,10 +324,10 @@ fn absurd_but_finite_input_gives_finite_scores() {
             egreedy.update(&vector(moment, &profile, task), reward).unwrap();
         }
         let lanes = normalised(&tasks);
-        let choice = choose_linucb(&linucb, &shared(moment, &profile), &lanes, &mut Scratch::default());
+        let choice = choose_linucb(&linucb, (moment, &profile), &lanes, &mut Scratch::default());
         assert!(choice.score.is_finite(), "{choice:?}");
         for _ in 0..50 {
-            let choice = choose_egreedy(&egreedy, &shared(moment, &profile), &lanes, chance.draw(), &mut Scratch::default());
+            let choice = choose_egreedy(&egreedy, (moment, &profile), &lanes, chance.draw(), &mut Scratch::default());
             assert!(choice.score.is_finite() && (0.0..=1.0).contains(&choice.propensity), "{choice:?}");
         }
     }

@@ -1,10 +1,10 @@
 //! What several subjects need: a clock to set, a store that fails on demand, requests, and waiting with an end.
 
 use oo_bandits::clock::Clock;
-use oo_bandits::engine::{Engine, Refused, RewardCall, ScoreCall, Texts};
+use oo_bandits::engine::{Engine, PullCall, Refused, RewardCall, ScoreCall, Texts};
 use oo_bandits::error::Done;
 use oo_bandits::feature::{Moment, TaskFeatures};
-use oo_bandits::policy::{CHUNK, Choice, Lanes, NormalisedLanes, PolicyName, Scratch};
+use oo_bandits::policy::{CHUNK, Candidates, Choice, FoldCache, Lanes, NormalisedLanes, PolicyName, Scratch};
 use oo_bandits::rng::Chance;
 use oo_bandits::state::{Place, Reaction, Record, Stamp, StateStore, StoreReport, User, place_of};
 use oo_bandits::{Error, ErrorKind, Result};
@@ -269,15 +269,26 @@ pub fn score_on(
     tasks: &[TaskFeatures],
     tip_id: impl FnOnce(usize) -> Result<String>,
 ) -> Result<Choice, Refused> {
-    let moment = Moment { hour: 9, day: 2 };
     with_lanes(tasks, |lanes| {
-        let call = ScoreCall { policy, moment, profile: None, lanes, normalised: None };
-        let mut text = String::new();
-        engine.score(user, &call, &mut Scratch::default(), |index| {
-            text = tip_id(index)?;
-            Ok(Texts { tip_id: &text, ..Texts::default() })
-        })
+        let call = ScoreCall { policy, moment: Moment { hour: 9, day: 2 }, profile: None, lanes, normalised: None };
+        score_call(engine, user, &call, tip_id)
     })
+}
+
+/// Chooses and remembers, as a channel does.
+pub fn score_call(
+    engine: &Engine,
+    user: &Arc<User>,
+    call: &ScoreCall<'_>,
+    tip_id: impl FnOnce(usize) -> Result<String>,
+) -> Result<Choice, Refused> {
+    let choice = engine.choose(user, call, &mut FoldCache::default(), &mut Scratch::default())?;
+    let ScoreCall { policy, moment, profile, lanes, .. } = *call;
+    let (task, candidates) = (lanes.task(choice.index), u32::try_from(lanes.len()).unwrap());
+    let tip_id = tip_id(choice.index)?;
+    let texts = Texts { tip_id: &tip_id, ..Texts::default() };
+    engine.pull(user, &PullCall { policy, moment, profile, choice, task, candidates, texts })?;
+    Ok(choice)
 }
 
 /// Scores, looking the user up again as often as it takes. All candidates have the same id.

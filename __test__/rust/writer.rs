@@ -2,10 +2,11 @@
 
 use crate::support::{Call, Fault, ManualClock, MemoryStore, PATIENCE, assert_kept, reward, score, some_tasks, wait};
 use oo_bandits::engine::Engine;
+use oo_bandits::feature::{Moment, TaskFeatures};
 use oo_bandits::policy::PolicyName::{self, EGreedyV1, EGreedyV2, LinUcbV1};
 use oo_bandits::rng::Chance;
 use oo_bandits::settings::Settings;
-use oo_bandits::state::{StateStore, Users, Writer};
+use oo_bandits::state::{Pull, StateStore, Users, Writer};
 use oo_bandits::{ErrorKind, Result};
 use parking_lot::Mutex;
 use proptest::prelude::*;
@@ -322,11 +323,19 @@ fn writer(store: &Arc<MemoryStore>) -> (Writer, Arc<Users>) {
 /// Counts a pull, as the engine does.
 fn change(writer: &Writer, users: &Users, user_id: &str) {
     let user = users.get(user_id).unwrap();
-    let mut state = user.state.lock();
+    let mut state = user.lock();
     if state.queue() {
         writer.enqueue(&user);
     }
-    state.egreedy().unwrap().counters.pulls += 1;
+    state.make_ready(EGreedyV1).unwrap();
+    state.count(&Pull {
+        seconds: 1,
+        policy: EGreedyV1,
+        exploring: false,
+        score: 0.0,
+        moment: Moment::default(),
+        task: TaskFeatures::default(),
+    });
     state.touch(EGreedyV1, None);
 }
 
@@ -368,7 +377,7 @@ fn every_job_is_answered_whatever_it_finds() {
     };
     writer.flush(answer("flush"));
     let user = users.get("u").unwrap();
-    writer.erase(&user, &mut user.state.lock(), None, writer.hold_mark(), answer("erase"));
+    writer.erase(&user, &mut user.lock(), None, writer.hold_mark(), answer("erase"));
     writer.stop(answer("stop"));
     writer.stop(answer("stop again"));
     writer.flush(answer("flush with the stop"));
@@ -378,7 +387,7 @@ fn every_job_is_answered_whatever_it_finds() {
     std::thread::sleep(Duration::from_millis(50));
     writer.flush(answer("late flush"));
     assert_eq!(receiver.recv_timeout(Duration::from_secs(2)).ok(), Some(("late flush", false)), "a flush after the stop");
-    writer.erase(&user, &mut user.state.lock(), None, writer.hold_mark(), answer("late erase"));
+    writer.erase(&user, &mut user.lock(), None, writer.hold_mark(), answer("late erase"));
     assert_eq!(receiver.recv_timeout(Duration::from_secs(2)).ok(), Some(("late erase", false)), "an erase after the stop");
 }
 

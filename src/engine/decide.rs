@@ -8,8 +8,7 @@ use crate::error::{Error, ErrorKind, Result, shown};
 use crate::feature;
 use crate::log::{ChoiceLine, DecisionLine, FeedbackLine, Inputs, InteractionLog, Seq};
 use crate::policy::{
-    Assignment, Candidates, Distribution, Lanes, Mode, NormalisedLanes, OfPolicies, PolicyName, Ridge, Scratch, drawn,
-    score_egreedy, score_linucb,
+    Assignment, Candidates, Distribution, Lanes, Mode, NormalisedLanes, OfPolicies, PolicyName, Scratch, drawn, score,
 };
 use crate::rng::Draw;
 use crate::state::{Entry, Pull, Reaction, User, UserState};
@@ -138,19 +137,19 @@ impl Engine {
         check_ids(call.ids)?;
         let ms = self.clock.now_ms();
         let (assigned, active, shadows) = self.evaluated_policies(&user.id);
-        let mut state = user.state.lock();
+        let mut state = user.lock();
         may_change(&mut state)?;
         let (draw, candidates) = (self.chance.draw(), call.lanes.len());
         let holdout = (call.holdout > 0.0).then(|| (call.holdout, draw.part(HOLDOUT_PART).happens(call.holdout)));
         let held_out = holdout.is_some_and(|(_, held_out)| held_out);
-        let own = Self::evaluate(&mut state, active, call, draw, scratch)?;
+        let own = Self::evaluate(&state, active, call, draw, scratch)?;
         let index = if held_out { drawn(call.eligible, candidates, draw.part(HOLDOUT_PART)) } else { own.chosen.index };
         let scores = scratch.last_scores(candidates);
         let score = scores[index];
-        let explanation = call.explain.then(|| explain(&mut state, active, call, index, scores)).transpose();
+        let explanation = call.explain.then(|| explain(&state, active, call, index, scores)).transpose();
         let mut evaluated = OfPolicies::from_iter([own]);
         // A shadow that cannot be read is no reason to show nothing.
-        evaluated.extend(shadows.iter().filter_map(|shadow| Self::evaluate(&mut state, *shadow, call, draw, scratch).ok()));
+        evaluated.extend(shadows.iter().filter_map(|shadow| Self::evaluate(&state, *shadow, call, draw, scratch).ok()));
         let mut probabilities = Vec::with_capacity((evaluated.len() + 1) * candidates);
         probabilities.extend(evaluated[0].of.mixed(call.holdout));
         evaluated.iter().for_each(|one| probabilities.extend(one.of.probabilities()));
@@ -188,18 +187,9 @@ impl Engine {
             };
             log.decision(seq, ms, &line).map(|()| explanation)
         });
-        let explanation = match appended {
-            Ok(explanation) => explanation,
-            Err(e) => {
-                // That policies were made ready for a decision that did not come.
-                for one in evaluated.iter().filter(|one| one.was_absent) {
-                    state.forget_new(one.chosen.policy);
-                }
-                return Err(e.into());
-            }
-        };
+        let explanation = appended?;
         for one in &evaluated {
-            self.count_choice(&mut state, user, call, one, ms, seq);
+            self.count_choice(&mut state, user, call, one, ms, seq)?;
         }
         let pending = PendingDecision {
             user_id: user.id.clone(),
@@ -239,27 +229,37 @@ impl Engine {
     }
 
     fn evaluate<'m>(
-        state: &mut UserState,
+        state: &UserState,
         policy: PolicyName,
         call: &RecommendCall<'m>,
         draw: Draw,
         scratch: &mut Scratch,
     ) -> Result<Evaluated<'m>> {
         let (was_absent, first) = (state.is_absent(policy), state.is_unknown(policy));
+        let folded = state.fold(policy, call.moment, &call.profile.unwrap_or_default())?;
         let greedy = match call.normalised {
-            Some(normalised) => score(state, policy, call, normalised, scratch),
-            None => score(state, policy, call, &call.lanes, scratch),
-        }?;
+            Some(normalised) => score(&folded, normalised, call.eligible, scratch),
+            None => score(&folded, &call.lanes, call.eligible, scratch),
+        };
         let candidates = call.lanes.len();
-        let of = Distribution { greedy, epsilon: policy.epsilon(), candidates, eligible: call.eligible };
+        let of = Distribution { greedy, epsilon: folded.epsilon(), candidates, eligible: call.eligible };
         let (index, exploring) = of.choose(draw.part(policy as u64));
         let score = scratch.last_scores(candidates)[index];
         let propensity = of.probability(index);
         Ok(Evaluated { chosen: Chosen { policy, index, score, exploring, propensity }, of, was_absent, first })
     }
 
-    fn count_choice(&self, state: &mut UserState, user: &User, call: &RecommendCall<'_>, one: &Evaluated<'_>, ms: u64, seq: Seq) {
+    fn count_choice(
+        &self,
+        state: &mut UserState,
+        user: &User,
+        call: &RecommendCall<'_>,
+        one: &Evaluated<'_>,
+        ms: u64,
+        seq: Seq,
+    ) -> Result<()> {
         let Chosen { policy, index, score, exploring, .. } = one.chosen;
+        state.make_ready(policy)?;
         if one.was_absent {
             state.claim(policy, &user.id, &*self.store);
         }
@@ -269,6 +269,7 @@ impl Engine {
         state.history.push(&pull, call.ids.get(index).map_or(&[], |id| id.as_bytes()), self.settings.history_size);
         state.touch(policy, Some(seq));
         state.announce(policy);
+        Ok(())
     }
 
     /// Learns from a reaction to a decision, once the log has it.
@@ -387,48 +388,9 @@ impl Evaluated<'_> {
     }
 }
 
-fn score(
-    state: &mut UserState,
-    policy: PolicyName,
-    call: &RecommendCall<'_>,
-    candidates: &impl Candidates,
-    scratch: &mut Scratch,
-) -> Result<usize> {
-    let (moment, profile, eligible) = (call.moment, &call.profile.unwrap_or_default(), call.eligible);
-    Ok(match policy {
-        PolicyName::LinUcbV1 => {
-            score_linucb(&state.linucb()?.ridge, &feature::shared(moment, profile), candidates, eligible, scratch)
-        }
-        PolicyName::EGreedyV1 => {
-            score_egreedy(&state.egreedy()?.ridge, &feature::shared(moment, profile), candidates, eligible, scratch)
-        }
-        PolicyName::EGreedyV2 => {
-            score_egreedy(&state.egreedy2()?.ridge, &feature::shared(moment, profile), candidates, eligible, scratch)
-        }
-    })
-}
-
-fn explain(
-    state: &mut UserState,
-    policy: PolicyName,
-    call: &RecommendCall<'_>,
-    index: usize,
-    scores: &[f64],
-) -> Result<Explanation> {
-    fn of<const D: usize, const P: usize, const I: usize>(
-        ridge: &Ridge<D, P, I>,
-        call: &RecommendCall<'_>,
-        index: usize,
-    ) -> (Vec<f64>, f64) {
-        let x: [f64; D] = feature::vector(call.moment, &call.profile.unwrap_or_default(), &call.lanes.task(index));
-        let contributions = ridge.theta().iter().zip(&x).map(|(theta, x)| theta * x).collect();
-        (contributions, ridge.width(&x))
-    }
-    let (contributions, uncertainty) = match policy {
-        PolicyName::LinUcbV1 => of(&state.linucb()?.ridge, call, index),
-        PolicyName::EGreedyV1 => of(&state.egreedy()?.ridge, call, index),
-        PolicyName::EGreedyV2 => of(&state.egreedy2()?.ridge, call, index),
-    };
+fn explain(state: &UserState, policy: PolicyName, call: &RecommendCall<'_>, index: usize, scores: &[f64]) -> Result<Explanation> {
+    let task = call.lanes.task(index);
+    let (contributions, uncertainty) = state.explain(policy, call.moment, &call.profile.unwrap_or_default(), &task)?;
     let is_other = |i: usize| i != index && call.eligible.is_none_or(|eligible| eligible[i]);
     let others = scores.iter().copied().enumerate().filter(|(i, _)| is_other(*i));
     let runner_up = others.fold(None, |best: Option<(usize, f64)>, other| match best {

@@ -14,7 +14,7 @@ pub use decide::{Chosen, Explanation, FeedbackCall, FeedbackOutcome, RecommendCa
 pub use open::{open, replay};
 pub use reads::{Answer, Answered, Bell, Question, Reading, UserPage, UserPolicyRow, UserRow};
 pub use report::{FeatureHistory, FeatureRecord, Health, PolicyStats};
-pub use request::{Refused, RewardCall, ScoreCall, Texts};
+pub use request::{PullCall, Refused, RewardCall, ScoreCall, Texts};
 pub use roles::{PolicyRole, RoleSource};
 pub use shared::{Handle, open_shared};
 
@@ -22,11 +22,9 @@ use crate::clock::Clock;
 use crate::disk::Directory;
 use crate::error::{Done, ErrorKind, Result, again};
 use crate::event::EventBus;
-use crate::feature;
 use crate::generate::Generator;
 use crate::log::{Inputs, InteractionLog, PullLine, RewardLine, StateLine};
-use crate::policy::PolicyRegistry;
-use crate::policy::{Candidates, Choice, PolicyName, Scratch, choose_egreedy, choose_linucb};
+use crate::policy::{Choice, FoldCache, FoldKey, PolicyName, PolicyRegistry, Scratch, choose};
 use crate::rng::Chance;
 use crate::settings::Settings;
 use crate::state::{Journal, Pull, Reaction, RecoveryReport, StateStore, User, UserState, Users, Writer, serialise_state};
@@ -154,42 +152,54 @@ impl Engine {
         }
     }
 
-    /// Chooses a candidate, counts the pull and adds it to the history and the log. `texts` says, once, what the candidate at a place
-    /// is called; it runs under the user's lock.
+    /// Chooses a candidate. Nothing changes by that: what was chosen counts once [`Engine::pull`] is called with it.
     ///
     /// # Errors
     /// [`Refused::Retired`] when the user must be looked up again; `ERR_STATE_CORRUPT`.
     #[inline]
-    pub fn score<'t>(
+    pub fn choose(
         &self,
-        user: &Arc<User>,
+        user: &User,
         call: &ScoreCall<'_>,
+        folds: &mut FoldCache,
         scratch: &mut Scratch,
-        texts: impl FnOnce(usize) -> Result<Texts<'t>>,
     ) -> Result<Choice, Refused> {
+        let ScoreCall { policy, moment, profile, .. } = *call;
+        let key = |revision| FoldKey::new(revision, policy, moment, profile);
+        let folded = if let Some(folded) = folds.get(&key(user.revision())) {
+            folded
+        } else {
+            let state = user.lock();
+            if state.is_retired() {
+                return Err(Refused::Retired);
+            }
+            folds.put(key(user.revision()), state.fold(policy, moment, &profile.unwrap_or_default())?)
+        };
+        let draw = || self.chance.draw();
+        Ok(match call.normalised {
+            None => choose(folded, &call.lanes, draw, scratch),
+            Some(normalised) => choose(folded, normalised, draw, scratch),
+        })
+    }
+
+    /// Counts a choice as a pull, and adds it to the history and the log.
+    ///
+    /// # Errors
+    /// As [`Engine::choose`]: nothing has changed then.
+    #[inline]
+    pub fn pull(&self, user: &Arc<User>, call: &PullCall<'_>) -> Result<(), Refused> {
         let ms = self.clock.now_ms();
-        let mut state = user.state.lock();
+        let mut state = user.lock();
         if state.is_retired() {
             return Err(Refused::Retired);
         }
-        let (was_absent, first) = (state.is_absent(call.policy), state.is_unknown(call.policy));
-        let choice = match call.normalised {
-            None => self.choose(&mut state, call, &call.lanes, scratch),
-            Some(normalised) => self.choose(&mut state, call, normalised, scratch),
-        }?;
-        let (policy, moment, task) = (call.policy, call.moment, call.lanes.task(choice.index));
-        let (exploring, score) = (choice.exploring, choice.score);
-        let pull = Pull { seconds: seconds(ms), policy, exploring, score, moment, task };
-        // Whatever can fail comes before the first change.
-        let texts = texts(choice.index).inspect_err(|_| {
-            if was_absent {
-                state.forget_new(policy);
-            }
-        })?;
         if state.is_transient() {
             self.drop_pull(&mut state);
-            return Ok(choice);
+            return Ok(());
         }
+        let PullCall { policy, moment, profile, choice, task, candidates, texts } = *call;
+        let (was_absent, first) = (state.is_absent(policy), state.is_unknown(policy));
+        state.make_ready(policy)?;
         if state.queue() {
             self.writer.enqueue(user);
         }
@@ -198,6 +208,8 @@ impl Engine {
         if was_absent {
             state.claim(policy, &user.id, &*self.store);
         }
+        let (exploring, score) = (choice.exploring, choice.score);
+        let pull = Pull { seconds: seconds(ms), policy, exploring, score, moment, task };
         let ordinal = state.history.pulls();
         state.count(&pull);
         state.history.push(&pull, texts.tip_id.as_bytes(), self.settings.history_size);
@@ -207,9 +219,9 @@ impl Engine {
             let line = PullLine {
                 user_id: &user.id,
                 tip_id: texts.tip_id,
-                inputs: Inputs { policy, moment, task, profile: call.profile, computed_at: texts.computed_at },
+                inputs: Inputs { policy, moment, task, profile, computed_at: texts.computed_at },
                 index: choice.index as u32,
-                candidates: call.lanes.len() as u32,
+                candidates,
                 score,
                 exploring,
                 propensity: choice.propensity,
@@ -221,13 +233,20 @@ impl Engine {
             seq
         });
         state.touch(policy, seq);
-        Ok(choice)
+        Ok(())
     }
 
     /// The log, where what happens is appended.
     #[inline]
     fn log_on(&self) -> Option<&InteractionLog> {
         self.log.as_deref().filter(|log| log.is_on())
+    }
+
+    /// Whether what happens is appended to a log.
+    #[inline]
+    #[must_use]
+    pub fn logs(&self) -> bool {
+        self.log_on().is_some()
     }
 
     /// Writes to the log what somebody else's state was before our first change to it, where that is the case.
@@ -252,41 +271,6 @@ impl Engine {
         }
     }
 
-    #[inline]
-    fn choose(
-        &self,
-        state: &mut UserState,
-        call: &ScoreCall<'_>,
-        candidates: &impl Candidates,
-        scratch: &mut Scratch,
-    ) -> Result<Choice> {
-        let (moment, profile) = (call.moment, &call.profile.unwrap_or_default());
-        Ok(match call.policy {
-            PolicyName::LinUcbV1 => choose_linucb(&state.linucb()?.ridge, &feature::shared(moment, profile), candidates, scratch),
-            PolicyName::EGreedyV1 => {
-                let ridge = &state.egreedy()?.ridge;
-                choose_egreedy(ridge, &feature::shared(moment, profile), candidates, self.chance.draw(), scratch)
-            }
-            PolicyName::EGreedyV2 => {
-                let ridge = &state.egreedy2()?.ridge;
-                choose_egreedy(ridge, &feature::shared(moment, profile), candidates, self.chance.draw(), scratch)
-            }
-        })
-    }
-
-    /// Whether [`Engine::score`] would refuse this user and policy.
-    ///
-    /// # Errors
-    /// Those of [`Engine::score`].
-    pub fn probe(&self, user: &User, policy: PolicyName) -> Result<(), Refused> {
-        let state = user.state.lock();
-        if state.is_retired() {
-            return Err(Refused::Retired);
-        }
-        state.standing(policy)?;
-        Ok(())
-    }
-
     /// Learns from a reaction, once the log has it.
     ///
     /// # Errors
@@ -295,7 +279,7 @@ impl Engine {
     #[inline]
     pub fn reward(&self, user: &Arc<User>, call: &RewardCall<'_>) -> Result<(), Refused> {
         let ms = self.clock.now_ms();
-        let mut state = user.state.lock();
+        let mut state = user.lock();
         may_change(&mut state)?;
         if state.queue() {
             self.writer.enqueue(user);
@@ -403,7 +387,7 @@ impl Engine {
     fn with_user<T>(&self, user_id: &str, mut change: impl FnMut(&Arc<User>, &mut UserState) -> Result<T>) -> Result<T> {
         loop {
             let user = self.user(user_id)?;
-            let mut state = user.state.lock();
+            let mut state = user.lock();
             if state.is_retired() {
                 continue;
             }

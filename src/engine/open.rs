@@ -109,7 +109,7 @@ impl Engine {
             self.pending.erase(&user_id, up_to);
             let hold = self.writer.hold_mark();
             // Nobody waits for it any more; if it fails, the next start tries again.
-            self.writer.erase(&user, &mut user.state.lock(), Some(up_to), hold, Box::new(|_| {}));
+            self.writer.erase(&user, &mut user.lock(), Some(up_to), hold, Box::new(|_| {}));
         }
     }
 }

@@ -1,8 +1,8 @@
 //! What callers ask of the engine, checked and in numbers.
 
 use crate::error::Error;
-use crate::feature::{Moment, Profile};
-use crate::policy::{Lanes, NormalisedLanes, PolicyName};
+use crate::feature::{Moment, Profile, TaskFeatures};
+use crate::policy::{Choice, Lanes, NormalisedLanes, PolicyName};
 use crate::state::Reaction;
 
 /// Choose among candidates; there is at least one.
@@ -18,6 +18,25 @@ pub struct ScoreCall<'a> {
     pub lanes: Lanes<'a>,
     /// The same candidates normalised, where that was done before.
     pub normalised: Option<&'a NormalisedLanes>,
+}
+
+/// Remember what was chosen.
+#[derive(Debug, Clone, Copy)]
+pub struct PullCall<'a> {
+    /// Which policy chose.
+    pub policy: PolicyName,
+    /// The context.
+    pub moment: Moment,
+    /// The user's profile, where one was given.
+    pub profile: Option<Profile>,
+    /// What [`Engine::choose`](super::Engine::choose) said.
+    pub choice: Choice,
+    /// The features of what was chosen.
+    pub task: TaskFeatures,
+    /// How many candidates there were.
+    pub candidates: u32,
+    /// What is kept of it beside its numbers.
+    pub texts: Texts<'a>,
 }
 
 /// What is kept of a choice beside its numbers.

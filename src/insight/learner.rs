@@ -1,10 +1,8 @@
 //! A policy that starts from nothing and learns from what it is told while logged decisions are played to it.
 
-use crate::feature::{shared, vector};
+use crate::feature::vector;
 use crate::log::{RecordedDecision, Seq};
-use crate::policy::{
-    Distribution, EGreedy2Ridge, EGreedyRidge, Lanes, LinUcbRidge, PolicyName, Scratch, score_egreedy, score_linucb,
-};
+use crate::policy::{Distribution, EGreedy2Ridge, EGreedyRidge, Folded, Lanes, LinUcbRidge, PolicyName, Scratch, score};
 use crate::rng::Draw;
 use std::collections::HashMap;
 
@@ -86,13 +84,14 @@ impl Learner {
         let lanes = Lanes::written(&decision.tasks, &mut self.block);
         let Some(user) = self.users.get(&*decision.user_id) else { return 0 };
         let (moment, profile, eligible) = (decision.moment, decision.profile.unwrap_or_default(), eligible(decision));
-        let (eligible, scratch) = (eligible.as_deref(), &mut self.scratch);
-        let greedy = match &user.ridge {
-            AnyRidge::LinUcb(ridge) => score_linucb(ridge, &shared(moment, &profile), &lanes, eligible, scratch),
-            AnyRidge::EGreedy1(ridge) => score_egreedy(ridge, &shared(moment, &profile), &lanes, eligible, scratch),
-            AnyRidge::EGreedy2(ridge) => score_egreedy(ridge, &shared(moment, &profile), &lanes, eligible, scratch),
+        let folded = match &user.ridge {
+            AnyRidge::LinUcb(ridge) => Folded::linucb(ridge, moment, &profile),
+            AnyRidge::EGreedy1(ridge) => Folded::egreedy(ridge, moment, &profile),
+            AnyRidge::EGreedy2(ridge) => Folded::egreedy(ridge, moment, &profile),
         };
-        Distribution { greedy, epsilon: self.policy.epsilon(), candidates, eligible }.choose(draw).0
+        let eligible = eligible.as_deref();
+        let greedy = score(&folded, &lanes, eligible, &mut self.scratch);
+        Distribution { greedy, epsilon: folded.epsilon(), candidates, eligible }.choose(draw).0
     }
 
     /// What is shown earned so much.

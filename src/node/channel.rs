@@ -1,66 +1,52 @@
-//! One thread's way to one engine: its numbered users, and the three calls that must be fast.
+//! One thread's way to one engine: its numbered users, and the calls that must be fast.
 
-use super::error::from_panic;
-use super::frame::{CONTROL_WORDS, Frame, Request, Status, answer, batch};
-use crate::engine::{Engine, Explanation, RecommendCall, Refused, RewardCall, ScoreCall, Texts};
+use super::frame::{Frame, REQUEST_WORDS, Request, requests};
+use super::text::TextBuffer;
+use crate::engine::{Engine, Explanation, PullCall, RecommendCall, Refused, RewardCall, ScoreCall, Texts};
 use crate::error::{Error, ErrorKind, Result};
-use crate::policy::{Candidates, Scratch};
+use crate::policy::{Candidates, FoldCache, Scratch};
 use crate::state::User;
 use std::cell::{Cell, RefCell};
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::rc::Rc;
 use std::sync::Arc;
 
 /// Memory for more candidates than this is given back after the call.
 const KEEP_CANDIDATES: usize = 10_000;
 
-/// Bytes of the longest tip id in UTF-8, and the zero that Node-API puts behind it: `LONGEST_ID` of `lib/check.ts` is 512 UTF-16
-/// units, each at most three bytes.
-const TIP_ID_BYTES: usize = 3 * 512 + 1;
+/// The longest id in UTF-16 units: `LONGEST_ID` of `lib/check.ts`.
+const ID: usize = 512;
+/// The longest other text: `LONGEST_TEXT`.
+const TEXT: usize = 128;
 
-/// The texts of a call, read only where they are needed. `request` is the number of a request in a batch.
+/// The texts of a call, read only where they are needed.
 pub trait CallTexts {
-    /// The id of candidate `index`, or of the tip that is rewarded, in UTF-8, written to `buffer`.
-    fn tip_id<'a>(&self, request: Option<usize>, index: usize, buffer: &'a mut [u8]) -> Result<&'a str>;
+    /// The text in a place, of at most so many UTF-16 units; `None` where there is none.
+    fn text<'b>(&self, place: usize, units: usize, buffer: &'b mut TextBuffer) -> Result<Option<&'b str>>;
 
-    /// The ids of all candidates, one behind the other, in UTF-8, written to `buffer`; they are `units` UTF-16 units long.
-    fn ids<'a>(&self, units: usize, buffer: &'a mut Vec<u8>) -> Result<&'a str>;
-
-    /// The candidates' prompt versions, a JSON array.
-    fn prompt_versions(&self) -> Result<Option<String>>;
-
-    /// When the profile was computed.
-    fn computed_at(&self, request: Option<usize>) -> Result<Option<String>>;
-
-    /// The version of the prompt that wrote candidate `index`.
-    fn prompt_version(&self, request: Option<usize>, index: usize) -> Result<Option<String>>;
+    /// The same of any length, which takes longer.
+    fn long_text<'b>(&self, place: usize, buffer: &'b mut TextBuffer) -> Result<Option<&'b str>>;
 }
 
 /// Lives on one thread.
 #[derive(Debug)]
 pub struct Channel {
     engine: Arc<Engine>,
-    frame: Rc<Frame>,
     users: RefCell<Vec<Arc<User>>>,
+    folds: RefCell<FoldCache>,
     scratch: RefCell<Scratch>,
-    tip_id: RefCell<Box<[u8]>>,
-    ids: RefCell<Vec<u8>>,
+    /// For an id or ids, the time of a profile, and a prompt version or versions.
+    texts: RefCell<[TextBuffer; 3]>,
     explanation: RefCell<Option<Explanation>>,
-    error: RefCell<Option<Error>>,
 }
 
 impl Channel {
-    pub fn new(engine: Arc<Engine>, frame: Rc<Frame>) -> Self {
-        let tip_id = RefCell::new(vec![0; TIP_ID_BYTES].into());
+    pub fn new(engine: Arc<Engine>) -> Self {
         Self {
             engine,
-            frame,
             users: RefCell::default(),
+            folds: RefCell::default(),
             scratch: RefCell::default(),
-            tip_id,
-            ids: RefCell::default(),
+            texts: RefCell::default(),
             explanation: RefCell::default(),
-            error: RefCell::default(),
         }
     }
 
@@ -78,57 +64,52 @@ impl Channel {
         *self.users.borrow_mut() = Vec::new();
     }
 
-    /// What the last failed call failed of.
-    pub fn take_error(&self) -> Error {
-        self.error.take().unwrap_or_else(|| Error::new(ErrorKind::Internal, "no error"))
+    /// Chooses for the requests in the frame. Nothing changes by that, so a batch is carried out whole or not at all.
+    #[inline]
+    pub fn choose(&self, frame: &Frame, block: &[Cell<f64>]) -> Result<()> {
+        each_request(block, |request| self.choose_one(frame, request).map(|()| request.length()))
     }
 
-    /// Scores the request, or the batch of requests, in the frame.
+    /// Remembers what was chosen for the requests in the frame. Of each, one after the other: the chosen candidate's id, when the
+    /// profile was computed where META says that this is known, and the version of the prompt that wrote the candidate likewise.
     #[inline]
-    pub fn score(&self, texts: &impl CallTexts) {
-        self.call(|block| {
-            let Some(count) = batch(block) else { return self.score_one(&Request::at(block, CONTROL_WORDS)?, None, texts) };
-            // A batch is carried out whole or not at all, so every user is looked at before the first one is changed.
-            each_request(block, count, |_, request| {
-                self.on_user(request, |user| self.engine.probe(user, request.policy(self.engine.active())))
-            })?;
-            each_request(block, count, |number, request| self.score_one(request, Some(number), texts))
-        });
+    pub fn pull(&self, block: &[Cell<f64>], texts: &impl CallTexts) -> Result<()> {
+        let mut places = 0..;
+        let mut place = || places.next().unwrap_or_default();
+        each_request(block, |request| self.pull_one(request, texts, &mut place).map(|()| REQUEST_WORDS))
     }
 
     /// Decides on the request in the frame; what it is made of waits in [`Channel::take_explanation`] where that was asked for.
-    pub fn recommend(&self, texts: &impl CallTexts) {
-        self.call(|block| {
-            let request = Request::at(block, CONTROL_WORDS)?;
-            let answer = request.decision()?;
-            let scratch = &mut *self.scratch.borrow_mut();
-            let set = self.frame.set_of(&request)?;
-            let (lanes, normalised) = request.candidates(set.as_deref())?;
-            let asked = request.asked(lanes.len())?;
-            let buffer = &mut *self.ids.borrow_mut();
-            let ids = split(texts.ids(asked.id_lengths().sum(), buffer)?, asked.id_lengths())?;
-            let computed_at = if request.has_computed_at() { texts.computed_at(None)? } else { None };
-            let prompt_versions = if request.has_prompt_versions() { texts.prompt_versions()? } else { None };
-            let eligible = asked.eligible();
-            let call = RecommendCall {
-                moment: request.moment(),
-                profile: request.profile(),
-                computed_at: computed_at.as_deref(),
-                lanes,
-                normalised,
-                ids: &ids,
-                prompt_versions: prompt_versions.as_deref(),
-                eligible: eligible.as_deref(),
-                holdout: asked.holdout(),
-                explain: asked.explain(),
-            };
-            self.on_user(&request, |user| {
-                let decided = self.engine.recommend(user, &call, scratch)?;
-                answer.answer(&decided);
-                self.explanation.replace(decided.explanation);
-                Ok(())
-            })
-        });
+    pub fn recommend(&self, frame: &Frame, block: &[Cell<f64>], texts: &impl CallTexts) -> Result<()> {
+        let request = only_request(block)?;
+        let answer = request.decision()?;
+        let scratch = &mut *self.scratch.borrow_mut();
+        let set = frame.set_of(&request)?;
+        let (lanes, normalised) = request.candidates(set.as_deref())?;
+        let asked = request.asked(lanes.len())?;
+        let [ids, computed_at, versions] = &mut *self.texts.borrow_mut();
+        let ids = split(texts.long_text(0, ids)?.ok_or_else(missing)?, asked.id_lengths())?;
+        let computed_at = if request.has_computed_at() { texts.text(1, TEXT, computed_at)? } else { None };
+        let prompt_versions = if request.has_prompt_version() { texts.long_text(2, versions)? } else { None };
+        let eligible = asked.eligible();
+        let call = RecommendCall {
+            moment: request.moment(),
+            profile: request.profile(),
+            computed_at,
+            lanes,
+            normalised,
+            ids: &ids,
+            prompt_versions,
+            eligible: eligible.as_deref(),
+            holdout: asked.holdout(),
+            explain: asked.explain(),
+        };
+        self.on_user(&request, |user| {
+            let decided = self.engine.recommend(user, &call, scratch)?;
+            answer.answer(&decided);
+            self.explanation.replace(decided.explanation);
+            Ok(())
+        })
     }
 
     /// What the last decision is made of, where that was asked for.
@@ -138,27 +119,16 @@ impl Channel {
 
     /// Gives the engine the reward in the frame.
     #[inline]
-    pub fn reward(&self, texts: &impl CallTexts) {
-        self.call(|block| {
-            let request = Request::at(block, CONTROL_WORDS)?;
-            let buffer = &mut *self.tip_id.borrow_mut();
-            let computed_at = if request.has_computed_at() { texts.computed_at(None)? } else { None };
-            let tip_id = texts.tip_id(None, 0, buffer)?;
-            let call = RewardCall { reaction: request.reaction(self.engine.active()), tip_id, computed_at: computed_at.as_deref() };
-            self.on_user(&request, |user| self.engine.reward(user, &call))
-        });
-    }
-
-    /// Runs `call` and writes how it went; a panic is a failure like any other.
-    #[inline]
-    fn call(&self, call: impl FnOnce(&[Cell<f64>]) -> Result<()>) {
-        self.frame.with(|block| {
-            let outcome = catch_unwind(AssertUnwindSafe(|| call(block))).unwrap_or_else(|payload| Err(from_panic(&*payload)));
-            answer(block, if outcome.is_ok() { Status::Done } else { Status::Failed });
-            if let Err(error) = outcome {
-                self.error.replace(Some(error));
-            }
-        });
+    pub fn reward(&self, block: &[Cell<f64>], texts: &impl CallTexts) -> Result<()> {
+        let request = only_request(block)?;
+        let [tip_id, computed_at, _] = &mut *self.texts.borrow_mut();
+        let reaction = request.reaction(self.engine.active());
+        // Both go into the log and nowhere else.
+        let is_logged = self.engine.logs();
+        let tip_id = if is_logged { texts.text(0, ID, tip_id)?.ok_or_else(missing)? } else { "" };
+        let computed_at = if is_logged && request.has_computed_at() { texts.text(1, TEXT, computed_at)? } else { None };
+        let call = RewardCall { reaction, tip_id, computed_at };
+        self.on_user(&request, |user| self.engine.reward(user, &call))
     }
 
     /// Runs `call` on the user of a request; on the same user's new state where the one that is numbered has left memory.
@@ -183,26 +153,15 @@ impl Channel {
     }
 
     #[inline]
-    fn score_one(&self, request: &Request<'_>, i: Option<usize>, texts: &impl CallTexts) -> Result<()> {
-        let scratch = &mut *self.scratch.borrow_mut();
+    fn choose_one(&self, frame: &Frame, request: &Request<'_>) -> Result<()> {
+        let (folds, scratch) = (&mut *self.folds.borrow_mut(), &mut *self.scratch.borrow_mut());
         let (policy, moment, profile) = (request.policy(self.engine.active()), request.moment(), request.profile());
-        let set = self.frame.set_of(request)?;
+        let set = frame.set_of(request)?;
         let (lanes, normalised) = request.candidates(set.as_deref())?;
         let call = ScoreCall { policy, moment, profile, lanes, normalised };
-        let buffer = &mut *self.tip_id.borrow_mut();
-        let (mut computed_at, mut prompt_version) = (None, None);
         self.on_user(request, |user| {
-            let choice = self.engine.score(user, &call, scratch, |index| {
-                if request.has_computed_at() {
-                    computed_at = texts.computed_at(i)?;
-                }
-                if request.has_prompt_versions() {
-                    prompt_version = texts.prompt_version(i, index)?;
-                }
-                let tip_id = texts.tip_id(i, index, buffer)?;
-                Ok(Texts { tip_id, prompt_version: prompt_version.as_deref(), computed_at: computed_at.as_deref() })
-            })?;
-            request.answer(&choice, policy);
+            let choice = self.engine.choose(user, &call, folds, scratch)?;
+            request.answer(&choice, policy, &lanes.task(choice.index));
             Ok(())
         })?;
         if lanes.len() > KEEP_CANDIDATES {
@@ -210,18 +169,44 @@ impl Channel {
         }
         Ok(())
     }
+
+    #[inline]
+    fn pull_one(&self, request: &Request<'_>, texts: &impl CallTexts, mut place: impl FnMut() -> usize) -> Result<()> {
+        let [tip_id, computed_at, prompt_version] = &mut *self.texts.borrow_mut();
+        let tip_id = texts.text(place(), ID, tip_id)?.ok_or_else(missing)?;
+        let computed_at = if request.has_computed_at() { texts.text(place(), TEXT, computed_at)? } else { None };
+        let prompt_version = if request.has_prompt_version() { texts.text(place(), TEXT, prompt_version)? } else { None };
+        let (choice, policy) = request.answered()?;
+        let call = PullCall {
+            policy,
+            moment: request.moment(),
+            profile: request.profile(),
+            choice,
+            task: request.task(),
+            candidates: request.count(),
+            texts: Texts { tip_id, prompt_version, computed_at },
+        };
+        self.on_user(request, |user| self.engine.pull(user, &call))
+    }
 }
 
-/// Runs `each` on the requests of a batch, until one fails.
+/// Runs `each` on the requests of a call, until one fails; it says how many words the request takes.
 #[inline]
-fn each_request(block: &[Cell<f64>], count: u32, each: impl Fn(usize, &Request<'_>) -> Result<()>) -> Result<()> {
-    let mut at = CONTROL_WORDS;
-    for i in 0..count as usize {
-        let request = Request::at(block, at)?;
-        at += request.length();
-        each(i, &request)?;
+fn each_request(block: &[Cell<f64>], mut each: impl FnMut(&Request<'_>) -> Result<usize>) -> Result<()> {
+    let (mut at, count) = requests(block);
+    for _ in 0..count {
+        at += each(&Request::at(block, at)?)?;
     }
     Ok(())
+}
+
+fn only_request(block: &[Cell<f64>]) -> Result<Request<'_>> {
+    Request::at(block, requests(block).0)
+}
+
+#[cold]
+fn missing() -> Error {
+    Error::new(ErrorKind::Internal, "a text that the call needs is missing")
 }
 
 /// Cuts a text into pieces of so many UTF-16 units.

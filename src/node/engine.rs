@@ -2,10 +2,11 @@
 
 use super::channel::Channel;
 use super::error::to_napi;
-use super::frame::{Frame, LAYOUT};
+use super::frame::LAYOUT;
+use super::gate::Gate;
 use super::memory::show_numbers;
 use super::promise::promise;
-use super::raw::{TextArguments, recommend_function, reward_function, score_function};
+use super::raw::{MOST_TEXTS, TextArguments, choose_function, pull_function, pulls_function, recommend_function, reward_function};
 use crate::engine::{FeedbackCall, Handle, open_shared};
 use crate::error::Error;
 use crate::log::Seq;
@@ -63,7 +64,7 @@ pub fn replay(log_dir: String, state_dir: String, options: String) -> Result<Asy
 /// One JavaScript environment's side of the boundary.
 #[napi]
 pub struct Boundary {
-    frame: Rc<Frame>,
+    gate: Rc<Gate>,
     handles: Handles,
 }
 
@@ -87,7 +88,7 @@ impl Boundary {
                 let _ = handle.close_within(PATIENCE);
             }
         })?;
-        Ok(Self { frame: Rc::new(Frame::new()), handles })
+        Ok(Self { gate: Rc::new(Gate::new()), handles })
     }
 
     /// What `lib/frame.ts` has to agree with.
@@ -97,81 +98,114 @@ impl Boundary {
         LAYOUT.to_vec()
     }
 
-    /// The memory of the frame; the same until `grow`.
-    #[napi(catch_unwind)]
-    pub fn frame(&self, env: Env) -> Result<Float64ArraySlice<'static>> {
-        show_numbers(env, &self.frame.block())
+    /// How many texts one call for several requests can have.
+    #[napi(getter, catch_unwind)]
+    #[allow(clippy::unused_self, clippy::cast_possible_truncation)] // a getter has one; a small number
+    pub fn most_texts(&self) -> u32 {
+        MOST_TEXTS as u32
     }
 
-    /// Replaces the frame by one of so many words.
+    /// The memory of the frame.
     #[napi(catch_unwind)]
-    pub fn resize(&self, env: Env, words: u32) -> Result<Float64ArraySlice<'static>> {
-        show_numbers(env, &self.frame.resize(words as usize))
+    pub fn frame(&self, env: Env) -> Result<Float64ArraySlice<'static>> {
+        show_numbers(env, &self.gate.frame.block)
+    }
+
+    /// The function that chooses for the requests in the frame.
+    #[napi(catch_unwind, ts_return_type = "() => void")]
+    pub fn choose_function(&self, env: Env) -> Result<Function<'static, (), ()>> {
+        choose_function(env, &self.gate)
+    }
+
+    /// The function that remembers what was chosen for the request in the frame; its arguments are the chosen candidate's id and, as far
+    /// as META names them, when the profile was computed and the candidate's prompt version.
+    #[napi(catch_unwind, ts_return_type = "(...texts: readonly unknown[]) => void")]
+    pub fn pull_function(&self, env: Env) -> Result<Function<'static, TextArguments, ()>> {
+        pull_function(env, &self.gate)
+    }
+
+    /// The same for several requests, with the texts of one behind those of the other; at most `Boundary.mostTexts` of them.
+    #[napi(catch_unwind, ts_return_type = "(...texts: readonly unknown[]) => void")]
+    pub fn pulls_function(&self, env: Env) -> Result<Function<'static, TextArguments, ()>> {
+        pulls_function(env, &self.gate)
+    }
+
+    /// The function that rewards what is in the frame; its arguments are the tip's id and when the profile was computed.
+    #[napi(catch_unwind, ts_return_type = "(tipId: unknown, computedAt: unknown) => void")]
+    pub fn reward_function(&self, env: Env) -> Result<Function<'static, TextArguments, ()>> {
+        reward_function(env, &self.gate)
+    }
+
+    /// The function that decides on what is in the frame, where the answer is afterwards; its arguments are the candidates' ids, one
+    /// behind the other, when the profile was computed, and the candidates' prompt versions as a JSON array.
+    #[napi(catch_unwind, ts_return_type = "(ids: unknown, computedAt: unknown, promptVersions: unknown) => void")]
+    pub fn recommend_function(&self, env: Env) -> Result<Function<'static, TextArguments, ()>> {
+        recommend_function(env, &self.gate)
+    }
+
+    /// Throws what the last failed call failed of.
+    #[napi(catch_unwind)]
+    pub fn throw_error(&self) -> Result<()> {
+        Err(to_napi(&self.gate.take_error()))
     }
 
     /// Keeps the candidates of the frame's first request; returns the number of the set.
     #[napi(catch_unwind)]
     pub fn prepare(&self) -> Result<u32> {
-        checked(self.frame.prepare())
+        checked(self.gate.frame.prepare())
     }
 
     /// Lets go of a set.
     #[napi(catch_unwind)]
     pub fn release(&self, set: u32) {
-        self.frame.release(set);
+        self.gate.frame.release(set);
     }
 }
 
 /// One thread's way to one engine.
 #[napi]
 pub struct NativeChannel {
-    channel: Rc<Channel>,
+    gate: Rc<Gate>,
+    number: u32,
+}
+
+impl NativeChannel {
+    fn channel(&self) -> Result<Rc<Channel>> {
+        checked(self.gate.channel(self.number as usize))
+    }
+}
+
+impl Drop for NativeChannel {
+    fn drop(&mut self) {
+        self.gate.close(self.number);
+    }
 }
 
 #[napi]
 impl NativeChannel {
-    /// The function that scores what is in the frame; its arguments are when the profile was computed, the candidates' prompt
-    /// versions, and the candidates' ids: sixteen of them, or an array; for a batch an array of each.
-    #[napi(catch_unwind, ts_return_type = "(computedAt: unknown, promptVersions: unknown, ...tipIds: readonly unknown[]) => void")]
-    pub fn score_function(&self, env: Env) -> Result<Function<'static, TextArguments, ()>> {
-        score_function(env, &self.channel)
-    }
-
-    /// The function that rewards what is in the frame; its arguments are when the profile was computed, nothing, and the tip's id.
-    #[napi(catch_unwind, ts_return_type = "(computedAt: unknown, none: unknown, tipId: unknown) => void")]
-    pub fn reward_function(&self, env: Env) -> Result<Function<'static, TextArguments, ()>> {
-        reward_function(env, &self.channel)
-    }
-
-    /// The function that decides on what is in the frame, where the answer is afterwards; its arguments are when the profile was
-    /// computed, the candidates' prompt versions as a JSON array, and their ids, one behind the other.
-    #[napi(catch_unwind, ts_return_type = "(computedAt: unknown, promptVersions: unknown, ids: unknown) => void")]
-    pub fn recommend_function(&self, env: Env) -> Result<Function<'static, TextArguments, ()>> {
-        recommend_function(env, &self.channel)
+    /// What [`NativeChannel`] is called in the frame.
+    #[napi(getter, catch_unwind)]
+    pub fn place(&self) -> u32 {
+        self.number
     }
 
     /// Numbers a user.
     #[napi(catch_unwind)]
     pub fn number(&self, user_id: String) -> Result<u32> {
-        checked(self.channel.number(&user_id))
+        checked(self.channel()?.number(&user_id))
     }
 
     /// Starts numbering afresh.
     #[napi(catch_unwind)]
-    pub fn forget_users(&self) {
-        self.channel.forget_users();
+    pub fn forget_users(&self) -> Result<()> {
+        self.channel()?.forget_users();
+        Ok(())
     }
 
     /// What the last decision is made of, `NativeExplanation`; null where that was not asked for.
     #[napi(catch_unwind)]
     pub fn explanation(&self) -> Result<String> {
-        json(Ok(self.channel.take_explanation()))
-    }
-
-    /// Throws what the last failed call failed of.
-    #[napi(catch_unwind)]
-    pub fn throw_error(&self) -> Result<()> {
-        Err(to_napi(&self.channel.take_error()))
+        json(Ok(self.channel()?.take_explanation()))
     }
 }
 
@@ -203,7 +237,9 @@ impl NativeEngine {
         let mut handles = boundary.handles.borrow_mut();
         handles.retain(|handle| handle.strong_count() > 0);
         handles.push(Arc::downgrade(&self.handle));
-        Ok(NativeChannel { channel: Rc::new(Channel::new(engine.clone(), Rc::clone(&boundary.frame))) })
+        let gate = Rc::clone(&boundary.gate);
+        let number = checked(gate.open(Arc::clone(engine)))?;
+        Ok(NativeChannel { gate, number })
     }
 
     /// The number of the active policy.

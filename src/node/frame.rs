@@ -1,12 +1,18 @@
-//! The frame: the block of doubles through which calls of `score`, `reward` and `recommend` pass. `lib/frame.ts` writes what this file reads;
+//! The frame: the block of doubles through which calls of `score`, `reward` and `recommend` pass. `lib/` writes what this file reads;
 //! `Boundary.layout` lets it check that both mean the same.
 //!
+//! A word is a double, or a whole number of 32 bits in its lower half. No word has two numbers: halves that are written apart and read
+//! together have to get to the cache first, which takes as long as a small request's scores.
+//!
 //! The block begins with [`CONTROL_WORDS`] words about the whole call; requests follow, one behind the other. A request is
-//! [`REQUEST_WORDS`] words and, unless it names a prepared set, three lanes of numbers a candidate each. A reward is
-//! [`REQUEST_WORDS`] words in a request's place. Behind the request that a decision is made on stand the share of the holdout, flags,
-//! and half a word a candidate; the answer stands behind the request's words, over all this.
+//! [`REQUEST_WORDS`] words and, unless it names a prepared set, three lanes of numbers a candidate each. When a choice is to be remembered,
+//! and for a reward, there are no lanes. Behind the request that a decision is made on stand the share of the holdout, flags,
+//! and a word a candidate; the answer stands behind the request's words, over all this.
+//!
+//! The block never moves and never grows: JavaScript compiles its address into the code that writes to it.
 
-use crate::engine::Recommendation;
+use super::memory::{Numbers, zeros};
+use crate::engine::{Chosen, Recommendation};
 use crate::error::{Error, ErrorKind, Result};
 use crate::feature::{Moment, Profile, TaskFeatures};
 use crate::policy::{CHUNK, Candidates, Choice, Lanes, NormalisedLanes, PolicyName};
@@ -15,13 +21,13 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 /// Words before the first request.
-pub const CONTROL_WORDS: usize = 1;
+pub const CONTROL_WORDS: usize = 4;
 /// Words of a request before its lanes.
-pub const REQUEST_WORDS: usize = 12;
+pub const REQUEST_WORDS: usize = 16;
 /// Words of a decision's answer.
 pub const DECISION_WORDS: usize = DECISION_CHOICES + CHOICE_WORDS * PolicyName::ALL.len();
-/// How large a frame is before a call needs a larger one: 1,000 candidates.
-pub const FIRST_WORDS: usize = CONTROL_WORDS + REQUEST_WORDS + 3 * 1000;
+/// Room for the words of a batch's 10,000 requests and the lanes of 100,000 candidates: what is not written to takes no memory.
+const WORDS: usize = CONTROL_WORDS + 10_000 * REQUEST_WORDS + 3 * 100_000;
 /// What both sides must agree on, in the order in which `lib/frame.ts` lists it.
 #[allow(clippy::cast_possible_truncation)] // small numbers
 pub const LAYOUT: [u32; 4] = [CONTROL_WORDS as u32, REQUEST_WORDS as u32, DECISION_WORDS as u32, CHUNK as u32];
@@ -32,42 +38,48 @@ pub const LAYOUT: [u32; 4] = [CONTROL_WORDS as u32, REQUEST_WORDS as u32, DECISI
 pub enum Status {
     /// Carried out.
     Done = 0,
-    /// [`super::channel::Channel::take_error`] says what happened.
+    /// [`super::gate::Gate::take_error`] says what happened.
     Failed = 1,
 }
 
-// Whole numbers are 32 bits wide, two to a word. Control halves: how many requests a batch has (0: it is one request and no batch),
-// and how the call went.
-const BATCH: usize = 0;
-const STATUS: usize = 1;
+// Control words: which channel is called, where the first request stands, how many there are, and how the call went.
+const CHANNEL: usize = 0;
+const START: usize = 1;
+const COUNT: usize = 2;
+const STATUS: usize = 3;
 
-// Halves of a request.
+// Words of a request.
 const USER: usize = 0;
-// Policy: 2 bits, hour: 5, day: 3, profile follows: 1, of a reward overdue: 1 and priority: 3; the call has a text that says when the
-// profile was computed: 1, and texts for the candidates' prompt versions: 1.
+// Policy: 2 bits, hour: 5, day: 3, profile follows: 1, and of a call for a choice or a reward: it has a text that says when the profile was
+// computed: 1, and one that says which prompt wrote the chosen candidate: 1.
 const META: usize = 1;
 const CANDIDATES: usize = 2;
 const SET: usize = 3; // 0: the lanes follow
-const INDEX: usize = 4; // the answer
-const EXPLORING: usize = 5; // bit 0; from bit 1 on the policy
-// Words of a request.
-const SCORE: usize = 3; // the answer
-const PROPENSITY: usize = 4;
-const AGE: usize = 3; // of a reward
-const REWARD: usize = 4;
-const PROFILE: usize = 5; // five words; NaN is "not known"
+const INDEX: usize = 4; // the choice: four words
+const CHOICE: usize = 5; // bit 0: exploring; from bit 1 on the policy
+const SCORE: usize = 6;
+const PROPENSITY: usize = 7;
+const REWARD: usize = 7; // of a reward
+const PROFILE: usize = 8; // five words; NaN is "not known"
+const OVERDUE: usize = 13; // the features of the chosen candidate, or of the tip that is rewarded
+const AGE: usize = 14;
+const PRIORITY: usize = 15;
 
-// Behind a request for a decision: a word for the share of the holdout, halves, one a candidate.
-const DECISION_ASKED: usize = 2; // a half: explain (bit 0), there is a mask (bit 1)
-const CANDIDATE_MARKS: usize = 4; // halves: UTF-16 units of the id (16 bits), may be shown (bit 16)
+// Behind a request for a decision.
+const HOLDOUT: usize = 0;
+const ASKED: usize = 1; // explain (bit 0), there is a mask (bit 1)
+const MARKS: usize = 2; // a word a candidate: UTF-16 units of the id (16 bits), may be shown (bit 16)
 
-// Words of a decision's answer. First two halves: epoch and place of what is shown.
+// Words of a decision's answer.
+const DECISION_EPOCH: usize = 0;
 const DECISION_N: usize = 1;
-const DECISION_SCORE: usize = 2;
-const DECISION_PROPENSITY: usize = 3;
-const DECISION_FLAGS: usize = 4; // halves: held out (bit 0) and why this policy (from bit 1 on), and how many choices follow
-const DECISION_CHOICES: usize = 5; // each: halves as a request's INDEX and EXPLORING, score, propensity
-const CHOICE_WORDS: usize = 3;
+const DECISION_INDEX: usize = 2;
+const DECISION_SCORE: usize = 3;
+const DECISION_PROPENSITY: usize = 4;
+const DECISION_FLAGS: usize = 5; // held out (bit 0), and why this policy (from bit 1 on)
+const DECISION_COUNT: usize = 6; // how many choices follow
+const DECISION_CHOICES: usize = 7; // each: as a request's INDEX, CHOICE, SCORE and PROPENSITY
+const CHOICE_WORDS: usize = 4;
 
 /// Candidates packed once.
 #[derive(Debug)]
@@ -90,39 +102,22 @@ impl PreparedSet {
 /// One JavaScript environment's frame and prepared sets.
 #[derive(Debug)]
 pub struct Frame {
-    block: RefCell<Rc<[Cell<f64>]>>,
+    /// The block.
+    pub block: Rc<Numbers>,
     sets: RefCell<Vec<Option<Rc<PreparedSet>>>>,
 }
 
 impl Frame {
     pub fn new() -> Self {
-        Self { block: RefCell::new(block(FIRST_WORDS)), sets: RefCell::default() }
-    }
-
-    /// Replaces the block by one of `words` words.
-    pub fn resize(&self, words: usize) -> Rc<[Cell<f64>]> {
-        self.block.replace(block(words));
-        self.block()
-    }
-
-    pub fn block(&self) -> Rc<[Cell<f64>]> {
-        Rc::clone(&self.block.borrow())
-    }
-
-    /// Runs `call` on the block as it is now.
-    #[inline]
-    pub fn with<T>(&self, call: impl FnOnce(&[Cell<f64>]) -> T) -> T {
-        call(&self.block.borrow())
+        Self { block: Rc::new(zeros(WORDS)), sets: RefCell::default() }
     }
 
     /// Keeps the candidates of the frame's first request as a set; returns its number, from 1.
     pub fn prepare(&self) -> Result<u32> {
-        let set = self.with(|block| -> Result<PreparedSet> {
-            let request = Request::at(block, CONTROL_WORDS)?;
-            let lanes = request.lanes()?;
-            let (len, normalised) = (lanes.len(), NormalisedLanes::new(&lanes));
-            Ok(PreparedSet { raw: request.behind[..Lanes::words(len)].into(), len, normalised })
-        })?;
+        let request = Request::at(&self.block, CONTROL_WORDS)?;
+        let lanes = request.lanes()?;
+        let (len, normalised) = (lanes.len(), NormalisedLanes::new(&lanes));
+        let set = PreparedSet { raw: request.behind[..Lanes::words(len)].into(), len, normalised };
         let mut sets = self.sets.borrow_mut();
         let free = sets.iter().position(Option::is_none).unwrap_or(sets.len());
         if free == sets.len() {
@@ -152,40 +147,41 @@ impl Frame {
     }
 }
 
-fn block(words: usize) -> Rc<[Cell<f64>]> {
-    (0..words).map(|_| Cell::new(0.0)).collect()
-}
-
 fn broken(what: &str) -> Error {
     Error::new(ErrorKind::Internal, format!("the frame holds no valid {what}"))
 }
 
-/// A half of a word: `lib/frame.ts` sees the block also as 32-bit numbers.
+/// A whole number.
 #[inline]
-#[allow(clippy::cast_possible_truncation)] // takes the half that is meant
-fn half(block: &[Cell<f64>], number: usize) -> u32 {
-    (block[number / 2].get().to_bits() >> (32 * (number % 2))) as u32
+#[allow(clippy::cast_possible_truncation)] // the lower half is what is meant
+const fn whole(cell: &Cell<f64>) -> u32 {
+    cell.get().to_bits() as u32
 }
 
 #[inline]
-fn set_halves(cell: &Cell<f64>, low: u32, high: u32) {
-    cell.set(f64::from_bits(u64::from(low) | u64::from(high) << 32));
+fn set_whole(cell: &Cell<f64>, number: u32) {
+    cell.set(f64::from_bits(number.into()));
 }
 
 #[cfg(target_endian = "big")]
-compile_error!("JavaScript's 32-bit view of the frame has the low half of a word first");
+compile_error!("JavaScript's 32-bit view of the frame has the lower half of a word first");
 
-/// How many requests the call is about; `None` when it is about one and no batch.
+/// The number of the channel that is called.
 #[inline]
-pub fn batch(block: &[Cell<f64>]) -> Option<u32> {
-    Some(half(block, BATCH)).filter(|&count| count > 0)
+pub fn channel(block: &[Cell<f64>]) -> usize {
+    whole(&block[CHANNEL]) as usize
+}
+
+/// Where the requests of a call begin, and how many there are.
+#[inline]
+pub fn requests(block: &[Cell<f64>]) -> (usize, u32) {
+    (whole(&block[START]) as usize, whole(&block[COUNT]))
 }
 
 /// Writes how the call went.
 #[inline]
 pub fn answer(block: &[Cell<f64>], status: Status) {
-    const { assert!(BATCH == 0 && STATUS == 1) }
-    set_halves(&block[0], half(block, BATCH), status as u32);
+    set_whole(&block[STATUS], status as u32);
 }
 
 /// One request in the frame.
@@ -205,27 +201,38 @@ impl<'a> Request<'a> {
 
     #[inline]
     pub fn user(&self) -> usize {
-        half(self.words, USER) as usize
+        whole(&self.words[USER]) as usize
+    }
+
+    #[inline]
+    fn meta(&self) -> u32 {
+        whole(&self.words[META])
+    }
+
+    /// How many candidates there are.
+    #[inline]
+    pub fn count(&self) -> u32 {
+        whole(&self.words[CANDIDATES])
     }
 
     #[inline]
     #[allow(clippy::cast_possible_truncation)] // takes the bits that are meant
     pub fn policy(&self, active: PolicyName) -> PolicyName {
         // 3: the caller named none.
-        PolicyName::from_number(half(self.words, META) as u8 & 3).unwrap_or(active)
+        PolicyName::from_number(self.meta() as u8 & 3).unwrap_or(active)
     }
 
     #[inline]
     #[allow(clippy::cast_possible_truncation)] // takes the bits that are meant
     pub fn moment(&self) -> Moment {
-        let meta = half(self.words, META);
+        let meta = self.meta();
         Moment { hour: (meta >> 2) as u8 & 31, day: (meta >> 7) as u8 & 7 }
     }
 
     #[inline]
     pub fn profile(&self) -> Option<Profile> {
         let known = |i: usize| Some(self.words[PROFILE + i].get()).filter(|v| !v.is_nan());
-        (half(self.words, META) & 1 << 10 != 0).then(|| Profile {
+        (self.meta() & 1 << 10 != 0).then(|| Profile {
             completion_rate: known(0),
             dismiss_rate: known(1),
             mean_dwell_ms: known(2),
@@ -236,23 +243,23 @@ impl<'a> Request<'a> {
 
     #[inline]
     pub fn has_computed_at(&self) -> bool {
-        half(self.words, META) & 1 << 15 != 0
+        self.meta() & 1 << 11 != 0
     }
 
     #[inline]
-    pub fn has_prompt_versions(&self) -> bool {
-        half(self.words, META) & 1 << 16 != 0
+    pub fn has_prompt_version(&self) -> bool {
+        self.meta() & 1 << 12 != 0
     }
 
     /// 0 when the candidates follow in the frame.
     #[inline]
     pub fn set(&self) -> u32 {
-        half(self.words, SET)
+        whole(&self.words[SET])
     }
 
     #[inline]
     pub fn lanes(&self) -> Result<Lanes<'a>> {
-        let lanes = Lanes::new(self.behind, half(self.words, CANDIDATES) as usize);
+        let lanes = Lanes::new(self.behind, self.count() as usize);
         lanes.filter(|lanes| !lanes.is_empty()).ok_or_else(|| broken("candidates"))
     }
 
@@ -268,24 +275,50 @@ impl<'a> Request<'a> {
     /// How many words the request takes.
     #[inline]
     pub fn length(&self) -> usize {
-        REQUEST_WORDS + if self.set() == 0 { Lanes::words(half(self.words, CANDIDATES) as usize) } else { 0 }
+        REQUEST_WORDS + if self.set() == 0 { Lanes::words(self.count() as usize) } else { 0 }
     }
 
-    /// Writes what was chosen, and by which policy.
+    /// Writes what was chosen, by which policy, and its features.
     #[inline]
-    #[allow(clippy::cast_possible_truncation)] // at most 100,000 candidates
-    pub fn answer(&self, choice: &Choice, policy: PolicyName) {
-        const { assert!(INDEX == 4 && EXPLORING == 5) }
-        set_halves(&self.words[2], choice.index as u32, u32::from(choice.exploring) | (policy as u32) << 1);
-        self.words[SCORE].set(choice.score);
-        self.words[PROPENSITY].set(choice.propensity);
+    pub fn answer(&self, choice: &Choice, policy: PolicyName, task: &TaskFeatures) {
+        const { assert!(CHOICE == INDEX + 1 && SCORE == INDEX + 2 && PROPENSITY == INDEX + 3) }
+        write_choice(&self.words[INDEX..], choice, policy);
+        set_whole(&self.words[OVERDUE], task.is_overdue.into());
+        self.words[AGE].set(task.task_age_days);
+        set_whole(&self.words[PRIORITY], task.priority.into());
+    }
+
+    /// The features of the chosen candidate, or of the tip that is rewarded.
+    #[inline]
+    #[allow(clippy::cast_possible_truncation)] // 1 to 4
+    pub fn task(&self) -> TaskFeatures {
+        TaskFeatures {
+            is_overdue: whole(&self.words[OVERDUE]) != 0,
+            task_age_days: self.words[AGE].get(),
+            priority: whole(&self.words[PRIORITY]) as u8,
+        }
+    }
+
+    /// What was answered.
+    #[inline]
+    #[allow(clippy::cast_possible_truncation)] // takes the bits that are meant
+    pub fn answered(&self) -> Result<(Choice, PolicyName)> {
+        let flags = whole(&self.words[CHOICE]) as u8;
+        let policy = PolicyName::from_number(flags >> 1).ok_or_else(|| broken("choice"))?;
+        let choice = Choice {
+            index: whole(&self.words[INDEX]) as usize,
+            score: self.words[SCORE].get(),
+            exploring: flags & 1 != 0,
+            propensity: self.words[PROPENSITY].get(),
+        };
+        if choice.index < self.count() as usize { Ok((choice, policy)) } else { Err(broken("choice")) }
     }
 
     /// What a decision needs beside what a request for a score has.
     pub fn asked(&self, candidates: usize) -> Result<Asked<'a>> {
-        let (start, words) = (self.length() - REQUEST_WORDS, CANDIDATE_MARKS / 2 + candidates.div_ceil(2));
+        let (start, words) = (self.length() - REQUEST_WORDS, MARKS + candidates);
         let words = self.behind.get(start..start + words).ok_or_else(|| broken("marks"))?;
-        Ok(Asked { words, candidates })
+        Ok(Asked { words })
     }
 
     /// Where the answer to a decision goes.
@@ -295,18 +328,12 @@ impl<'a> Request<'a> {
 
     /// The reaction that stands here.
     #[inline]
-    #[allow(clippy::cast_possible_truncation)] // takes the bits that are meant
     pub fn reaction(&self, active: PolicyName) -> Reaction {
-        let meta = half(self.words, META);
         Reaction {
             policy: self.policy(active),
             moment: self.moment(),
             profile: self.profile(),
-            task: TaskFeatures {
-                is_overdue: meta & 1 << 11 != 0,
-                task_age_days: self.words[AGE].get(),
-                priority: (meta >> 12) as u8 & 7,
-            },
+            task: self.task(),
             reward: self.words[REWARD].get(),
         }
     }
@@ -316,21 +343,20 @@ impl<'a> Request<'a> {
 #[derive(Debug, Clone, Copy)]
 pub struct Asked<'a> {
     words: &'a [Cell<f64>],
-    candidates: usize,
 }
 
 impl Asked<'_> {
     pub fn holdout(&self) -> f64 {
-        self.words[0].get()
+        self.words[HOLDOUT].get()
     }
 
     pub fn explain(&self) -> bool {
-        half(self.words, DECISION_ASKED) & 1 != 0
+        whole(&self.words[ASKED]) & 1 != 0
     }
 
     /// Which candidates may be shown, where not all may.
     pub fn eligible(&self) -> Option<Vec<bool>> {
-        let has_mask = half(self.words, DECISION_ASKED) & 1 << 1 != 0;
+        let has_mask = whole(&self.words[ASKED]) & 1 << 1 != 0;
         has_mask.then(|| self.marks().map(|mark| mark & 1 << 16 != 0).collect())
     }
 
@@ -340,7 +366,7 @@ impl Asked<'_> {
     }
 
     fn marks(&self) -> impl Iterator<Item = u32> + '_ {
-        (CANDIDATE_MARKS..CANDIDATE_MARKS + self.candidates).map(|i| half(self.words, i))
+        self.words[MARKS..].iter().map(whole)
     }
 }
 
@@ -355,16 +381,28 @@ impl Decision<'_> {
     #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)] // few candidates; numbers of lines are below 2^53
     pub fn answer(self, decided: &Recommendation) {
         let Recommendation { decision, index, score, propensity, held_out, assigned, ref choices, .. } = *decided;
-        set_halves(&self.words[0], decision.epoch, index as u32);
+        self.words[DECISION_EPOCH].set(decision.epoch.into()); // JavaScript's whole numbers have a sign
         self.words[DECISION_N].set(decision.n as f64);
+        set_whole(&self.words[DECISION_INDEX], index as u32);
         self.words[DECISION_SCORE].set(score);
         self.words[DECISION_PROPENSITY].set(propensity);
-        set_halves(&self.words[DECISION_FLAGS], u32::from(held_out) | (assigned as u32) << 1, choices.len() as u32);
-        let (places, _) = self.words[DECISION_CHOICES..].as_chunks::<CHOICE_WORDS>();
-        for ([which, score, propensity], chosen) in places.iter().zip(choices) {
-            set_halves(which, chosen.index as u32, u32::from(chosen.exploring) | (chosen.policy as u32) << 1);
-            score.set(chosen.score);
-            propensity.set(chosen.propensity);
+        set_whole(&self.words[DECISION_FLAGS], u32::from(held_out) | (assigned as u32) << 1);
+        set_whole(&self.words[DECISION_COUNT], choices.len() as u32);
+        for (place, chosen) in self.words[DECISION_CHOICES..].chunks_exact(CHOICE_WORDS).zip(choices) {
+            let &Chosen { policy, index, score, exploring, propensity } = chosen;
+            write_choice(place, &Choice { index, score, exploring, propensity }, policy);
         }
+    }
+}
+
+/// Writes a choice's four words.
+#[inline]
+#[allow(clippy::cast_possible_truncation)] // at most 100,000 candidates
+fn write_choice(words: &[Cell<f64>], choice: &Choice, policy: PolicyName) {
+    if let [index, flags, score, propensity, ..] = words {
+        set_whole(index, choice.index as u32);
+        set_whole(flags, u32::from(choice.exploring) | (policy as u32) << 1);
+        score.set(choice.score);
+        propensity.set(choice.propensity);
     }
 }

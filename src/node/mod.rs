@@ -15,6 +15,7 @@ mod error;
 #[cfg_attr(test, allow(dead_code))] // as there
 mod events;
 mod frame;
+mod gate;
 #[allow(clippy::needless_pass_by_value)] // as there
 #[cfg_attr(test, allow(dead_code))] // as there
 mod generate;
@@ -26,3 +27,4 @@ mod raw;
 #[allow(clippy::needless_pass_by_value)] // as there
 #[cfg_attr(test, allow(dead_code))] // as there
 mod reads;
+mod text;

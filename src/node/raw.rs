@@ -1,7 +1,9 @@
-//! The three functions that must be fast, made with Node-API itself: the wrapper that napi-rs generates opens a scope and converts
+//! The functions that must be fast, made with Node-API itself: the wrapper that napi-rs generates opens a scope and converts
 //! every argument into a value of its own, which costs about as much as a decision.
 
-use super::channel::{CallTexts, Channel};
+use super::channel::CallTexts;
+use super::gate::Gate;
+use super::text::TextBuffer;
 use crate::error::{Error, ErrorKind};
 use napi::bindgen_prelude::{FnArgs, FromNapiValue, Function, Unknown};
 use napi::{Env, Result, check_status, sys};
@@ -9,32 +11,40 @@ use std::ffi::{CStr, c_void};
 use std::ptr;
 use std::rc::Rc;
 
-/// The function that scores what is in the frame; its arguments are what [`JsTexts`] reads.
-pub fn score_function(env: Env, channel: &Rc<Channel>) -> Result<Function<'static, TextArguments, ()>> {
-    function(env, c"score", channel, score)
+/// The function that chooses for the requests in the frame; it takes no arguments.
+pub fn choose_function(env: Env, gate: &Rc<Gate>) -> Result<Function<'static, (), ()>> {
+    function(env, c"choose", gate, choose)
 }
 
-/// The function that rewards what is in the frame; its arguments are what [`JsTexts`] reads.
-pub fn reward_function(env: Env, channel: &Rc<Channel>) -> Result<Function<'static, TextArguments, ()>> {
-    function(env, c"reward", channel, reward)
+/// The function that remembers what was chosen for the request in the frame; its arguments are the request's texts, in the order in
+/// which [`Channel::pull`](super::channel::Channel::pull) asks for them.
+pub fn pull_function(env: Env, gate: &Rc<Gate>) -> Result<Function<'static, TextArguments, ()>> {
+    function(env, c"pull", gate, pull)
 }
 
-/// The function that decides on what is in the frame; its arguments are when the profile was computed, the candidates' prompt
-/// versions as a JSON array, and their ids, one behind the other.
-pub fn recommend_function(env: Env, channel: &Rc<Channel>) -> Result<Function<'static, TextArguments, ()>> {
-    function(env, c"recommend", channel, recommend)
+/// The same for several requests, one behind the other, with [`MOST_TEXTS`] arguments at most.
+pub fn pulls_function(env: Env, gate: &Rc<Gate>) -> Result<Function<'static, TextArguments, ()>> {
+    function(env, c"pulls", gate, pulls)
 }
 
-/// Bytes of the longest other text, and the zero that Node-API puts behind it: `lib/check.ts` allows 128 UTF-16 units.
-const TEXT_BYTES: usize = 3 * 128 + 1;
+/// The function that rewards what is in the frame; its arguments are the tip's id and when the profile was computed.
+pub fn reward_function(env: Env, gate: &Rc<Gate>) -> Result<Function<'static, TextArguments, ()>> {
+    function(env, c"reward", gate, reward)
+}
 
-/// Times of profiles, prompt versions, tip ids.
+/// The function that decides on what is in the frame; its arguments are the candidates' ids, one behind the other, when the profile
+/// was computed, and the candidates' prompt versions as a JSON array.
+pub fn recommend_function(env: Env, gate: &Rc<Gate>) -> Result<Function<'static, TextArguments, ()>> {
+    function(env, c"recommend", gate, recommend)
+}
+
+/// Texts, or nothing in their places.
 pub type TextArguments = FnArgs<(Unknown<'static>, Unknown<'static>, Unknown<'static>)>;
 
 type Callback = unsafe extern "C" fn(sys::napi_env, sys::napi_callback_info) -> sys::napi_value;
 
-fn function<F: FromNapiValue>(env: Env, name: &'static CStr, channel: &Rc<Channel>, callback: Callback) -> Result<F> {
-    let data = Rc::into_raw(Rc::clone(channel)).cast::<c_void>().cast_mut();
+fn function<F: FromNapiValue>(env: Env, name: &'static CStr, gate: &Rc<Gate>, callback: Callback) -> Result<F> {
+    let data = Rc::into_raw(Rc::clone(gate)).cast::<c_void>().cast_mut();
     let mut function = ptr::null_mut();
     #[allow(clippy::cast_possible_wrap)] // a few bytes
     let length = name.to_bytes().len() as isize;
@@ -54,7 +64,7 @@ fn function<F: FromNapiValue>(env: Env, name: &'static CStr, channel: &Rc<Channe
     }
 }
 
-/// The channel of a running call, its first `ARGUMENTS` arguments (undefined where fewer were given), and how many were given.
+/// The gate of a running call, and its first `ARGUMENTS` arguments (undefined where fewer were given).
 ///
 /// # Safety
 /// `env` and `info` are those of a running call of a function that [`function`] made.
@@ -62,140 +72,107 @@ fn function<F: FromNapiValue>(env: Env, name: &'static CStr, channel: &Rc<Channe
 unsafe fn call<'a, const ARGUMENTS: usize>(
     env: sys::napi_env,
     info: sys::napi_callback_info,
-) -> Option<(&'a Channel, [sys::napi_value; ARGUMENTS], usize)> {
+) -> Option<(&'a Gate, [sys::napi_value; ARGUMENTS])> {
     let mut data = ptr::null_mut();
     let mut count = ARGUMENTS;
     let mut arguments = [ptr::null_mut(); ARGUMENTS];
     // SAFETY: as the caller promises; `arguments` has room for `count` values, and `this` is not asked for.
     let status =
         unsafe { sys::napi_get_cb_info(env, info, &raw mut count, arguments.as_mut_ptr(), ptr::null_mut(), &raw mut data) };
-    // SAFETY: `data` is what function() gave Node: a Channel, alive as long as the function is and so during the call, and used
+    // SAFETY: `data` is what function() gave Node: a Gate, alive as long as the function is and so during the call, and used
     // on its thread only.
-    (status == sys::Status::napi_ok).then(|| (unsafe { &*data.cast_const().cast::<Channel>() }, arguments, count))
+    (status == sys::Status::napi_ok).then(|| (unsafe { &*data.cast_const().cast::<Gate>() }, arguments))
 }
 
-/// Up to so many candidates' ids come as arguments: an element of an array costs 60 ns to get, an argument next to nothing.
-const FEW: usize = 16;
+/// How many texts one call for several requests can have.
+pub const MOST_TEXTS: usize = 60;
 
-/// Channel catches panics, so none crosses this boundary; the same is true of [`reward`] and [`recommend`].
-unsafe extern "C" fn score(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
+/// Gate catches panics, so none crosses this boundary; the same is true of the others.
+unsafe extern "C" fn choose(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
     // SAFETY: Node calls this as a function that function() made.
-    if let Some((channel, [computed_at, prompt_versions, tip_ids @ ..], count)) = unsafe { call::<{ 2 + FEW }>(env, info) } {
-        let tip_ids: &[sys::napi_value; FEW] = &tip_ids;
-        let tips = if count == 2 + FEW { Tips::Few(tip_ids) } else { Tips::Many(tip_ids[0]) };
-        channel.score(&JsTexts { env, computed_at, prompt_versions, tips });
+    if let Some((gate, [])) = unsafe { call(env, info) } {
+        gate.choose();
+    }
+    ptr::null_mut()
+}
+
+unsafe extern "C" fn pull(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
+    // SAFETY: Node calls this as a function that function() made.
+    if let Some((gate, values)) = unsafe { call::<3>(env, info) } {
+        gate.pull(&JsTexts { env, values: &values });
+    }
+    ptr::null_mut()
+}
+
+unsafe extern "C" fn pulls(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
+    // SAFETY: Node calls this as a function that function() made.
+    if let Some((gate, values)) = unsafe { call::<MOST_TEXTS>(env, info) } {
+        gate.pull(&JsTexts { env, values: &values });
     }
     ptr::null_mut()
 }
 
 unsafe extern "C" fn reward(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
     // SAFETY: Node calls this as a function that function() made.
-    if let Some((channel, [computed_at, prompt_versions, tip_id], _)) = unsafe { call(env, info) } {
-        channel.reward(&JsTexts { env, computed_at, prompt_versions, tips: Tips::Few(&[tip_id]) });
+    if let Some((gate, values)) = unsafe { call::<2>(env, info) } {
+        gate.reward(&JsTexts { env, values: &values });
     }
     ptr::null_mut()
 }
 
 unsafe extern "C" fn recommend(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
     // SAFETY: Node calls this as a function that function() made.
-    if let Some((channel, [computed_at, prompt_versions, ids], _)) = unsafe { call(env, info) } {
-        channel.recommend(&JsTexts { env, computed_at, prompt_versions, tips: Tips::Many(ids) });
+    if let Some((gate, values)) = unsafe { call::<3>(env, info) } {
+        gate.recommend(&JsTexts { env, values: &values });
     }
     ptr::null_mut()
 }
 
 unsafe extern "C" fn release(_env: sys::napi_env, data: *mut c_void, _hint: *mut c_void) {
     // SAFETY: `data` is the strong reference that function() made; it is taken back once, by a finaliser or when there is none.
-    drop(unsafe { Rc::from_raw(data.cast_const().cast::<Channel>()) });
+    drop(unsafe { Rc::from_raw(data.cast_const().cast::<Gate>()) });
 }
 
-/// The texts of a call where they are: first the time of the profile or undefined, then an array of the candidates' prompt versions
-/// (and undefined) or undefined; for a batch, an array of each of these, and for a decision one JSON text of all versions and one of all
-/// ids. All were made and checked by `lib/`; only what is needed
-/// is read.
+/// The arguments of a call. All were made and checked by `lib/`; only what is needed is read.
 struct JsTexts<'a> {
     env: sys::napi_env,
-    computed_at: sys::napi_value,
-    prompt_versions: sys::napi_value,
-    tips: Tips<'a>,
-}
-
-/// The third argument and those behind it.
-enum Tips<'a> {
-    /// An id each.
-    Few(&'a [sys::napi_value]),
-    /// One array of the candidates' ids; for a batch an array of such arrays.
-    Many(sys::napi_value),
+    values: &'a [sys::napi_value],
 }
 
 impl CallTexts for JsTexts<'_> {
     #[inline]
-    fn tip_id<'a>(&self, request: Option<usize>, index: usize, buffer: &'a mut [u8]) -> crate::Result<&'a str> {
-        let missing = || Error::new(ErrorKind::Internal, "the chosen candidate has no id");
-        let id = match self.tips {
-            Tips::Few(ids) => *ids.get(index).ok_or_else(missing)?,
-            Tips::Many(ids) => {
-                let list = request.map_or(Ok(ids), |request| self.element(ids, request))?;
-                self.element(list, index)?
-            }
-        };
-        let length = self.copy(id, buffer)?.ok_or_else(missing)?;
-        std::str::from_utf8(&buffer[..length]).map_err(|_| missing())
+    fn text<'b>(&self, place: usize, units: usize, buffer: &'b mut TextBuffer) -> crate::Result<Option<&'b str>> {
+        // Node-API puts a zero behind the text.
+        let room = buffer.room(units + 1);
+        let Some(length) = self.copy(place, Some(room))? else { return Ok(None) };
+        buffer.utf8(length).map(Some).ok_or_else(unreadable)
     }
 
-    fn ids<'a>(&self, units: usize, buffer: &'a mut Vec<u8>) -> crate::Result<&'a str> {
-        let missing = || Error::new(ErrorKind::Internal, "the candidates have no ids");
-        let Tips::Many(ids) = self.tips else { return Err(missing()) };
-        // A unit is at most three bytes; Node-API writes a zero behind the text.
-        buffer.resize(buffer.len().max(3 * units + 1), 0);
-        let length = self.copy(ids, buffer)?.ok_or_else(missing)?;
-        std::str::from_utf8(&buffer[..length]).map_err(|_| missing())
-    }
-
-    fn prompt_versions(&self) -> crate::Result<Option<String>> {
-        // SAFETY: `env` and the text, or undefined, are of the running call.
-        unsafe { Option::from_napi_value(self.env, self.prompt_versions) }
-            .map_err(|_| Error::new(ErrorKind::Internal, "the candidates' prompt versions cannot be read"))
-    }
-
-    fn computed_at(&self, request: Option<usize>) -> crate::Result<Option<String>> {
-        self.text(request.map_or(Ok(self.computed_at), |request| self.element(self.computed_at, request))?)
-    }
-
-    fn prompt_version(&self, request: Option<usize>, index: usize) -> crate::Result<Option<String>> {
-        let list = request.map_or(Ok(self.prompt_versions), |request| self.element(self.prompt_versions, request))?;
-        self.text(self.element(list, index)?)
+    fn long_text<'b>(&self, place: usize, buffer: &'b mut TextBuffer) -> crate::Result<Option<&'b str>> {
+        let Some(units) = self.copy(place, None)? else { return Ok(None) };
+        self.text(place, units, buffer)
     }
 }
 
 impl JsTexts<'_> {
+    /// Copies a text as far as there is room, and tells how many units that are; how many it has where nothing is to be copied. `None`
+    /// where it is no text.
     #[inline]
-    fn element(&self, list: sys::napi_value, index: usize) -> crate::Result<sys::napi_value> {
-        let mut value = ptr::null_mut();
-        #[allow(clippy::cast_possible_truncation)] // at most 100,000
-        // SAFETY: `env` and `list` are of the running call.
-        let status = unsafe { sys::napi_get_element(self.env, list, index as u32, &raw mut value) };
-        check_status!(status).map_err(|_| Error::new(ErrorKind::Internal, "the frame's candidates have no texts"))?;
-        Ok(value)
-    }
-
-    /// Copies a text, as far as it fits; `None` when it is none.
-    #[inline]
-    fn copy(&self, text: sys::napi_value, buffer: &mut [u8]) -> crate::Result<Option<usize>> {
+    fn copy(&self, place: usize, to: Option<&mut [u16]>) -> crate::Result<Option<usize>> {
+        let value = *self.values.get(place).ok_or_else(unreadable)?;
+        let (to, room) = to.map_or((ptr::null_mut(), 0), |to| (to.as_mut_ptr(), to.len()));
         let mut length = 0;
-        // SAFETY: `env` and `text` are of the running call; Node-API writes at most `buffer.len()` bytes and sets `length`.
-        let status =
-            unsafe { sys::napi_get_value_string_utf8(self.env, text, buffer.as_mut_ptr().cast(), buffer.len(), &raw mut length) };
-        if status == sys::Status::napi_string_expected {
-            return Ok(None);
+        // SAFETY: `env` and `value` are of the running call; Node-API writes at most `room` units to `to`, nothing where that is null, and
+        // sets `length`.
+        match unsafe { sys::napi_get_value_string_utf16(self.env, value, to, room, &raw mut length) } {
+            sys::Status::napi_ok => Ok(Some(length)),
+            sys::Status::napi_string_expected => Ok(None),
+            _ => Err(unreadable()),
         }
-        check_status!(status).map_err(|_| Error::new(ErrorKind::Internal, "a text cannot be read"))?;
-        Ok(Some(length))
     }
+}
 
-    fn text(&self, text: sys::napi_value) -> crate::Result<Option<String>> {
-        let mut buffer = [0; TEXT_BYTES];
-        let length = self.copy(text, &mut buffer)?;
-        Ok(length.map(|length| String::from_utf8_lossy(&buffer[..length]).into_owned()))
-    }
+#[cold]
+fn unreadable() -> Error {
+    Error::new(ErrorKind::Internal, "a text cannot be read")
 }

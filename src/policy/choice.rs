@@ -1,10 +1,9 @@
 //! How each policy chooses among the candidates of one request.
 
 use super::distribution::Distribution;
-use super::folded::{Mean, Width};
+use super::folded::Folded;
 use super::kernel::Kernel;
 use super::lanes::{CHUNK, Candidates};
-use super::ridge::Ridge;
 use crate::rng::Draw;
 
 /// `LinUCB`'s exploration coefficient α.
@@ -59,34 +58,15 @@ impl Scratch {
 /// Which candidates can be chosen: all of them, or one flag each.
 pub type Eligible<'m> = Option<&'m [bool]>;
 
-/// Scores every candidate under `LinUCB` and finds the best of those that are eligible; there is one.
+/// Scores every candidate and finds the best of those that are eligible; there is one.
 #[inline]
-pub fn score_linucb<const D: usize, const P: usize>(
-    ridge: &Ridge<D, P, P>,
-    shared: &[f64; D],
-    candidates: &impl Candidates,
-    eligible: Eligible<'_>,
-    scratch: &mut Scratch,
-) -> usize {
+pub fn score(folded: &Folded, candidates: &impl Candidates, eligible: Eligible<'_>, scratch: &mut Scratch) -> usize {
     let kernel = scratch.kernel;
     let scores = scratch.scores(candidates.len());
-    let (mean, width) = (Mean::fold(ridge.theta(), shared), Width::fold(ridge, shared));
-    let best = kernel.upper_bounds(&mean, &width, ALPHA, candidates, scores);
-    eligible.map_or(best, |eligible| best_of(scores, eligible))
-}
-
-/// Scores every candidate under ε-greedy and finds the best of those that are eligible; there is one.
-#[inline]
-pub fn score_egreedy<const D: usize, const P: usize, const I: usize>(
-    ridge: &Ridge<D, P, I>,
-    shared: &[f64; D],
-    candidates: &impl Candidates,
-    eligible: Eligible<'_>,
-    scratch: &mut Scratch,
-) -> usize {
-    let kernel = scratch.kernel;
-    let scores = scratch.scores(candidates.len());
-    let best = kernel.means(&Mean::fold(ridge.theta(), shared), candidates, scores);
+    let best = match &folded.width {
+        Some(width) => kernel.upper_bounds(&folded.mean, width, ALPHA, candidates, scores),
+        None => kernel.means(&folded.mean, candidates, scores),
+    };
     eligible.map_or(best, |eligible| best_of(scores, eligible))
 }
 
@@ -100,44 +80,32 @@ fn best_of(scores: &[f64], eligible: &[bool]) -> usize {
     .map_or(0, |(i, _)| i)
 }
 
-/// `LinUCB`: argmax of θ·x + α√(xᵀA⁻¹x). There is at least one candidate.
+/// `LinUCB`: argmax of θ·x + α√(xᵀA⁻¹x). ε-greedy: with probability ε uniform, else argmax of θ·x; only then something is drawn.
+/// There is at least one candidate.
 #[inline]
-pub fn choose_linucb<const D: usize, const P: usize>(
-    ridge: &Ridge<D, P, P>,
-    shared: &[f64; D],
-    candidates: &impl Candidates,
-    scratch: &mut Scratch,
-) -> Choice {
-    let index = score_linucb(ridge, shared, candidates, None, scratch);
-    Choice { index, score: scratch.last_scores(candidates.len())[index], exploring: false, propensity: 1.0 }
-}
-
-/// ε-greedy: with probability ε uniform, else argmax of θ·x. There is at least one candidate.
-#[inline]
-pub fn choose_egreedy<const D: usize, const P: usize, const I: usize>(
-    ridge: &Ridge<D, P, I>,
-    shared: &[f64; D],
-    candidates: &impl Candidates,
-    draw: Draw,
-    scratch: &mut Scratch,
-) -> Choice {
-    let n = candidates.len();
-    let greedy = score_egreedy(ridge, shared, candidates, None, scratch);
-    let of = Distribution { greedy, epsilon: EPSILON, candidates: n, eligible: None };
-    let (index, exploring) = of.choose(draw);
+pub fn choose(folded: &Folded, candidates: &impl Candidates, draw: impl FnOnce() -> Draw, scratch: &mut Scratch) -> Choice {
+    let (n, epsilon) = (candidates.len(), folded.epsilon());
+    let greedy = score(folded, candidates, None, scratch);
+    let of = Distribution { greedy, epsilon, candidates: n, eligible: None };
+    let (index, exploring) = if epsilon > 0.0 { of.choose(draw()) } else { (greedy, false) };
     Choice { index, score: scratch.last_scores(n)[index], exploring, propensity: of.probability(index) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::feature::{Moment, Profile, TaskFeatures, shared, vector};
+    use crate::feature::{Moment, Profile, TaskFeatures, vector};
     use crate::policy::{EGreedyRidge, Lanes, LinUcbRidge, NormalisedLanes, packed_index};
     use crate::rng::Chance;
 
     fn lanes(tasks: &[TaskFeatures]) -> NormalisedLanes {
         let mut block = Vec::new();
         NormalisedLanes::new(&Lanes::written(tasks, &mut block))
+    }
+
+    fn linucb(ridge: &LinUcbRidge, moment: Moment, lanes: &NormalisedLanes) -> Choice {
+        let folded = Folded::linucb(ridge, moment, &Profile::default());
+        choose(&folded, lanes, || unreachable!("LinUCB draws nothing"), &mut Scratch::default())
     }
 
     fn tasks(n: usize, chance: &Chance) -> Vec<TaskFeatures> {
@@ -167,7 +135,7 @@ mod tests {
                     .sum();
                 mean + ALPHA * width.sqrt()
             };
-            let choice = choose_linucb(&ridge, &shared(moment, &Profile::default()), &lanes(&many), &mut Scratch::default());
+            let choice = linucb(&ridge, moment, &lanes(&many));
             let best = many.iter().map(whole).fold(f64::NEG_INFINITY, f64::max);
             assert!((choice.score - best).abs() < 1e-12);
             assert!((whole(&many[choice.index]) - best).abs() < 1e-12);
@@ -177,8 +145,7 @@ mod tests {
     #[test]
     fn ties_go_to_the_first() {
         let same = vec![TaskFeatures::default(); 9];
-        let x = shared(Moment::default(), &Profile::default());
-        let choice = choose_linucb(&LinUcbRidge::new(), &x, &lanes(&same), &mut Scratch::default());
+        let choice = linucb(&LinUcbRidge::new(), Moment::default(), &lanes(&same));
         assert_eq!(choice.index, 0);
     }
 
@@ -189,11 +156,11 @@ mod tests {
         let many = tasks(4, &chance);
         let moment = Moment::default();
         ridge.update(&vector(moment, &Profile::default(), &many[2]), 1.0).unwrap();
-        let (x, lanes) = (shared(moment, &Profile::default()), lanes(&many));
+        let (folded, lanes) = (Folded::egreedy(&ridge, moment, &Profile::default()), lanes(&many));
         let (mut seen, mut said) = ([0f64; 4], [0f64; 4]);
         const DRAWS: usize = 100_000;
         for _ in 0..DRAWS {
-            let choice = choose_egreedy(&ridge, &x, &lanes, chance.draw(), &mut Scratch::default());
+            let choice = choose(&folded, &lanes, || chance.draw(), &mut Scratch::default());
             seen[choice.index] += 1.0;
             said[choice.index] = choice.propensity;
         }

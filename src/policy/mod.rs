@@ -5,6 +5,7 @@
 mod choice;
 mod cholesky;
 mod distribution;
+mod fold_cache;
 mod folded;
 mod kernel;
 mod lanes;
@@ -12,9 +13,10 @@ mod name;
 mod registry;
 mod ridge;
 
-pub use choice::{ALPHA, Choice, EPSILON, Eligible, Scratch, choose_egreedy, choose_linucb, score_egreedy, score_linucb};
+pub use choice::{ALPHA, Choice, EPSILON, Eligible, Scratch, choose, score};
 pub use distribution::{Distribution, drawn};
-pub use folded::{Mean, Width};
+pub use fold_cache::{FoldCache, FoldKey};
+pub use folded::{Folded, Mean, Width};
 pub use kernel::Kernel;
 pub use lanes::{CHUNK, Candidates, Lanes, NormalisedLanes};
 pub use name::{OfPolicies, PolicyName};

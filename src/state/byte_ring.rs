@@ -40,6 +40,20 @@ impl ByteRing {
         Some(front)
     }
 
+    /// Adds a record of few bytes, as many as the compiler knows.
+    #[inline]
+    pub fn push_array<const N: usize>(&mut self, record: &[u8; N]) {
+        let start = self.place(self.len());
+        let is_room = self.bytes.len() - self.len() >= N;
+        match self.bytes.get_mut(start..).and_then(<[u8]>::first_chunk_mut) {
+            Some(place) if is_room => {
+                *place = *record;
+                self.set_len(self.len() + N);
+            }
+            _ => self.push(record),
+        }
+    }
+
     /// Adds a record.
     #[inline]
     pub fn push(&mut self, record: &[u8]) {
@@ -104,10 +118,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn does_what_a_deque_does(steps in prop::collection::vec((prop::collection::vec(any::<u8>(), 0..90), 0_usize..90), 0..200)) {
+        fn does_what_a_deque_does(steps in prop::collection::vec((prop_oneof![prop::collection::vec(any::<u8>(), 0..90), prop::collection::vec(any::<u8>(), 20)], 0_usize..90), 0..200)) {
             let (mut ring, mut deque) = (ByteRing::default(), VecDeque::new());
             for (record, drop) in steps {
-                ring.push(&record);
+                match <[u8; 20]>::try_from(&*record) {
+                    Ok(array) => ring.push_array(&array),
+                    Err(_) => ring.push(&record),
+                }
                 deque.extend(record);
                 ring.drop_front(drop);
                 deque.drain(..drop.min(deque.len()));

@@ -49,7 +49,6 @@ pub struct History {
 
 /// Bytes of an entry before its age.
 const FIXED: usize = 16;
-const INLINE_ID: usize = 40;
 const LONG_AGE: u8 = 0b1000_0000;
 
 impl History {
@@ -71,31 +70,28 @@ impl History {
         let days = pull.task.task_age_days;
         #[allow(clippy::cast_possible_truncation)] // tried, and undone where it loses anything
         let short = days as f32;
-        let (wide, narrow) = (days.to_le_bytes(), short.to_le_bytes());
-        let age: &[u8] = if f64::from(short).to_bits() == days.to_bits() {
-            &narrow
-        } else {
+        let is_short = f64::from(short).to_bits() == days.to_bits();
+        if !is_short {
             flags |= LONG_AGE;
-            &wide
-        };
+        }
         let id = cut(tip_id);
         #[allow(clippy::cast_possible_truncation)] // cut to that
         let length = id.len() as u16;
-        let mut entry = [0; FIXED + 8 + INLINE_ID];
-        entry[0..2].copy_from_slice(&length.to_le_bytes());
-        entry[2] = flags;
-        entry[3] = pull.moment.hour | (pull.moment.day << 5);
-        entry[4..8].copy_from_slice(&pull.seconds.to_le_bytes());
-        entry[8..16].copy_from_slice(&pull.score.to_le_bytes());
-        entry[FIXED..FIXED + age.len()].copy_from_slice(age);
-        let head = FIXED + age.len();
-        // One copy for ids of ordinary length, two for longer ones.
-        let (inline, rest) = id.split_at(id.len().min(INLINE_ID));
-        entry[head..head + inline.len()].copy_from_slice(inline);
-        self.bytes.push(&entry[..head + inline.len()]);
-        if !rest.is_empty() {
-            self.bytes.push(rest);
+        let mut head = [0; FIXED + 8];
+        head[0..2].copy_from_slice(&length.to_le_bytes());
+        head[2] = flags;
+        head[3] = pull.moment.hour | (pull.moment.day << 5);
+        head[4..8].copy_from_slice(&pull.seconds.to_le_bytes());
+        head[8..16].copy_from_slice(&pull.score.to_le_bytes());
+        if is_short {
+            let [fixed @ .., _, _, _, _] = &mut head;
+            fixed[FIXED..].copy_from_slice(&short.to_le_bytes());
+            self.bytes.push_array::<{ FIXED + 4 }>(fixed);
+        } else {
+            head[FIXED..].copy_from_slice(&days.to_le_bytes());
+            self.bytes.push_array(&head);
         }
+        self.bytes.push(id);
         self.entries += 1;
     }
 

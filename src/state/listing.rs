@@ -121,7 +121,7 @@ impl Users {
         let of =
             |state: &UserState| PolicyName::ALL.into_iter().filter_map(|policy| Some((policy, state.counted(policy)?))).collect();
         if let Some(user) = self.hot(user_id) {
-            let state = user.state.lock();
+            let state = user.lock();
             if state.read && !state.retired {
                 return Ok(of(&state));
             }

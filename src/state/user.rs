@@ -8,8 +8,10 @@ use super::store::{Stamp, StateStore};
 use crate::error::{Error, ErrorKind, Result};
 use crate::feature::{self, Moment, Profile, TaskFeatures};
 use crate::log::Seq;
-use crate::policy::{MAX_SUM, PolicyName, Ridge};
-use parking_lot::Mutex;
+use crate::policy::{Folded, MAX_SUM, PolicyName, Ridge};
+use parking_lot::{Mutex, MutexGuard};
+use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A reaction to learn from.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -167,6 +169,15 @@ impl<const D: usize, const P: usize, const I: usize> Slot<D, P, I> {
         }
     }
 
+    /// Looks at what was learned; at what is known of a stranger where that is nothing.
+    #[inline]
+    fn with_ridge<T>(&self, look: impl FnOnce(&Ridge<D, P, I>) -> T) -> Result<T> {
+        Ok(match self.seen()? {
+            Some(state) => look(&state.ridge),
+            None => look(&Ridge::new()),
+        })
+    }
+
     fn to_record(&self, seq: Seq) -> Option<Record> {
         if let Self::Ready(state) = self { Some(state.to_record(seq)) } else { None }
     }
@@ -235,6 +246,8 @@ pub struct UserState {
     pub(super) used: bool,
     /// The user is not in the map, because no room could be made: it can be looked at, but nothing may change.
     pub(super) transient: bool,
+    /// What a policy scores with changed since the lock was taken.
+    learned: bool,
     /// The last scored vectors.
     pub history: History,
 }
@@ -260,7 +273,8 @@ impl UserState {
         let (egreedy2, s2) = Slot::load(load(PolicyName::EGreedyV2))?;
         let (applied_epochs, applied_numbers) = (applied.map(|seq| seq.epoch), applied.map(|seq| seq.n));
         let stamps = [s0, s1, s2];
-        let state = Self { linucb, egreedy, egreedy2, stamps, applied_epochs, applied_numbers, read: true, ..Self::unread() };
+        let known = Self { linucb, egreedy, egreedy2, stamps, applied_epochs, applied_numbers, ..Self::unread() };
+        let state = Self { read: true, learned: true, ..known };
         Ok((state, rows))
     }
 
@@ -290,6 +304,7 @@ impl UserState {
             retired: false,
             used: true,
             transient: false,
+            learned: false,
             history: History::default(),
         }
     }
@@ -326,31 +341,37 @@ impl UserState {
         }
     }
 
-    /// The `LinUCB` state.
+    /// What a policy knows of the user, as far as one request can tell: that of a stranger where it knows nothing.
     ///
     /// # Errors
     /// `ERR_STATE_CORRUPT`, naming the file.
     #[inline]
-    pub fn linucb(&mut self) -> Result<&mut PolicyState<5, 15, 15>> {
-        self.linucb.ready()
+    pub fn fold(&self, policy: PolicyName, moment: Moment, profile: &Profile) -> Result<Folded> {
+        match policy {
+            PolicyName::LinUcbV1 => self.linucb.with_ridge(|ridge| Folded::linucb(ridge, moment, profile)),
+            PolicyName::EGreedyV1 => self.egreedy.with_ridge(|ridge| Folded::egreedy(ridge, moment, profile)),
+            PolicyName::EGreedyV2 => self.egreedy2.with_ridge(|ridge| Folded::egreedy(ridge, moment, profile)),
+        }
     }
 
-    /// The state of ε-greedy over seven features.
+    /// What the mean of a tip's score is made of, θᵢxᵢ for each feature, and √(xᵀA⁻¹x).
     ///
     /// # Errors
     /// `ERR_STATE_CORRUPT`, naming the file.
-    #[inline]
-    pub fn egreedy(&mut self) -> Result<&mut PolicyState<7, 28, 0>> {
-        self.egreedy.ready()
-    }
-
-    /// The state of ε-greedy over twelve features.
-    ///
-    /// # Errors
-    /// `ERR_STATE_CORRUPT`, naming the file.
-    #[inline]
-    pub fn egreedy2(&mut self) -> Result<&mut PolicyState<12, 78, 0>> {
-        self.egreedy2.ready()
+    pub fn explain(&self, policy: PolicyName, moment: Moment, profile: &Profile, task: &TaskFeatures) -> Result<(Vec<f64>, f64)> {
+        fn of<const D: usize, const P: usize, const I: usize>(
+            ridge: &Ridge<D, P, I>,
+            (moment, profile, task): (Moment, &Profile, &TaskFeatures),
+        ) -> (Vec<f64>, f64) {
+            let x: [f64; D] = feature::vector(moment, profile, task);
+            (ridge.theta().iter().zip(&x).map(|(theta, x)| theta * x).collect(), ridge.width(&x))
+        }
+        let tip = (moment, profile, task);
+        match policy {
+            PolicyName::LinUcbV1 => self.linucb.with_ridge(|ridge| of(ridge, tip)),
+            PolicyName::EGreedyV1 => self.egreedy.with_ridge(|ridge| of(ridge, tip)),
+            PolicyName::EGreedyV2 => self.egreedy2.with_ridge(|ridge| of(ridge, tip)),
+        }
     }
 
     /// The counters and θ under a policy; zeros for a policy that never saw the user.
@@ -429,6 +450,7 @@ impl UserState {
         seconds: u32,
         write_ahead: impl FnOnce() -> Result<(), E>,
     ) -> Result<(), E> {
+        self.learned = true;
         match reaction.policy {
             PolicyName::LinUcbV1 => self.linucb.ready()?.learn(reaction, seconds, write_ahead),
             PolicyName::EGreedyV1 => self.egreedy.ready()?.learn(reaction, seconds, write_ahead),
@@ -463,6 +485,7 @@ impl UserState {
     /// # Errors
     /// As [`UserState::learn`].
     pub fn take_feedback(&mut self, reaction: &Reaction, decision: Seq, at: u64, seconds: u32) -> Result<()> {
+        self.learned = true;
         match reaction.policy {
             PolicyName::LinUcbV1 => self.linucb.ready()?.take_feedback(reaction, decision, at, seconds),
             PolicyName::EGreedyV1 => self.egreedy.ready()?.take_feedback(reaction, decision, at, seconds),
@@ -576,6 +599,7 @@ impl UserState {
     }
 
     fn reset_policy(&mut self, policy: PolicyName, seq: Option<Seq>, floor: Option<Seq>) {
+        self.learned = true;
         if self.damaged(policy).is_some() {
             self.given_up |= 1 << policy as u8;
             // The line of the reset tells, also where its file is set aside and cannot be replaced yet.
@@ -593,6 +617,7 @@ impl UserState {
 
     /// Takes the state of one policy from somewhere else, in place of one that cannot be read.
     pub(super) fn replace_damaged(&mut self, policy: PolicyName, other: &mut Self) {
+        self.learned = true;
         self.given_up |= 1 << policy as u8;
         self.announce(policy);
         match policy {
@@ -618,6 +643,7 @@ impl UserState {
     }
 
     fn forget_policy(&mut self, policy: PolicyName) {
+        self.learned = true;
         if self.damaged(policy).is_some() {
             self.given_up |= 1 << policy as u8;
         }
@@ -647,6 +673,7 @@ impl UserState {
         fn slot<const D: usize, const P: usize, const I: usize>(record: Record) -> Option<Slot<D, P, I>> {
             PolicyState::from_record(record).map(|state| Slot::Ready(Box::new(state)))
         }
+        self.learned = true;
         match policy {
             PolicyName::LinUcbV1 => slot(record).map(|slot| self.linucb = slot).is_some(),
             PolicyName::EGreedyV1 => slot(record).map(|slot| self.egreedy = slot).is_some(),
@@ -725,7 +752,12 @@ impl UserState {
         }
     }
 
-    pub(super) fn make_ready(&mut self, policy: PolicyName) -> Result<()> {
+    /// Sees to it that a policy has a state to be changed.
+    ///
+    /// # Errors
+    /// `ERR_STATE_CORRUPT`, naming the file.
+    #[inline]
+    pub fn make_ready(&mut self, policy: PolicyName) -> Result<()> {
         match policy {
             PolicyName::LinUcbV1 => self.linucb.ready().map(drop),
             PolicyName::EGreedyV1 => self.egreedy.ready().map(drop),
@@ -786,6 +818,72 @@ impl Unsaved {
 pub struct User {
     /// The id.
     pub id: Box<str>,
+    revision: AtomicU64,
+    state: Mutex<UserState>,
+}
+
+/// The last revision that was given. All users' come from here, so that a number alone says what was folded from what.
+static REVISION: AtomicU64 = AtomicU64::new(0);
+
+fn next_revision() -> u64 {
+    REVISION.fetch_add(1, Ordering::Relaxed)
+}
+
+impl User {
+    /// A user in this state.
+    #[must_use]
+    pub fn new(id: &str, state: UserState) -> Self {
+        Self { id: id.into(), revision: AtomicU64::new(next_revision()), state: Mutex::new(state) }
+    }
+
+    /// A number that changes, before the lock is released, whenever something changed that a policy scores with. Whoever has folded it
+    /// before needs no lock to know that it is still right.
+    #[inline]
+    #[must_use]
+    pub fn revision(&self) -> u64 {
+        self.revision.load(Ordering::Acquire)
+    }
+
     /// Everything else.
-    pub state: Mutex<UserState>,
+    #[inline]
+    pub fn lock(&self) -> UserLock<'_> {
+        UserLock { revision: &self.revision, state: self.state.lock() }
+    }
+
+    /// The same where nobody holds it.
+    pub fn try_lock(&self) -> Option<UserLock<'_>> {
+        self.state.try_lock().map(|state| UserLock { revision: &self.revision, state })
+    }
+}
+
+/// A user's state, held.
+#[derive(Debug)]
+pub struct UserLock<'u> {
+    revision: &'u AtomicU64,
+    state: MutexGuard<'u, UserState>,
+}
+
+impl Deref for UserLock<'_> {
+    type Target = UserState;
+
+    #[inline]
+    fn deref(&self) -> &UserState {
+        &self.state
+    }
+}
+
+impl DerefMut for UserLock<'_> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut UserState {
+        &mut self.state
+    }
+}
+
+impl Drop for UserLock<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if std::mem::take(&mut self.state.learned) {
+            self.revision.store(next_revision(), Ordering::Release);
+        }
+    }
 }

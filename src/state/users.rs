@@ -179,10 +179,10 @@ impl Users {
                 None => {
                     let mut state = self.load(user_id)?;
                     state.transient = true;
-                    return Ok(Arc::new(User { id: user_id.into(), state: Mutex::new(state) }));
+                    return Ok(Arc::new(User::new(user_id, state)));
                 }
             };
-            let mut state = user.state.lock();
+            let mut state = user.lock();
             if state.retired {
                 continue;
             }
@@ -218,7 +218,7 @@ impl Users {
     }
 
     fn insert(&self, user_id: &str, state: UserState) -> Arc<User> {
-        let user = Arc::new(User { id: user_id.into(), state: Mutex::new(state) });
+        let user = Arc::new(User::new(user_id, state));
         if self.hot.insert(ById(Arc::clone(&user))) {
             self.clock.lock().push_back(Arc::clone(&user));
             user
@@ -268,7 +268,7 @@ impl Users {
     /// Those of loading and of `look`.
     pub fn look<T>(&self, user_id: &str, look: impl FnOnce(&UserState) -> Result<T>) -> Result<T> {
         if let Some(user) = self.hot(user_id) {
-            let state = user.state.lock();
+            let state = user.lock();
             if state.read && !state.retired {
                 return look(&state);
             }
@@ -276,7 +276,7 @@ impl Users {
         let (mut state, rows) = UserState::load(user_id, &*self.store)?;
         state.set_history(rows, self.history_size);
         if self.journal.is_some() && PolicyName::ALL.iter().any(|policy| state.damaged(*policy).is_some()) {
-            return look(&self.get(user_id)?.state.lock());
+            return look(&self.get(user_id)?.lock());
         }
         look(&state)
     }
@@ -312,7 +312,7 @@ impl Users {
 
     fn evict_written(&self, newcomers: &mut Newcomers) -> bool {
         while let Some(user) = newcomers.written.pop() {
-            if user.state.try_lock().is_some_and(|mut state| self.evict(&user, &mut state)) {
+            if user.try_lock().is_some_and(|mut state| self.evict(&user, &mut state)) {
                 return true;
             }
         }
@@ -330,7 +330,7 @@ impl Users {
         for _ in 0..looks {
             let Some(user) = self.clock.lock().pop_front() else { return false };
             // Somebody is at work with it: it is in use.
-            let Some(mut state) = user.state.try_lock() else {
+            let Some(mut state) = user.try_lock() else {
                 self.clock.lock().push_back(Arc::clone(&user));
                 continue;
             };
@@ -366,7 +366,7 @@ impl Users {
 
     /// Lets a user go of whom nothing is known any more.
     pub(super) fn retire_blank(&self, user: &User) {
-        let mut state = user.state.lock();
+        let mut state = user.lock();
         if !state.retired && state.is_clean() && state.is_blank() && state.erasures == 0 {
             self.retire(user, &mut state);
         }

@@ -303,13 +303,13 @@ impl Shared {
         }
         // Not before: until its file is there for good, or it is queued again, a user must not leave memory.
         for (user, _) in &saved {
-            user.state.lock().saving = false;
+            user.lock().saving = false;
         }
         (saved.into_iter().map(|(user, _)| user).collect(), result)
     }
 
     fn requeue(&self, user: &Arc<User>, policies: u8) {
-        if user.state.lock().touch_all(policies) {
+        if user.lock().touch_all(policies) {
             self.queue.lock().users.push(Arc::clone(user));
         }
     }
@@ -317,13 +317,13 @@ impl Shared {
     /// Saves what changed of one user; says of which policies (one bit each) and whether all went well.
     fn save(&self, user: &User) -> (u8, Result<()>) {
         {
-            let mut state = user.state.lock();
+            let mut state = user.lock();
             (state.queued, state.saving) = (false, true);
         }
         let mut policies = 0;
         for policy in PolicyName::ALL {
             // The lock is held for copying a few hundred numbers, not for formatting or writing them.
-            let Some(mut unsaved) = user.state.lock().take_dirty(policy) else { continue };
+            let Some(mut unsaved) = user.lock().take_dirty(policy) else { continue };
             let saved = guarded(THREAD, || {
                 let record = unsaved.record();
                 if unsaved.set_aside_first {
@@ -332,7 +332,7 @@ impl Shared {
                 }
                 self.store.save(&user.id, policy, &record, &mut unsaved.stamp)
             });
-            user.state.lock().saved(policy, &unsaved, saved.is_ok());
+            user.lock().saved(policy, &unsaved, saved.is_ok());
             if saved.is_err() {
                 return (policies, saved);
             }
@@ -357,7 +357,7 @@ impl Shared {
             self.unfinished.lock().push(Erasure { user, up_to, hold });
             return done(Err(e));
         }
-        let since = user.state.lock().forget_stored();
+        let since = user.lock().forget_stored();
         if since == 0 {
             self.users.retire_blank(&user);
         } else {
@@ -368,7 +368,7 @@ impl Shared {
             if outcome.is_ok() {
                 drop(hold);
                 {
-                    let mut state = user.state.lock();
+                    let mut state = user.lock();
                     state.erasures = state.erasures.saturating_sub(1);
                 }
                 users.retire_blank(&user);
