@@ -286,8 +286,8 @@ pub fn score_call(
     let ScoreCall { policy, moment, profile, lanes, .. } = *call;
     let (task, candidates) = (lanes.task(choice.index), u32::try_from(lanes.len()).unwrap());
     let tip_id = tip_id(choice.index)?;
-    let texts = Texts { tip_id: &tip_id, ..Texts::default() };
-    engine.pull(user, &PullCall { policy, moment, profile, choice, task, candidates, texts })?;
+    let call = PullCall { policy, moment, profile, choice, task, candidates };
+    engine.pull(user, &call, || Ok(Texts { tip_id: &tip_id, ..Texts::default() }))?;
     Ok(choice)
 }
 

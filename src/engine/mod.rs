@@ -164,8 +164,7 @@ impl Engine {
         folds: &mut FoldCache,
         scratch: &mut Scratch,
     ) -> Result<Choice, Refused> {
-        let ScoreCall { policy, moment, profile, .. } = *call;
-        let key = |revision| FoldKey::new(revision, policy, moment, profile);
+        let key = |revision| FoldKey::new(revision, call.policy, call.moment, call.profile.as_ref());
         let folded = if let Some(folded) = folds.get(&key(user.revision())) {
             folded
         } else {
@@ -173,7 +172,9 @@ impl Engine {
             if state.is_retired() {
                 return Err(Refused::Retired);
             }
-            folds.put(key(user.revision()), state.fold(policy, moment, &profile.unwrap_or_default())?)
+            state.foresee(call.policy);
+            let folded = state.fold(call.policy, call.moment, &call.profile.unwrap_or_default())?;
+            folds.put(&key(user.revision()), folded)
         };
         let draw = || self.chance.draw();
         Ok(match call.normalised {
@@ -182,12 +183,13 @@ impl Engine {
         })
     }
 
-    /// Counts a choice as a pull, and adds it to the history and the log.
+    /// Counts a choice as a pull, and adds it to the history and the log. `texts` says what is kept of it beside its numbers; it is asked
+    /// under the user's lock, once.
     ///
     /// # Errors
-    /// As [`Engine::choose`]: nothing has changed then.
+    /// As [`Engine::choose`], and those of `texts`: nothing has changed then.
     #[inline]
-    pub fn pull(&self, user: &Arc<User>, call: &PullCall<'_>) -> Result<(), Refused> {
+    pub fn pull<'t>(&self, user: &Arc<User>, call: &PullCall, texts: impl FnOnce() -> Result<Texts<'t>>) -> Result<(), Refused> {
         let ms = self.clock.now_ms();
         let mut state = user.lock();
         if state.is_retired() {
@@ -197,7 +199,8 @@ impl Engine {
             self.drop_pull(&mut state);
             return Ok(());
         }
-        let PullCall { policy, moment, profile, choice, task, candidates, texts } = *call;
+        let texts = texts()?;
+        let PullCall { policy, moment, profile, choice, task, candidates } = *call;
         let (was_absent, first) = (state.is_absent(policy), state.is_unknown(policy));
         state.make_ready(policy)?;
         if state.queue() {

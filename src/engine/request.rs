@@ -22,7 +22,7 @@ pub struct ScoreCall<'a> {
 
 /// Remember what was chosen.
 #[derive(Debug, Clone, Copy)]
-pub struct PullCall<'a> {
+pub struct PullCall {
     /// Which policy chose.
     pub policy: PolicyName,
     /// The context.
@@ -35,8 +35,6 @@ pub struct PullCall<'a> {
     pub task: TaskFeatures,
     /// How many candidates there were.
     pub candidates: u32,
-    /// What is kept of it beside its numbers.
-    pub texts: Texts<'a>,
 }
 
 /// What is kept of a choice beside its numbers.

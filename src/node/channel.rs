@@ -19,11 +19,11 @@ const TEXT: usize = 128;
 
 /// The texts of a call, read only where they are needed.
 pub trait CallTexts {
-    /// The text in a place, of at most so many UTF-16 units; `None` where there is none.
-    fn text<'b>(&self, place: usize, units: usize, buffer: &'b mut TextBuffer) -> Result<Option<&'b str>>;
+    /// Copies the text in a place, of at most so many UTF-16 units.
+    fn copy(&self, place: usize, units: usize, to: &mut TextBuffer) -> Result<()>;
 
     /// The same of any length, which takes longer.
-    fn long_text<'b>(&self, place: usize, buffer: &'b mut TextBuffer) -> Result<Option<&'b str>>;
+    fn copy_long(&self, place: usize, to: &mut TextBuffer) -> Result<()>;
 }
 
 /// Lives on one thread.
@@ -88,18 +88,23 @@ impl Channel {
         let (lanes, normalised) = request.candidates(set.as_deref())?;
         let asked = request.asked(lanes.len())?;
         let [ids, computed_at, versions] = &mut *self.texts.borrow_mut();
-        let ids = split(texts.long_text(0, ids)?.ok_or_else(missing)?, asked.id_lengths())?;
-        let computed_at = if request.has_computed_at() { texts.text(1, TEXT, computed_at)? } else { None };
-        let prompt_versions = if request.has_prompt_version() { texts.long_text(2, versions)? } else { None };
+        texts.copy_long(0, ids)?;
+        let ids = split(text(ids)?, asked.id_lengths())?;
+        if request.has_computed_at() {
+            texts.copy(1, TEXT, computed_at)?;
+        }
+        if request.has_prompt_version() {
+            texts.copy_long(2, versions)?;
+        }
         let eligible = asked.eligible();
         let call = RecommendCall {
             moment: request.moment(),
             profile: request.profile(),
-            computed_at,
+            computed_at: text_if(request.has_computed_at(), computed_at)?,
             lanes,
             normalised,
             ids: &ids,
-            prompt_versions,
+            prompt_versions: text_if(request.has_prompt_version(), versions)?,
             eligible: eligible.as_deref(),
             holdout: asked.holdout(),
             explain: asked.explain(),
@@ -125,8 +130,15 @@ impl Channel {
         let reaction = request.reaction(self.engine.active());
         // Both go into the log and nowhere else.
         let is_logged = self.engine.logs();
-        let tip_id = if is_logged { texts.text(0, ID, tip_id)?.ok_or_else(missing)? } else { "" };
-        let computed_at = if is_logged && request.has_computed_at() { texts.text(1, TEXT, computed_at)? } else { None };
+        let has_computed_at = is_logged && request.has_computed_at();
+        if is_logged {
+            texts.copy(0, ID, tip_id)?;
+        }
+        if has_computed_at {
+            texts.copy(1, TEXT, computed_at)?;
+        }
+        let tip_id = text_if(is_logged, tip_id)?.unwrap_or_default();
+        let computed_at = text_if(has_computed_at, computed_at)?;
         let call = RewardCall { reaction, tip_id, computed_at };
         self.on_user(&request, |user| self.engine.reward(user, &call))
     }
@@ -173,9 +185,14 @@ impl Channel {
     #[inline]
     fn pull_one(&self, request: &Request<'_>, texts: &impl CallTexts, mut place: impl FnMut() -> usize) -> Result<()> {
         let [tip_id, computed_at, prompt_version] = &mut *self.texts.borrow_mut();
-        let tip_id = texts.text(place(), ID, tip_id)?.ok_or_else(missing)?;
-        let computed_at = if request.has_computed_at() { texts.text(place(), TEXT, computed_at)? } else { None };
-        let prompt_version = if request.has_prompt_version() { texts.text(place(), TEXT, prompt_version)? } else { None };
+        let (has_computed_at, has_prompt_version) = (request.has_computed_at(), request.has_prompt_version());
+        texts.copy(place(), ID, tip_id)?;
+        if has_computed_at {
+            texts.copy(place(), TEXT, computed_at)?;
+        }
+        if has_prompt_version {
+            texts.copy(place(), TEXT, prompt_version)?;
+        }
         let (choice, policy) = request.answered()?;
         let call = PullCall {
             policy,
@@ -184,10 +201,27 @@ impl Channel {
             choice,
             task: request.task(),
             candidates: request.count(),
-            texts: Texts { tip_id, prompt_version, computed_at },
         };
-        self.on_user(request, |user| self.engine.pull(user, &call))
+        self.on_user(request, |user| {
+            self.engine.pull(user, &call, || {
+                Ok(Texts {
+                    tip_id: text(tip_id)?,
+                    prompt_version: text_if(has_prompt_version, prompt_version)?,
+                    computed_at: text_if(has_computed_at, computed_at)?,
+                })
+            })
+        })
     }
+}
+
+#[inline]
+fn text(buffer: &mut TextBuffer) -> Result<&str> {
+    buffer.utf8().ok_or_else(|| Error::new(ErrorKind::Internal, "a text has a lone surrogate"))
+}
+
+#[inline]
+fn text_if(is_there: bool, buffer: &mut TextBuffer) -> Result<Option<&str>> {
+    if is_there { text(buffer).map(Some) } else { Ok(None) }
 }
 
 /// Runs `each` on the requests of a call, until one fails; it says how many words the request takes.
@@ -202,11 +236,6 @@ fn each_request(block: &[Cell<f64>], mut each: impl FnMut(&Request<'_>) -> Resul
 
 fn only_request(block: &[Cell<f64>]) -> Result<Request<'_>> {
     Request::at(block, requests(block).0)
-}
-
-#[cold]
-fn missing() -> Error {
-    Error::new(ErrorKind::Internal, "a text that the call needs is missing")
 }
 
 /// Cuts a text into pieces of so many UTF-16 units.

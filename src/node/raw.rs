@@ -64,24 +64,21 @@ fn function<F: FromNapiValue>(env: Env, name: &'static CStr, gate: &Rc<Gate>, ca
     }
 }
 
-/// The gate of a running call, and its first `ARGUMENTS` arguments (undefined where fewer were given).
+/// The gate of a running call; `arguments` takes its first arguments, undefined where fewer were given. (Returned together, they would be
+/// copied in pieces of another size than they were written in, which takes longer than the call.)
 ///
 /// # Safety
 /// `env` and `info` are those of a running call of a function that [`function`] made.
 #[inline]
-unsafe fn call<'a, const ARGUMENTS: usize>(
-    env: sys::napi_env,
-    info: sys::napi_callback_info,
-) -> Option<(&'a Gate, [sys::napi_value; ARGUMENTS])> {
+unsafe fn call<'a>(env: sys::napi_env, info: sys::napi_callback_info, arguments: &mut [sys::napi_value]) -> Option<&'a Gate> {
     let mut data = ptr::null_mut();
-    let mut count = ARGUMENTS;
-    let mut arguments = [ptr::null_mut(); ARGUMENTS];
+    let mut count = arguments.len();
     // SAFETY: as the caller promises; `arguments` has room for `count` values, and `this` is not asked for.
     let status =
         unsafe { sys::napi_get_cb_info(env, info, &raw mut count, arguments.as_mut_ptr(), ptr::null_mut(), &raw mut data) };
     // SAFETY: `data` is what function() gave Node: a Gate, alive as long as the function is and so during the call, and used
     // on its thread only.
-    (status == sys::Status::napi_ok).then(|| (unsafe { &*data.cast_const().cast::<Gate>() }, arguments))
+    (status == sys::Status::napi_ok).then(|| unsafe { &*data.cast_const().cast::<Gate>() })
 }
 
 /// How many texts one call for several requests can have.
@@ -90,39 +87,43 @@ pub const MOST_TEXTS: usize = 60;
 /// Gate catches panics, so none crosses this boundary; the same is true of the others.
 unsafe extern "C" fn choose(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
     // SAFETY: Node calls this as a function that function() made.
-    if let Some((gate, [])) = unsafe { call(env, info) } {
+    if let Some(gate) = unsafe { call(env, info, &mut []) } {
         gate.choose();
     }
     ptr::null_mut()
 }
 
 unsafe extern "C" fn pull(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
+    let mut values = [ptr::null_mut(); 3];
     // SAFETY: Node calls this as a function that function() made.
-    if let Some((gate, values)) = unsafe { call::<3>(env, info) } {
+    if let Some(gate) = unsafe { call(env, info, &mut values) } {
         gate.pull(&JsTexts { env, values: &values });
     }
     ptr::null_mut()
 }
 
 unsafe extern "C" fn pulls(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
+    let mut values = [ptr::null_mut(); MOST_TEXTS];
     // SAFETY: Node calls this as a function that function() made.
-    if let Some((gate, values)) = unsafe { call::<MOST_TEXTS>(env, info) } {
+    if let Some(gate) = unsafe { call(env, info, &mut values) } {
         gate.pull(&JsTexts { env, values: &values });
     }
     ptr::null_mut()
 }
 
 unsafe extern "C" fn reward(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
+    let mut values = [ptr::null_mut(); 2];
     // SAFETY: Node calls this as a function that function() made.
-    if let Some((gate, values)) = unsafe { call::<2>(env, info) } {
+    if let Some(gate) = unsafe { call(env, info, &mut values) } {
         gate.reward(&JsTexts { env, values: &values });
     }
     ptr::null_mut()
 }
 
 unsafe extern "C" fn recommend(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
+    let mut values = [ptr::null_mut(); 3];
     // SAFETY: Node calls this as a function that function() made.
-    if let Some((gate, values)) = unsafe { call::<3>(env, info) } {
+    if let Some(gate) = unsafe { call(env, info, &mut values) } {
         gate.recommend(&JsTexts { env, values: &values });
     }
     ptr::null_mut()
@@ -141,34 +142,27 @@ struct JsTexts<'a> {
 
 impl CallTexts for JsTexts<'_> {
     #[inline]
-    fn text<'b>(&self, place: usize, units: usize, buffer: &'b mut TextBuffer) -> crate::Result<Option<&'b str>> {
+    fn copy(&self, place: usize, units: usize, to: &mut TextBuffer) -> crate::Result<()> {
         // Node-API puts a zero behind the text.
-        let room = buffer.room(units + 1);
-        let Some(length) = self.copy(place, Some(room))? else { return Ok(None) };
-        buffer.utf8(length).map(Some).ok_or_else(unreadable)
+        to.take(units + 1, |room| self.read(place, Some(room)))
     }
 
-    fn long_text<'b>(&self, place: usize, buffer: &'b mut TextBuffer) -> crate::Result<Option<&'b str>> {
-        let Some(units) = self.copy(place, None)? else { return Ok(None) };
-        self.text(place, units, buffer)
+    fn copy_long(&self, place: usize, to: &mut TextBuffer) -> crate::Result<()> {
+        self.copy(place, self.read(place, None)?, to)
     }
 }
 
 impl JsTexts<'_> {
-    /// Copies a text as far as there is room, and tells how many units that are; how many it has where nothing is to be copied. `None`
-    /// where it is no text.
+    /// Copies a text as far as there is room, and tells how many units that are; how many it has where nothing is to be copied.
     #[inline]
-    fn copy(&self, place: usize, to: Option<&mut [u16]>) -> crate::Result<Option<usize>> {
+    fn read(&self, place: usize, to: Option<&mut [u16]>) -> crate::Result<usize> {
         let value = *self.values.get(place).ok_or_else(unreadable)?;
         let (to, room) = to.map_or((ptr::null_mut(), 0), |to| (to.as_mut_ptr(), to.len()));
         let mut length = 0;
         // SAFETY: `env` and `value` are of the running call; Node-API writes at most `room` units to `to`, nothing where that is null, and
         // sets `length`.
-        match unsafe { sys::napi_get_value_string_utf16(self.env, value, to, room, &raw mut length) } {
-            sys::Status::napi_ok => Ok(Some(length)),
-            sys::Status::napi_string_expected => Ok(None),
-            _ => Err(unreadable()),
-        }
+        let status = unsafe { sys::napi_get_value_string_utf16(self.env, value, to, room, &raw mut length) };
+        if status == sys::Status::napi_ok { Ok(length) } else { Err(unreadable()) }
     }
 }
 

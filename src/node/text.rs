@@ -5,6 +5,8 @@
 #[derive(Debug, Default)]
 pub struct TextBuffer {
     units: Vec<u16>,
+    /// How many of them the text has.
+    length: usize,
     utf8: Vec<u8>,
 }
 
@@ -15,53 +17,70 @@ const BYTES_PER_UNIT: usize = 3;
 const KEEP_UNITS: usize = 1 << 16;
 
 impl TextBuffer {
-    /// Room for so many units, whatever they hold.
+    /// Takes a text of at most so many units: `write` writes it, and says how many it has. It is not looked at before it is asked for: what
+    /// was written a moment ago in small pieces cannot be read in large ones yet.
+    ///
+    /// # Errors
+    /// Those of `write`.
     #[inline]
-    pub fn room(&mut self, units: usize) -> &mut [u16] {
+    pub fn take<E>(&mut self, units: usize, write: impl FnOnce(&mut [u16]) -> Result<usize, E>) -> Result<(), E> {
         if self.units.len() < units {
             self.units.resize(units, 0);
             self.utf8.resize(units * BYTES_PER_UNIT, 0);
         } else if self.units.len() > KEEP_UNITS && units <= KEEP_UNITS {
-            *self = Self { units: vec![0; units], utf8: vec![0; units * BYTES_PER_UNIT] };
+            *self = Self { units: vec![0; units], length: 0, utf8: vec![0; units * BYTES_PER_UNIT] };
         }
-        &mut self.units[..units]
+        self.length = write(&mut self.units[..units])?;
+        Ok(())
     }
 
-    /// The first units in UTF-8; `None` where they have a lone surrogate.
+    /// The text in UTF-8; `None` where it has a lone surrogate.
     #[inline]
-    pub fn utf8(&mut self, units: usize) -> Option<&str> {
-        let units = self.units.get(..units)?;
+    pub fn utf8(&mut self) -> Option<&str> {
+        let units = self.units.get(..self.length)?;
         let is_ascii = units.iter().fold(0, |all, unit| all | unit) < 0x80;
-        let length = if is_ascii { narrow(units, &mut self.utf8) } else { encode(units, &mut self.utf8)? };
-        std::str::from_utf8(self.utf8.get(..length)?).ok()
+        if is_ascii { narrow(units, &mut self.utf8) } else { encode(units, &mut self.utf8) }
     }
 }
 
+/// ASCII as it is.
 #[inline]
-#[allow(clippy::cast_possible_truncation)] // ASCII
-fn narrow(units: &[u16], utf8: &mut [u8]) -> usize {
-    utf8.iter_mut().zip(units).for_each(|(byte, &unit)| *byte = unit as u8);
-    units.len()
+#[allow(clippy::cast_possible_truncation)] // below 0x80
+#[allow(unsafe_code)] // checking again takes as long as the rest: see the safety argument
+fn narrow<'b>(units: &[u16], utf8: &'b mut [u8]) -> Option<&'b str> {
+    let bytes = utf8.get_mut(..units.len())?;
+    bytes.iter_mut().zip(units).for_each(|(byte, &unit)| *byte = unit as u8 & 0x7f);
+    // SAFETY: every byte was just written, and is below 0x80: ASCII is UTF-8.
+    Some(unsafe { std::str::from_utf8_unchecked(bytes) })
 }
 
 #[cold]
-fn encode(units: &[u16], utf8: &mut [u8]) -> Option<usize> {
-    char::decode_utf16(units.iter().copied()).try_fold(0, |at, decoded| {
+fn encode<'b>(units: &[u16], utf8: &'b mut [u8]) -> Option<&'b str> {
+    let length = char::decode_utf16(units.iter().copied()).try_fold(0, |at, decoded| {
         let character = decoded.ok()?;
         let end = at + character.len_utf8();
         character.encode_utf8(utf8.get_mut(at..end)?);
         Some(end)
-    })
+    })?;
+    std::str::from_utf8(utf8.get(..length)?).ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn take(buffer: &mut TextBuffer, units: &[u16]) {
+        let written = buffer.take(units.len() + 5, |room| {
+            room[..units.len()].copy_from_slice(units);
+            Ok::<_, ()>(units.len())
+        });
+        assert_eq!(written, Ok(()));
+    }
+
     fn through(units: &[u16]) -> Option<String> {
         let mut buffer = TextBuffer::default();
-        buffer.room(units.len()).copy_from_slice(units);
-        buffer.utf8(units.len()).map(str::to_owned)
+        take(&mut buffer, units);
+        buffer.utf8().map(str::to_owned)
     }
 
     #[test]
@@ -93,9 +112,9 @@ mod tests {
     fn what_an_earlier_text_left_does_not_show() {
         let mut buffer = TextBuffer::default();
         for text in ["long enough to leave something", "ü", "", "short"] {
-            let units: Vec<u16> = text.encode_utf16().collect();
-            buffer.room(40)[..units.len()].copy_from_slice(&units);
-            assert_eq!(buffer.utf8(units.len()), Some(text));
+            take(&mut buffer, &text.encode_utf16().collect::<Vec<_>>());
+            assert_eq!(buffer.utf8(), Some(text));
         }
+        assert_eq!(buffer.take(7, |_| Err("failed")), Err("failed"));
     }
 }

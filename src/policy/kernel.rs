@@ -13,9 +13,16 @@ const WIDE: usize = 256;
 const FEW: usize = 16;
 
 /// Scores candidates with the widest vectors that this machine has.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub struct Kernel {
     arch: Arch,
+    v3: Option<pulp::x86::V3>,
+}
+
+impl Default for Kernel {
+    fn default() -> Self {
+        Self { arch: Arch::new(), v3: pulp::x86::V3::try_new() }
+    }
 }
 
 impl Kernel {
@@ -44,7 +51,13 @@ impl Kernel {
             return scores.iter().enumerate().fold(first, |best, (i, &score)| if score > best.1 { (i, score) } else { best }).0;
         }
         let run = Run { candidates, scores, score };
-        if run.scores.len() < WIDE { run.with_simd(Scalar) } else { self.arch.dispatch(run) }
+        if run.scores.len() >= WIDE {
+            self.arch.dispatch(run)
+        } else if let Some(v3) = self.v3 {
+            Simd::vectorize(v3, run)
+        } else {
+            run.with_simd(Scalar)
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! A queue of bytes in one piece of memory: records go in at the back whole and leave at the front. `VecDeque` does the same, but
 //! adding and dropping a record of some fifty bytes costs it three times as much, and that is on the way of every decision.
 
-/// Memory is asked for in steps of so many bytes, not doubled: users are many.
+/// Memory is asked for in multiples of so many bytes.
 const STEP: usize = 64;
 
 /// See the module.
@@ -40,26 +40,31 @@ impl ByteRing {
         Some(front)
     }
 
-    /// Adds a record of few bytes, as many as the compiler knows.
+    /// The byte where the next record goes.
     #[inline]
-    pub fn push_array<const N: usize>(&mut self, record: &[u8; N]) {
+    pub fn behind(&self) -> Option<u8> {
+        self.bytes.get(self.place(self.len())).copied()
+    }
+
+    /// Adds a record of `N` bytes, which `write` writes where they stay: put together elsewhere and copied, they would be waited for.
+    #[inline]
+    pub fn push_with<const N: usize>(&mut self, write: impl FnOnce(&mut [u8; N])) {
         let start = self.place(self.len());
         let is_room = self.bytes.len() - self.len() >= N;
-        match self.bytes.get_mut(start..).and_then(<[u8]>::first_chunk_mut) {
-            Some(place) if is_room => {
-                *place = *record;
-                self.set_len(self.len() + N);
-            }
-            _ => self.push(record),
+        if is_room && let Some(place) = self.bytes.get_mut(start..).and_then(<[u8]>::first_chunk_mut) {
+            write(place);
+            self.set_len(self.len() + N);
+        } else {
+            let mut record = [0; N];
+            write(&mut record);
+            self.push(&record);
         }
     }
 
     /// Adds a record.
     #[inline]
     pub fn push(&mut self, record: &[u8]) {
-        if self.bytes.len() - self.len() < record.len() {
-            self.grow(record.len());
-        }
+        self.reserve(record.len(), 0);
         let start = self.place(self.len());
         let end = start + record.len();
         if let Some(place) = self.bytes.get_mut(start..end) {
@@ -86,9 +91,26 @@ impl ByteRing {
         self.set_len(self.len() - n);
     }
 
+    /// Makes room for `more` bytes, and where there is none, for `spare` ones more: records that come one after the other would otherwise
+    /// move all before them, each time.
+    #[inline]
+    pub fn reserve(&mut self, more: usize, spare: usize) {
+        if self.bytes.len() - self.len() < more {
+            self.resize(self.len() + more + spare);
+        }
+    }
+
+    /// Gives back what is not needed, where that is more than `spare` and a step.
+    #[inline]
+    pub fn fit(&mut self, spare: usize) {
+        if self.bytes.len() - self.len() > spare + STEP {
+            self.resize(self.len());
+        }
+    }
+
     #[cold]
-    fn grow(&mut self, more: usize) {
-        let size = (self.len() + more).next_multiple_of(STEP);
+    fn resize(&mut self, size: usize) {
+        let size = size.next_multiple_of(STEP);
         let mut bytes = Vec::with_capacity(size);
         bytes.extend(self.iter());
         bytes.resize(size, 0);
@@ -122,10 +144,16 @@ mod tests {
             let (mut ring, mut deque) = (ByteRing::default(), VecDeque::new());
             for (record, drop) in steps {
                 match <[u8; 20]>::try_from(&*record) {
-                    Ok(array) => ring.push_array(&array),
+                    Ok(array) => ring.push_with(|place: &mut [u8; 20]| *place = array),
                     Err(_) => ring.push(&record),
                 }
                 deque.extend(record);
+                match drop % 3 {
+                    0 => ring.reserve(drop, drop),
+                    1 => ring.fit(drop),
+                    _ => {}
+                }
+                prop_assert!(ring.iter().eq(deque.iter().copied()));
                 ring.drop_front(drop);
                 deque.drain(..drop.min(deque.len()));
                 prop_assert_eq!(ring.len(), deque.len());

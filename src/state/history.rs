@@ -59,6 +59,7 @@ impl History {
         if limit == 0 {
             return;
         }
+        let was_full = self.entries >= limit;
         while self.entries >= limit {
             self.drop_oldest();
         }
@@ -75,24 +76,37 @@ impl History {
             flags |= LONG_AGE;
         }
         let id = cut(tip_id);
+        // Users are many: those whose history is full have no memory to spare.
+        let is_full = self.entries + 1 == limit;
+        self.bytes.reserve(FIXED + 8 + id.len(), if is_full { 0 } else { self.bytes.len() / 2 });
         #[allow(clippy::cast_possible_truncation)] // cut to that
-        let length = id.len() as u16;
-        let mut head = [0; FIXED + 8];
-        head[0..2].copy_from_slice(&length.to_le_bytes());
-        head[2] = flags;
-        head[3] = pull.moment.hour | (pull.moment.day << 5);
-        head[4..8].copy_from_slice(&pull.seconds.to_le_bytes());
-        head[8..16].copy_from_slice(&pull.score.to_le_bytes());
+        let [low, high] = (id.len() as u16).to_le_bytes();
+        let moment = pull.moment.hour | (pull.moment.day << 5);
+        let first = u64::from(u32::from_le_bytes([low, high, flags, moment])) | u64::from(pull.seconds) << 32;
+        let fixed = u128::from(first) | u128::from(pull.score.to_bits()) << 64;
         if is_short {
-            let [fixed @ .., _, _, _, _] = &mut head;
-            fixed[FIXED..].copy_from_slice(&short.to_le_bytes());
-            self.bytes.push_array::<{ FIXED + 4 }>(fixed);
+            self.bytes.push_with(|place: &mut [u8; FIXED + 4]| {
+                place[..FIXED].copy_from_slice(&fixed.to_le_bytes());
+                place[FIXED..].copy_from_slice(&short.to_le_bytes());
+            });
         } else {
-            head[FIXED..].copy_from_slice(&days.to_le_bytes());
-            self.bytes.push_array(&head);
+            self.bytes.push_with(|place: &mut [u8; FIXED + 8]| {
+                place[..FIXED].copy_from_slice(&fixed.to_le_bytes());
+                place[FIXED..].copy_from_slice(&days.to_le_bytes());
+            });
         }
         self.bytes.push(id);
         self.entries += 1;
+        if is_full {
+            // What others need is given back; but not with every record a little.
+            self.bytes.fit(if was_full { self.bytes.len() / 8 } else { 0 });
+        }
+    }
+
+    /// Something of where the next pull goes.
+    #[inline]
+    pub fn foresee(&self) -> (Option<u8>, Option<[u8; 3]>) {
+        (self.bytes.behind(), self.bytes.front())
     }
 
     fn drop_oldest(&mut self) {

@@ -10,6 +10,7 @@ use crate::feature::{self, Moment, Profile, TaskFeatures};
 use crate::log::Seq;
 use crate::policy::{Folded, MAX_SUM, PolicyName, Ridge};
 use parking_lot::{Mutex, MutexGuard};
+use std::hint::black_box;
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -167,6 +168,11 @@ impl<const D: usize, const P: usize, const I: usize> Slot<D, P, I> {
             Self::Ready(state) => Ok(Some(state)),
             Self::Damaged(problem) => Err(Error::new(ErrorKind::StateCorrupt, &**problem)),
         }
+    }
+
+    #[inline]
+    fn foresee(&self) -> u64 {
+        if let Self::Ready(state) = self { state.counters.pulls.into() } else { 0 }
     }
 
     /// Looks at what was learned; at what is known of a stranger where that is nothing.
@@ -352,6 +358,17 @@ impl UserState {
             PolicyName::EGreedyV1 => self.egreedy.with_ridge(|ridge| Folded::egreedy(ridge, moment, profile)),
             PolicyName::EGreedyV2 => self.egreedy2.with_ridge(|ridge| Folded::egreedy(ridge, moment, profile)),
         }
+    }
+
+    /// Reads what a pull will change, for a user who was not asked for lately: then it is on its way from memory while what was learned is.
+    #[inline]
+    pub fn foresee(&self, policy: PolicyName) {
+        let counters = match policy {
+            PolicyName::LinUcbV1 => self.linucb.foresee(),
+            PolicyName::EGreedyV1 => self.egreedy.foresee(),
+            PolicyName::EGreedyV2 => self.egreedy2.foresee(),
+        };
+        black_box((counters, self.history.foresee(), self.applied_numbers, self.stamps[policy as usize].is_stored(), self.dirty));
     }
 
     /// What the mean of a tip's score is made of, θᵢxᵢ for each feature, and √(xᵀA⁻¹x).
