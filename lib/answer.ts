@@ -1,15 +1,17 @@
 // From what native code has written into the frame to what callers get.
 
-import { POLICIES } from './check'
+import { LONGEST_ID, POLICIES, prefix } from './check'
 import { type CandidateSet, promptVersionsOf } from './candidate-set'
-import { readId, readPromptVersion } from './candidates'
+import { checkPromptVersion, refuseId } from './candidates'
 import * as frame from './frame'
 import { checkIntact } from './frame'
 import type { Candidates } from './request'
-import type { Recommendation, ScoreResult } from '../index'
+import { refuse } from './error'
+import type { Candidate, Recommendation, ScoreResult } from '../index'
 
 // Own constants: see request.ts.
 const { words, halves, running, FIRST, REQUEST_WORDS } = frame
+const LONGEST = LONGEST_ID
 
 // Words of a request.
 const INDEX = 4
@@ -33,7 +35,7 @@ const CHOICE_WORDS = 4
 const ASSIGNED = ['user', 'share', 'registry', 'default'] as const
 
 /** What was read last of a chosen candidate besides its id. */
-export const chosen: { promptVersion: string | undefined } = { promptVersion: undefined }
+const chosen: { promptVersion: string | undefined } = { promptVersion: undefined }
 
 /**
  * The id of the candidate that was chosen for the request at word `at`; {@link chosen} has its prompt version. An array's candidate is read
@@ -44,9 +46,13 @@ export function chosenId(at: number, candidates: Candidates, number: number): st
   if (!Array.isArray(candidates)) return idOf(candidates as unknown as CandidateSet, index)
   running.busy = true
   try {
-    const id = readId(candidates, index, number)
-    chosen.promptVersion = readPromptVersion(candidates, index, number)
-    checkIntact()
+    const candidate: Candidate | null | undefined = candidates[index]
+    if (candidate === null || candidate === undefined) refuse(`${prefix(number)}candidates[${index}]`, 'an object', candidate)
+    const { id, promptVersion } = candidate
+    if (typeof id !== 'string' || id.isWellFormed() !== true || (id.length - 1) >>> 0 >= LONGEST) refuseId(candidate, id, index, number)
+    if (promptVersion !== undefined) checkPromptVersion(promptVersion, index, number)
+    if (running.spoilt) checkIntact()
+    chosen.promptVersion = promptVersion
     return id
   } finally {
     running.busy = false
@@ -100,3 +106,6 @@ export function decision(tipIds: readonly string[], began: number): Recommendati
     latencyUs: (performance.now() - began) * 1000,
   }
 }
+
+// As in frame.ts.
+export { chosen }

@@ -40,21 +40,29 @@ import type {
 } from '../index'
 import type { NativeChannel, NativeEngine } from '../dist/addon'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { answer, chosen, chosenId, decision } from './answer'
+import * as answers from './answer'
+import { answer, chosenId, decision } from './answer'
 import { scoreBatch } from './batch'
 import { ALONE, checkId, checkLength, checkPolicy, checkSignal, isObject, policyNumber } from './check'
 import { addExplanation, feedback, packedDecision, policyChangeJson, readExtras, type Rewards, rewardTable } from './decisions'
 import { BanditError, fromNative, native, refuse } from './error'
 import { listen, listEvents, payloadBytes } from './events'
 import { closeAtExit, forgetAtExit } from './exit'
-import { boundary, choose, FIRST, nested, pull, recommend, reward, running } from './frame'
+import * as frame from './frame'
+import { chooseOnly, nested, pull, recommend, reward, setOnly } from './frame'
 import { generate } from './generate'
 import { addon } from './native'
 import { analytics, dataQuality, decisions, simulate, users } from './reads'
 import { environment, optionsJson } from './options'
 import { SharedFlush } from './shared-flush'
 import { prepare } from './prepare'
-import { packed, packReward, packScore, setUser, withPromptVersion } from './request'
+import * as packing from './request'
+import { packReward, packScore, withPromptVersion } from './request'
+
+// Own constants: see request.ts.
+const { boundary, FIRST, running } = frame
+const { chosen } = answers
+const { packed } = packing
 
 /** Past so many users the numbering starts afresh: it bounds what this thread remembers of them. */
 const MOST_NUMBERED = 1 << 17
@@ -138,15 +146,14 @@ export class Bandits implements Contract {
     if (this.#closing !== undefined) throw closed()
     this.#boundNumbering()
     const { computedAt } = packed
-    setUser(FIRST, this.#number(userId), meta)
-    choose(this.#place)
+    chooseOnly(this.#place, this.#number(userId), meta)
     const { nestings } = running
     const id = chosenId(FIRST, candidates, ALONE)
     const { promptVersion } = chosen
     // The caller's code may have run again; and if it has called an engine, users may have other numbers now.
     if (this.#closing !== undefined) throw closed()
-    if (promptVersion !== undefined) setUser(FIRST, this.#number(userId), withPromptVersion(meta))
-    else if (nestings !== running.nestings) setUser(FIRST, this.#number(userId), meta)
+    if (promptVersion !== undefined) setOnly(this.#number(userId), withPromptVersion(meta))
+    else if (nestings !== running.nestings) setOnly(this.#number(userId), meta)
     pull(this.#place, id, computedAt, promptVersion)
     return answer(FIRST, id)
   }
@@ -178,7 +185,7 @@ export class Bandits implements Contract {
     const meta = packReward(request, tipId)
     this.#check()
     this.#boundNumbering()
-    setUser(FIRST, this.#number(userId), meta)
+    setOnly(this.#number(userId), meta)
     reward(this.#place, tipId, packed.computedAt)
     return { ok: true }
   }
@@ -195,7 +202,7 @@ export class Bandits implements Contract {
     this.#boundNumbering()
     const { computedAt } = packed
     const { ids, joined, promptVersions } = packedDecision(candidates, names, extras)
-    setUser(FIRST, this.#number(userId), promptVersions === undefined ? meta : withPromptVersion(meta))
+    setOnly(this.#number(userId), promptVersions === undefined ? meta : withPromptVersion(meta))
     recommend(this.#place, joined, computedAt, promptVersions)
     const decided = decision(ids, began)
     if (extras.explain) addExplanation(this.#channel, decided, ids)

@@ -1,16 +1,20 @@
-// scoreMany(): requests are packed one behind the other as long as there is room; then is chosen for all of them, and of each only its
-// words stay. When all are chosen for, the choices are remembered. Until then nothing has changed.
+// scoreMany(): requests are packed one behind the other as long as there is room, and chosen for. Where there is no more room, of those
+// only their words stay. When all are chosen for, the choices are remembered; until then nothing has changed.
 
 import type { ScoreRequest, ScoreResult } from '../index'
-import { answer, chosen, chosenId } from './answer'
-import { checkId, isObject } from './check'
+import * as answers from './answer'
+import { answer, chosenId } from './answer'
+import { ID, isId, isObject } from './check'
 import { refuse } from './error'
 import * as frame from './frame'
-import { choose, pulls, setRequests } from './frame'
-import { type Candidates, LARGEST_REQUEST, packed, packScoreAt, setUser, withPromptVersion } from './request'
+import { choose, pulls, setMeta, setRequests, setUser } from './frame'
+import * as request from './request'
+import { packScoreAt, withPromptVersion } from './request'
 
 // Own constants: see request.ts.
 const { boundary, words, running, FIRST, REQUEST_WORDS } = frame
+const { LARGEST_REQUEST, packed } = request
+const { chosen } = answers
 
 const LARGEST_CANDIDATES = 1_000_000
 /** How many texts cross in one call, and how many a request has at most. */
@@ -29,65 +33,78 @@ export interface Caller {
   number(userId: string): number
 }
 
+/** A request that is packed. */
 interface Entry {
+  /** Its first word. */
+  at: number
   userId: string
   meta: number
-  candidates: Candidates
+  candidates: request.Candidates
   computedAt: string | undefined
+  /** What is said of the chosen candidate. */
+  id: string
+  promptVersion: string | undefined
 }
 
 export function scoreBatch(requests: readonly ScoreRequest[], n: number, caller: Caller): ScoreResult[] {
   const entries = chooseAll(requests, n, caller)
-  const ids: string[] = []
-  const promptVersions: (string | undefined)[] = []
+  const { nestings } = running
   for (let i = 0; i < n; i++) {
-    ids.push(chosenId(wordOf(i), entries[i].candidates, i))
-    promptVersions.push(chosen.promptVersion)
+    const entry = entries[i]
+    entry.id = chosenId(entry.at, entry.candidates, i)
+    entry.promptVersion = chosen.promptVersion
   }
   caller.check()
+  if (nestings !== running.nestings) numberAll(entries, 0, caller)
+  const results: ScoreResult[] = []
   let texts: string[] = []
   let first = 0
   for (let i = 0; i < n; i++) {
-    const { userId, meta, computedAt } = entries[i]
-    const promptVersion = promptVersions[i]
-    setUser(wordOf(i), caller.number(userId), promptVersion === undefined ? meta : withPromptVersion(meta))
-    texts.push(ids[i])
+    const { at, meta, id, computedAt, promptVersion } = entries[i]
+    texts.push(id)
     if (computedAt !== undefined) texts.push(computedAt)
-    if (promptVersion !== undefined) texts.push(promptVersion)
+    if (promptVersion !== undefined) {
+      setMeta(at, withPromptVersion(meta))
+      texts.push(promptVersion)
+    }
     if (texts.length > MOST_TEXTS - TEXTS_PER_REQUEST || i + 1 === n) {
-      setRequests(wordOf(first), i + 1 - first)
+      setRequests(entries[first].at, i + 1 - first)
       pulls(caller.place, texts)
       texts = []
       first = i + 1
     }
+    results.push(answer(at, id))
   }
-  return ids.map((id, i) => answer(wordOf(i), id))
+  return results
 }
 
-/** Where the words of request `i` stand when it is chosen for. */
-function wordOf(i: number): number {
-  return FIRST + i * REQUEST_WORDS
+function numberAll(entries: readonly Entry[], first: number, caller: Caller): void {
+  for (let i = first; i < entries.length; i++) {
+    const { at, userId, meta } = entries[i]
+    setUser(at, caller.number(userId), meta)
+  }
 }
 
 function chooseAll(requests: readonly ScoreRequest[], n: number, caller: Caller): Entry[] {
   const entries: Entry[] = []
-  let starts: number[] = []
+  let first = 0
   let at = FIRST
   let candidatesInAll = 0
   for (let i = 0; i < n; i++) {
     if (at + LARGEST_REQUEST > words.length) {
-      chooseFor(entries, starts, caller)
-      starts = []
-      at = wordOf(i)
+      chooseFor(entries, first, caller)
+      at = withoutLanes(entries)
+      first = i
     }
-    starts.push(at)
     const entry = packAt(requests, i, at)
     entries.push(entry)
     if (Array.isArray(entry.candidates)) candidatesInAll += packed.count
     if (candidatesInAll > LARGEST_CANDIDATES) refuse('requests', `of at most ${LARGEST_CANDIDATES} candidates in all`, candidatesInAll)
     at = packed.end
   }
-  if (n > 0) chooseFor(entries, starts, caller)
+  if (n > 0) chooseFor(entries, first, caller)
+  // Where one call is not enough for all texts, the next one begins in the midst of them: their words have to stand side by side.
+  if (first > 0) withoutLanes(entries)
   return entries
 }
 
@@ -95,28 +112,35 @@ function packAt(requests: readonly ScoreRequest[], i: number, at: number): Entry
   running.extent = at
   running.busy = true
   try {
-    const request: unknown = requests[i]
-    if (!isObject(request)) refuse(`requests[${i}]`, 'an object', request)
-    const { userId, candidates } = request as unknown as ScoreRequest
-    const meta = packScoreAt(request as unknown as ScoreRequest, candidates, at, undefined, i)
-    checkId(userId, `requests[${i}].userId`)
-    return { userId, meta, candidates, computedAt: packed.computedAt }
+    const asked: unknown = requests[i]
+    if (!isObject(asked)) refuse(`requests[${i}]`, 'an object', asked)
+    const { userId, candidates } = asked as unknown as ScoreRequest
+    const meta = packScoreAt(asked, candidates, at, undefined, i)
+    // Before the first user is looked up, which may be loading it.
+    if (!isId(userId)) refuse(`requests[${i}].userId`, ID, userId)
+    return { at, userId, meta, candidates, computedAt: packed.computedAt, id: '', promptVersion: undefined }
   } finally {
     running.busy = false
   }
 }
 
-/** Chooses for the last ones of these, which stand at `starts`, and leaves their words where {@link wordOf} says. */
-function chooseFor(entries: readonly Entry[], starts: readonly number[], caller: Caller): void {
+/** Chooses for the entries from number `first` on. */
+function chooseFor(entries: readonly Entry[], first: number, caller: Caller): void {
   caller.check()
   caller.boundNumbering()
-  const first = entries.length - starts.length
-  for (const [i, at] of starts.entries()) {
-    const { userId, meta } = entries[first + i]
-    setUser(at, caller.number(userId), meta)
-  }
-  setRequests(starts[0], starts.length)
+  numberAll(entries, first, caller)
+  setRequests(entries[first].at, entries.length - first)
   choose(caller.place)
-  for (const [i, at] of starts.entries()) words.copyWithin(wordOf(first + i), at, at + REQUEST_WORDS)
-  running.extent = wordOf(entries.length)
+}
+
+/** Leaves only the requests' own words in the frame; returns where they end. */
+function withoutLanes(entries: readonly Entry[]): number {
+  let to = FIRST
+  for (const entry of entries) {
+    request.moveWithoutLanes(entry.at, to)
+    entry.at = to
+    to += REQUEST_WORDS
+  }
+  running.extent = to
+  return to
 }

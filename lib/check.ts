@@ -21,8 +21,12 @@ const ACTIVE = 3
 /** The policies in the order of their numbers (src/policy/name.rs). */
 export const POLICIES: readonly PolicyName[] = ['linucb-v1', 'egreedy-v1', 'egreedy-v2']
 
+export function isId(value: unknown): value is string {
+  return typeof value === 'string' && value.isWellFormed() && value.length > 0 && value.length <= LONGEST_ID
+}
+
 export function checkId(value: unknown, path: string): asserts value is string {
-  if (typeof value !== 'string' || value.length === 0 || value.length > LONGEST_ID || !value.isWellFormed()) refuse(path, ID, value)
+  if (!isId(value)) refuse(path, ID, value)
 }
 
 /** In place of a number in a batch: the request is the only one. */
@@ -81,22 +85,25 @@ function unknownPolicy(policy: unknown, before: string): never {
   throw new BanditError('ERR_UNKNOWN_POLICY', `${before}policy: no policy ${shown(policy)}; known: ${POLICIES.join(', ')}`)
 }
 
+/** A whole number from 0 to `most`. As short as it is, V8 inlines it everywhere. */
+export function isWhole(value: unknown, most: number): value is number {
+  return typeof value === 'number' && value >>> 0 === value && value <= most
+}
+
+/** What an hour has to be, and a day of the week. */
+export const HOURS = 'a whole number from 0 to 23'
+export const DAYS = 'a whole number from 0 to 6'
+
 /** An hour, noon where it is missing. */
-export function hour(value: unknown, number: number, path: string): number {
+export function hour(value: unknown, path: string): number {
   if (value === undefined) return 12
-  if (typeof value !== 'number' || !Number.isInteger(value) || value < 0 || value > 23) {
-    refuse(prefix(number) + path, 'a whole number from 0 to 23', value)
-  }
-  return value
+  return isWhole(value, 23) ? value : refuse(path, HOURS, value)
 }
 
 /** A day of the week, 0 where it is missing. */
-export function day(value: unknown, number: number, path: string): number {
+export function day(value: unknown, path: string): number {
   if (value === undefined) return 0
-  if (typeof value !== 'number' || !Number.isInteger(value) || value < 0 || value > 6) {
-    refuse(prefix(number) + path, 'a whole number from 0 to 6', value)
-  }
-  return value
+  return isWhole(value, 6) ? value : refuse(path, DAYS, value)
 }
 
 export function finite(value: unknown, path: string): number {

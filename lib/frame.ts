@@ -10,11 +10,11 @@
 import { BanditError, native } from './error'
 import { addon } from './native'
 
-export const CONTROL_WORDS = 4
-export const REQUEST_WORDS = 16
-export const DECISION_WORDS = 19
+const CONTROL_WORDS = 4
+const REQUEST_WORDS = 16
+const DECISION_WORDS = 19
 /** Lanes are padded to a multiple of so many candidates. */
-export const CHUNK = 8
+const CHUNK = 8
 
 // Control words.
 const CHANNEL = 0
@@ -24,21 +24,25 @@ const STATUS = 3
 
 const DONE = 0
 
-/** Where the first request of a call stands. */
-export const FIRST = CONTROL_WORDS
+// Words of a request that name whom it is about; the others: request.ts and answer.ts.
+const USER = 0
+const META = 1
 
-export const boundary = new addon.Boundary()
+/** Where the first request of a call stands. */
+const FIRST = CONTROL_WORDS
+
+const boundary = new addon.Boundary()
 const expected = [CONTROL_WORDS, REQUEST_WORDS, DECISION_WORDS, CHUNK]
 if (boundary.layout.join() !== expected.join()) {
   throw new BanditError('ERR_UNSUPPORTED', 'the native binary of @oo/bandits is of another version than its JavaScript: install again')
 }
 
-export const words = boundary.frame()
+const words = boundary.frame()
 /** The same as halves of words: whole numbers stand in lower halves, number n in half 2n. */
-export const halves = new Int32Array(words.buffer, words.byteOffset, 2 * words.length)
+const halves = new Int32Array(words.buffer, words.byteOffset, 2 * words.length)
 
 /** The call that is being carried out. */
-export const running = {
+const running = {
   /** The caller's objects are being read: a call that comes in has to go through {@link nested}. */
   busy: false,
   /** Where the call's words end. */
@@ -81,6 +85,17 @@ export function checkIntact(): void {
   throw new RangeError('Maximum call stack size exceeded')
 }
 
+/** Says whose the request at word `at` is. */
+export function setUser(at: number, user: number, meta: number): void {
+  halves[2 * (at + USER)] = user
+  setMeta(at, meta)
+}
+
+/** Says what else is known of it. */
+export function setMeta(at: number, meta: number): void {
+  halves[2 * (at + META)] = meta
+}
+
 /** The next native call is about so many requests from word `at` on. */
 export function setRequests(at: number, count: number): void {
   halves[2 * START] = at
@@ -95,6 +110,24 @@ const pullFrame = boundary.pullFunction()
 const pullsFrame = boundary.pullsFunction()
 const rewardFrame = boundary.rewardFunction()
 const recommendFrame = boundary.recommendFunction()
+
+// Halves of the only request, as the code below has them at hand.
+const ONLY_USER = 2 * (FIRST + USER)
+const ONLY_META = 2 * (FIRST + META)
+
+/** Says whose the only request is, for the next call. */
+export function setOnly(user: number, meta: number): void {
+  halves[2 * START] = FIRST
+  halves[2 * COUNT] = 1
+  halves[ONLY_USER] = user
+  halves[ONLY_META] = meta
+}
+
+/** Chooses for the only request in the frame. */
+export function chooseOnly(channel: number, user: number, meta: number): void {
+  setOnly(user, meta)
+  choose(channel)
+}
 
 /** Chooses for the requests in the frame. */
 export function choose(channel: number): void {
@@ -136,3 +169,6 @@ function throwError(): never {
   native(() => boundary.throwError())
   throw new BanditError('ERR_INTERNAL', 'a call failed of nothing')
 }
+
+// Not where they are declared: what is exported there is looked up at each use, here too.
+export { boundary, CHUNK, DECISION_WORDS, FIRST, halves, REQUEST_WORDS, running, words }

@@ -4,7 +4,7 @@ import type tls from 'node:tls'
 import type { GenerateRequest, GenerateResult } from '../index'
 import type { NativeEngine } from '../dist/addon'
 import { unlessAborted } from './abort'
-import { ALONE, checkId, checkSignal, checkWhole, day, hour, isObject } from './check'
+import { checkId, checkSignal, checkWhole, day, hour, isObject } from './check'
 import { fromNative, native, refuse } from './error'
 import { addon } from './native'
 
@@ -57,8 +57,8 @@ function contextOf(context: unknown): object {
     if (!isObject(task) || task instanceof Map || task instanceof Set) refuse(`context.tasks[${i}]`, 'a plain object', task)
   }
   // Where they are missing the model is told nothing, rather than noon on a Sunday.
-  if (hourOfDay !== undefined) hour(hourOfDay, ALONE, 'context.hourOfDay')
-  if (dayOfWeek !== undefined) day(dayOfWeek, ALONE, 'context.dayOfWeek')
+  if (hourOfDay !== undefined) hour(hourOfDay, 'context.hourOfDay')
+  if (dayOfWeek !== undefined) day(dayOfWeek, 'context.dayOfWeek')
   if (!isObject(extra)) refuse('context.extra', 'an object', extra)
   const plain = { tasks: plainData(tasks, LARGEST_TASKS, 'context.tasks'), extra: plainData(extra, LARGEST_EXTRA, 'context.extra') }
   return { ...plain, hourOfDay, dayOfWeek }

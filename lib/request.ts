@@ -1,19 +1,18 @@
 // From what callers ask to what stands in the frame: read once, checked, written where src/node/frame.rs looks for it.
 
 import { BanditError, refuse } from './error'
-import { ALONE, checkId, checkLength, day, finite, hour, isObject, LONGEST_TEXT, policyNumber, prefix, TEXT } from './check'
+import { ALONE, checkId, day, DAYS, finite, hour, HOURS, isObject, isWhole, LONGEST_ID, LONGEST_TEXT, policyNumber, prefix, TEXT } from './check'
 import { isCandidateSet, promptVersionsOf, setNumber } from './candidate-set'
-import { packCandidates, type PromptVersions } from './candidates'
+import { checkPromptVersion, type PromptVersions, refuseId } from './candidates'
 import * as frame from './frame'
-import { checkIntact, setRequests } from './frame'
-import type { Candidate, Context, ProfileFeatures, RewardRequest, ScoreRequest } from '../index'
+import { checkIntact } from './frame'
+import type { Candidate, ProfileFeatures, RewardRequest, ScoreRequest } from '../index'
 
 // Own constants: V8 compiles them into the code, and looks up imported ones at each use.
 const { words, halves, running, CHUNK, FIRST, REQUEST_WORDS } = frame
+const LONGEST = LONGEST_ID
 
 // Words of a request.
-const USER = 0
-const META = 1
 const CANDIDATES = 2
 const SET = 3
 const REWARD = 7
@@ -21,6 +20,9 @@ const PROFILE = 8
 const OVERDUE = 13
 const AGE = 14
 const PRIORITY = 15
+
+/** In place of a prepared set's number: the lanes have been removed. */
+const NO_LANES = -1
 
 // What META is put together from.
 const HOUR = 2
@@ -40,13 +42,14 @@ const ELIGIBLE = 1 << 16
 const LARGEST_CANDIDATES = 100_000
 
 /** The words of the largest request. */
-export const LARGEST_REQUEST = REQUEST_WORDS + 3 * LARGEST_CANDIDATES
+const LARGEST_REQUEST = REQUEST_WORDS + 3 * LARGEST_CANDIDATES
 
-/** What a request is about. */
+/** What a request is about, and what else it asks. */
 export type Candidates = ScoreRequest['candidates']
+type Asked = Pick<ScoreRequest, 'context' | 'profileFeatures' | 'policy'>
 
 /** What packing found besides the numbers. One object for all calls: read it before anything else is packed. */
-export const packed: Packed = {
+const packed: Packed = {
   count: 0,
   computedAt: undefined,
   promptVersions: undefined,
@@ -65,71 +68,130 @@ interface Packed {
 }
 
 /** Packs a request about `candidates` as the only one; returns its META. `names`, where it is given, takes the candidates' ids. */
-export function packScore(request: ScoreRequest, candidates: unknown, names: string[] | undefined): number {
+export function packScore(request: Asked, candidates: unknown, names: string[] | undefined): number {
   running.extent = FIRST
   running.busy = true
   try {
-    const meta = packScoreAt(request, candidates, FIRST, names, ALONE)
-    setRequests(FIRST, 1)
-    return meta
+    return packScoreAt(request, candidates, FIRST, names, ALONE)
   } finally {
     // No call: at the end of the stack there may be no room for one.
     running.busy = false
   }
 }
 
-/** Packs a request about `candidates` at word `at`, as request `number` of a batch; returns its META. */
-export function packScoreAt(request: ScoreRequest, candidates: unknown, at: number, names: string[] | undefined, number: number): number {
+/**
+ * Packs a request about `candidates` at word `at`, as request `number` of a batch; returns its META. `names`, where it is given, takes the
+ * candidates' ids, and prompt versions are kept then, if one has one. Each property is read once.
+ *
+ * In one piece, because a call costs V8 as much as two candidates; and written for what V8 11 makes of it. `npm run bench` says what a
+ * change does to it.
+ */
+export function packScoreAt(request: Asked, candidates: unknown, at: number, names: string[] | undefined, number: number): number {
   const { context, profileFeatures, policy } = request
   let meta = policyNumber(policy, number)
   let end = at + REQUEST_WORDS
   let set = 0
   let n: number
-  let promptVersions: PromptVersions | undefined
+  let versions: (string | undefined)[] | undefined
+  let setVersions: PromptVersions | undefined
   if (Array.isArray(candidates)) {
     n = candidates.length
-    checkCount(n, number)
-    const stride = padded(n)
-    const lanes = end
-    end += 3 * stride
+    if (!isWhole(n, LARGEST_CANDIDATES) || n === 0) refuseCount(n, number)
+    // Three lanes, a number a candidate each.
+    const stride = (n + CHUNK - 1) & -CHUNK
+    const lane = end
+    const ages = lane + stride
+    const levels = ages + stride
+    end = levels + stride
     running.extent = end
-    promptVersions = packCandidates(candidates, n, lanes, stride, names, number)
+    for (let i = 0; i < n; i++) {
+      const candidate = candidates[i]
+      // Whoever has properties is as good as an object: a full test would be a tenth of the loop. What has no id is refused.
+      if (candidate === null || candidate === undefined) refuse(`${prefix(number)}candidates[${i}]`, 'an object', candidate)
+      // First what calls a function: what the compiler knows of an object's shape does not outlive a call.
+      const id = candidate.id
+      if (typeof id !== 'string' || id.isWellFormed() !== true || (id.length - 1) >>> 0 >= LONGEST) refuseId(candidate, id, i, number)
+      const { content, source, sourceId, features, promptVersion } = candidate
+      if (typeof content !== 'string' && content !== undefined) refuse(`${prefix(number)}candidates[${i}].content`, 'a string', content)
+      if (typeof source !== 'string' && source !== undefined) refuse(`${prefix(number)}candidates[${i}].source`, 'a string', source)
+      if (typeof sourceId !== 'string' && sourceId !== undefined && sourceId !== null) {
+        refuse(`${prefix(number)}candidates[${i}].sourceId`, 'a string or null', sourceId)
+      }
+      if (promptVersion !== undefined) {
+        checkPromptVersion(promptVersion, i, number)
+        if (names !== undefined) (versions ??= [])[i] = promptVersion
+      }
+      if (names !== undefined) names[i] = id
+      let overdue = 0
+      let age = 0
+      let level = 1
+      if (features !== undefined) {
+        if (features === null) refuse(`${prefix(number)}candidates[${i}].features`, 'an object', features)
+        const { isOverdue, taskAgeDays, priority } = features
+        // Neither here nor in the next line a branch that depends on the answer: it would be guessed wrong for every third candidate, and a
+        // wrong guess costs as much as the rest of the candidate.
+        overdue = Number(isOverdue === true)
+        if ((overdue | Number(isOverdue === false)) === 0 && isOverdue !== undefined) {
+          refuse(`${prefix(number)}candidates[${i}].features.isOverdue`, 'true or false', isOverdue)
+        }
+        if (taskAgeDays !== undefined) {
+          // The difference is NaN for NaN and for both infinities.
+          if (typeof taskAgeDays !== 'number' || taskAgeDays - taskAgeDays !== 0) {
+            refuse(`${prefix(number)}candidates[${i}].features.taskAgeDays`, 'a finite number', taskAgeDays)
+          }
+          age = taskAgeDays
+        }
+        if (priority !== undefined) {
+          if (typeof priority !== 'number' || priority !== (priority & 7) || (priority - 1) >>> 0 >= 4) {
+            refuse(`${prefix(number)}candidates[${i}].features.priority`, '1, 2, 3 or 4', priority)
+          }
+          level = priority
+        } else if (isOverdue === undefined && taskAgeDays === undefined && (typeof features !== 'object' || Array.isArray(features))) {
+          refuse(`${prefix(number)}candidates[${i}].features`, 'an object', features)
+        }
+      }
+      words[lane + i] = overdue
+      words[ages + i] = age
+      words[levels + i] = level
+    }
   } else if (isCandidateSet(candidates)) {
     n = candidates.length
     set = setNumber(candidates)
-    promptVersions = promptVersionsOf(candidates)
+    setVersions = promptVersionsOf(candidates)
     running.extent = end
   } else {
     refuse(`${prefix(number)}candidates`, 'an array or a set made by prepare()', candidates)
   }
-  meta |= packContext(context, number)
+  let hours = 12
+  let days = 0
+  if (context !== undefined) {
+    if (typeof context !== 'object' || context === null) refuse(`${prefix(number)}context`, 'an object', context)
+    const { hourOfDay, dayOfWeek } = context
+    if (hourOfDay !== undefined) {
+      if (!isWhole(hourOfDay, 23)) refuse(`${prefix(number)}context.hourOfDay`, HOURS, hourOfDay)
+      hours = hourOfDay
+    }
+    if (dayOfWeek !== undefined) {
+      if (!isWhole(dayOfWeek, 6)) refuse(`${prefix(number)}context.dayOfWeek`, DAYS, dayOfWeek)
+      days = dayOfWeek
+    } else if (hourOfDay === undefined && Array.isArray(context)) refuse(`${prefix(number)}context`, 'an object', context)
+  }
+  meta |= (hours << HOUR) | (days << DAY)
   if (profileFeatures === undefined || profileFeatures === null) packed.computedAt = undefined
   else meta |= packProfile(profileFeatures, at, number)
   // From here on no code of the caller's runs, until the chosen candidate is read.
-  checkIntact()
+  if (running.spoilt) checkIntact()
   halves[2 * (at + CANDIDATES)] = n
   halves[2 * (at + SET)] = set
   packed.count = n
-  packed.promptVersions = promptVersions
+  packed.promptVersions = versions ?? setVersions
   packed.end = end
   return meta
 }
 
-function padded(n: number): number {
-  return (n + CHUNK - 1) & -CHUNK
-}
-
-function checkCount(n: unknown, number: number): asserts n is number {
+function refuseCount(n: unknown, number: number): never {
   if (n === 0) throw new BanditError('ERR_NO_CANDIDATES', `${prefix(number)}candidates: empty, there is nothing to choose from`)
-  if (typeof n !== 'number' || n < 0 || n > LARGEST_CANDIDATES || !Number.isInteger(n)) checkLength(n, LARGEST_CANDIDATES, `${prefix(number)}candidates`, 'candidates')
-}
-
-/** Hour and day as META has them. */
-function packContext(context: Context | undefined, number: number): number {
-  if (context === undefined) return (12 << HOUR) | (0 << DAY)
-  if (!isObject(context)) refuse(`${prefix(number)}context`, 'an object', context)
-  const { hourOfDay, dayOfWeek } = context as Context
-  return (hour(hourOfDay, number, 'context.hourOfDay') << HOUR) | (day(dayOfWeek, number, 'context.dayOfWeek') << DAY)
+  refuse(`${prefix(number)}candidates`, `an array of at most ${LARGEST_CANDIDATES} candidates`, n)
 }
 
 function packProfile(profile: ProfileFeatures, at: number, number: number): number {
@@ -157,29 +219,19 @@ function packProfile(profile: ProfileFeatures, at: number, number: number): numb
 /** NaN stands for "not known". */
 function known(value: unknown, key: string, number: number): number {
   if (value === undefined || value === null) return NaN
-  if (typeof value !== 'number' || !Number.isFinite(value)) refuse(`${prefix(number)}profileFeatures.${key}`, 'a finite number or null', value)
+  // The difference is NaN for NaN and for both infinities.
+  if (typeof value !== 'number' || value - value !== 0) refuse(`${prefix(number)}profileFeatures.${key}`, 'a finite number or null', value)
   return value
 }
 
+const NOTHING_ELSE: Asked = {}
+
 /** Packs the candidates of a set to be; returns their ids, and leaves their prompt versions in {@link packed}. */
 export function packSet(candidates: readonly Candidate[]): readonly string[] {
-  running.extent = FIRST
-  running.busy = true
-  try {
-    if (!Array.isArray(candidates)) refuse('candidates', 'an array', candidates)
-    const n: unknown = candidates.length
-    checkCount(n, ALONE)
-    const stride = padded(n)
-    const ids: string[] = []
-    running.extent = FIRST + REQUEST_WORDS + 3 * stride
-    packed.promptVersions = packCandidates(candidates, n, FIRST + REQUEST_WORDS, stride, ids, ALONE)
-    checkIntact()
-    halves[2 * (FIRST + CANDIDATES)] = n
-    halves[2 * (FIRST + SET)] = 0
-    return ids
-  } finally {
-    running.busy = false
-  }
+  if (!Array.isArray(candidates)) refuse('candidates', 'an array', candidates)
+  const ids: string[] = []
+  packScore(NOTHING_ELSE, candidates, ids)
+  return ids
 }
 
 /** Packs a reward for `tipId` as the only one; returns its META. */
@@ -196,7 +248,7 @@ export function packReward(request: RewardRequest, tipId: unknown): number {
     if (priority !== undefined && priority !== 1 && priority !== 2 && priority !== 3 && priority !== 4) {
       refuse('features.priority', '1, 2, 3 or 4', priority)
     }
-    meta |= (hour(hourOfDay, ALONE, 'features.hourOfDay') << HOUR) | (day(dayOfWeek, ALONE, 'dayOfWeek') << DAY)
+    meta |= (hour(hourOfDay, 'features.hourOfDay') << HOUR) | (day(dayOfWeek, 'dayOfWeek') << DAY)
     const age = taskAgeDays === undefined ? 0 : finite(taskAgeDays, 'features.taskAgeDays')
     const earned = finite(reward, 'reward')
     if (profileFeatures === undefined || profileFeatures === null) packed.computedAt = undefined
@@ -207,17 +259,16 @@ export function packReward(request: RewardRequest, tipId: unknown): number {
     halves[2 * (FIRST + OVERDUE)] = Number(isOverdue === true)
     words[FIRST + AGE] = age
     halves[2 * (FIRST + PRIORITY)] = priority ?? 1
-    setRequests(FIRST, 1)
     return meta
   } finally {
     running.busy = false
   }
 }
 
-/** Completes the request at word `at`. */
-export function setUser(at: number, user: number, meta: number): void {
-  halves[2 * (at + USER)] = user
-  halves[2 * (at + META)] = meta
+/** Moves a request's own words from word `at` to word `to`, which is not behind it. */
+export function moveWithoutLanes(at: number, to: number): void {
+  words.copyWithin(to, at, at + REQUEST_WORDS)
+  halves[2 * (to + SET)] = NO_LANES
 }
 
 /** Says that there is a text that says which prompt wrote the chosen candidate, or which wrote which. */
@@ -232,3 +283,6 @@ export function packDecision(end: number, tipIds: readonly string[], n: number, 
   const marks = end + MARKS
   for (let i = 0; i < n; i++) halves[2 * (marks + i)] = tipIds[i].length | (mask === undefined || mask[i] ? ELIGIBLE : 0)
 }
+
+// As in frame.ts.
+export { LARGEST_REQUEST, packed }

@@ -1,6 +1,6 @@
 //! One thread's way to one engine: its numbered users, and the calls that must be fast.
 
-use super::frame::{Frame, REQUEST_WORDS, Request, requests};
+use super::frame::{Frame, Request, requests};
 use super::text::TextBuffer;
 use crate::engine::{Engine, Explanation, PullCall, RecommendCall, Refused, RewardCall, ScoreCall, Texts};
 use crate::error::{Error, ErrorKind, Result};
@@ -76,7 +76,7 @@ impl Channel {
     pub fn pull(&self, block: &[Cell<f64>], texts: &impl CallTexts) -> Result<()> {
         let mut places = 0..;
         let mut place = || places.next().unwrap_or_default();
-        each_request(block, |request| self.pull_one(request, texts, &mut place).map(|()| REQUEST_WORDS))
+        each_request(block, |request| self.pull_one(request, texts, &mut place).map(|()| request.length()))
     }
 
     /// Decides on the request in the frame; what it is made of waits in [`Channel::take_explanation`] where that was asked for.
@@ -185,14 +185,18 @@ impl Channel {
     #[inline]
     fn pull_one(&self, request: &Request<'_>, texts: &impl CallTexts, mut place: impl FnMut() -> usize) -> Result<()> {
         let [tip_id, computed_at, prompt_version] = &mut *self.texts.borrow_mut();
-        let (has_computed_at, has_prompt_version) = (request.has_computed_at(), request.has_prompt_version());
         texts.copy(place(), ID, tip_id)?;
-        if has_computed_at {
-            texts.copy(place(), TEXT, computed_at)?;
-        }
-        if has_prompt_version {
-            texts.copy(place(), TEXT, prompt_version)?;
-        }
+        // These go into the log and nowhere else.
+        let is_logged = self.engine.logs();
+        let mut copy_if = |is_there: bool, buffer: &mut TextBuffer| {
+            let place = if is_there { place() } else { return Ok(false) };
+            if is_logged {
+                texts.copy(place, TEXT, buffer)?;
+            }
+            Ok(is_logged)
+        };
+        let has_computed_at = copy_if(request.has_computed_at(), computed_at)?;
+        let has_prompt_version = copy_if(request.has_prompt_version(), prompt_version)?;
         let (choice, policy) = request.answered()?;
         let call = PullCall {
             policy,

@@ -54,7 +54,7 @@ const USER: usize = 0;
 // computed: 1, and one that says which prompt wrote the chosen candidate: 1.
 const META: usize = 1;
 const CANDIDATES: usize = 2;
-const SET: usize = 3; // 0: the lanes follow
+const SET: usize = 3; // 0: the lanes follow; u32::MAX: they have been removed, since the choice was made
 const INDEX: usize = 4; // the choice: four words
 const CHOICE: usize = 5; // bit 0: exploring; from bit 1 on the policy
 const SCORE: usize = 6;

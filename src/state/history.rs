@@ -105,6 +105,7 @@ impl History {
 
     /// Something of where the next pull goes.
     #[inline]
+    #[must_use]
     pub fn foresee(&self) -> (Option<u8>, Option<[u8; 3]>) {
         (self.bytes.behind(), self.bytes.front())
     }

@@ -172,7 +172,7 @@ impl<const D: usize, const P: usize, const I: usize> Slot<D, P, I> {
 
     #[inline]
     fn foresee(&self) -> u64 {
-        if let Self::Ready(state) = self { state.counters.pulls.into() } else { 0 }
+        if let Self::Ready(state) = self { state.counters.pulls } else { 0 }
     }
 
     /// Looks at what was learned; at what is known of a stranger where that is nothing.
