@@ -78,6 +78,9 @@ pub struct Profile {
     pub tip_volume: Option<f64>,
 }
 
+/// `100f64.ln_1p()`, which the compiler does not compute.
+const LN_101: f64 = 4.615_120_516_841_26;
+
 impl Profile {
     /// The five profile features, each in [0, 1].
     #[must_use]
@@ -91,7 +94,7 @@ impl Profile {
                 let angle = (preferred - f64::from(hour)) * (2.0 * PI / 24.0);
                 f64::midpoint(angle.cos(), 1.0)
             }),
-            self.tip_volume.filter(|&v| v > 0.0).map_or(0.0, |v| (v.ln_1p() / 100f64.ln_1p()).min(1.0)),
+            self.tip_volume.filter(|&v| v > 0.0).map_or(0.0, |v| (v.ln_1p() / LN_101).min(1.0)),
         ]
     }
 }
@@ -124,6 +127,11 @@ mod tests {
     fn ages_are_clipped_at_both_ends() {
         let age = |task_age_days| TaskFeatures { task_age_days, ..TaskFeatures::default() }.features()[1];
         assert_eq!([-5.0, 0.0, 15.0, 30.0, 400.0].map(age), [0.0, 0.0, 0.5, 1.0, 1.0]);
+    }
+
+    #[test]
+    fn the_logarithm_of_101_is_that_of_the_platform() {
+        assert_eq!(LN_101.to_bits(), 100f64.ln_1p().to_bits());
     }
 
     #[test]

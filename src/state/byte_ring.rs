@@ -40,10 +40,11 @@ impl ByteRing {
         Some(front)
     }
 
-    /// The byte where the next record goes.
+    /// The bytes where the next record begins, and so many bytes behind that.
     #[inline]
-    pub fn behind(&self) -> Option<u8> {
-        self.bytes.get(self.place(self.len())).copied()
+    pub fn behind(&self, bytes: usize) -> [Option<u8>; 2] {
+        let place = self.place(self.len());
+        [place, place + bytes].map(|place| self.bytes.get(place).copied())
     }
 
     /// Adds a record of `N` bytes, which `write` writes where they stay: put together elsewhere and copied, they would be waited for.

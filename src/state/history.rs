@@ -106,8 +106,9 @@ impl History {
     /// Something of where the next pull goes.
     #[inline]
     #[must_use]
-    pub fn foresee(&self) -> (Option<u8>, Option<[u8; 3]>) {
-        (self.bytes.behind(), self.bytes.front())
+    pub fn foresee(&self) -> ([Option<u8>; 2], Option<[u8; 3]>) {
+        // An id is seldom longer than what a line of a cache has room for.
+        (self.bytes.behind(FIXED + 40), self.bytes.front())
     }
 
     fn drop_oldest(&mut self) {

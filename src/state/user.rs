@@ -171,8 +171,8 @@ impl<const D: usize, const P: usize, const I: usize> Slot<D, P, I> {
     }
 
     #[inline]
-    fn foresee(&self) -> u64 {
-        if let Self::Ready(state) = self { state.counters.pulls } else { 0 }
+    fn foresee(&self) -> (u64, Option<u32>) {
+        if let Self::Ready(state) = self { (state.counters.pulls, state.counters.last_updated) } else { (0, None) }
     }
 
     /// Looks at what was learned; at what is known of a stranger where that is nothing.
