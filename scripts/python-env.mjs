@@ -70,9 +70,13 @@ async function build(basePython, requirements, home) {
   const draft = `${home}.${process.pid}-${randomBytes(4).toString('hex')}`
   try {
     await run(basePython, ['-m', 'venv', draft])
-    const install = ['-m', 'pip', 'install', '--quiet', '--no-input', '--disable-pip-version-check']
-    const checked = ['--require-hashes', '--only-binary', ':all:', '-r', requirements]
-    await run(join(draft, 'bin', 'python'), [...install, ...checked], { timeout: INSTALL_TIMEOUT_MS, maxBuffer: 1 << 24 })
+    const python = join(draft, 'bin', 'python')
+    const pip = ['-m', 'pip', '--quiet', '--no-input', '--disable-pip-version-check']
+    // The file is the whole list, so pip installs it and resolves nothing: where a listed package asks for another with an extra
+    // (`pydantic[email]>=1.8`), pip's resolver takes that other's newest version instead of the listed one, and has no hash for it.
+    const checked = ['--no-deps', '--require-hashes', '--only-binary', ':all:', '-r', requirements]
+    await run(python, [...pip, 'install', ...checked], { timeout: INSTALL_TIMEOUT_MS, maxBuffer: 1 << 24 })
+    await run(python, [...pip, 'check'])
     if (!(await works(join(home, 'bin', 'python')))) {
       await rm(home, { recursive: true, force: true })
       await rename(draft, home)
