@@ -30,7 +30,12 @@ const MEANWHILE = {
   'is refused': (b) => assertRefuses(() => b.score({ userId: 'in', candidates: [...list(50), /** @type {any} */ (null)] }), 'ERR_INVALID_ARGUMENT', 'candidates[50]'),
   'reads stats and features': (b) => [b.stats('out'), b.features('out'), b.health()],
   'resets somebody': (b) => b.reset('in'),
+  'learns from a reaction': (b) => b.feedback({ decisionId: decisionOf(b, 'in'), action: 'helpful' }),
 }
+
+/** Decisions that were made before. @type {WeakMap<Bandits, Map<string, string>>} */
+const decisions = new WeakMap()
+const decisionOf = (/** @type {Bandits} */ bandits, /** @type {string} */ userId) => decisions.get(bandits)?.get(userId) ?? assert.fail('no decision was made')
 
 /**
  * The outer calls: each takes what to do meanwhile and does it in the midst of being read.
@@ -50,7 +55,13 @@ const OUTER = {
   'reward, in features': (b, meanwhile) => b.reward({ userId: 'out', tipId: 't', reward: 1, features: { get priority() { meanwhile(); return /** @type {number} */ (4) }, hourOfDay: 3 }, dayOfWeek: 4 }),
   'reward, in the profile': (b, meanwhile) => b.reward({ userId: 'out', tipId: 't', reward: 1, features: {}, policy: 'egreedy-v2', profileFeatures: { completionRate30d: 0.5, get computedAt() { meanwhile(); return null } } }),
   'prepare, in a candidate': (b, meanwhile) => b.score({ userId: 'out', candidates: b.prepare(spiked(list(9), 4, meanwhile)) }),
+  'recommend, in a candidate': (b, meanwhile) => decided(b.recommend({ userId: 'out', candidates: spiked(list(3), 1, meanwhile), context: { hourOfDay: 7 } })),
+  'recommend of 70, in the mask': (b, meanwhile) => decided(b.recommend({ userId: 'out', candidates: list(70), mask: Object.defineProperty(list(70).map(() => true), 5, { get() { meanwhile(); return false } }) })),
+  'feedback, in the time': (b, meanwhile) => b.feedback({ decisionId: decisionOf(b, 'out'), reward: 0.5, get at() { meanwhile(); return Date.now() + 60_000 } }),
 }
+
+/** A decision without its number and the time it took. @param {import('@oo/bandits').Recommendation} recommendation */
+const decided = ({ decisionId: _number, latencyUs: _time, ...rest }) => rest
 
 /** The id of a candidate that does something when it is read. */
 const SPIKED = 'spiked'
@@ -72,6 +83,7 @@ function warmUp(bandits) {
   for (const userId of ['out', 'in']) {
     for (const policy of /** @type {const} */ (['linucb-v1', 'egreedy-v1', 'egreedy-v2'])) bandits.reward({ userId, tipId: 't', reward: 1, features: { priority: 3, taskAgeDays: 9 }, policy })
   }
+  decisions.set(bandits, new Map(['out', 'in'].map((userId) => [userId, bandits.recommend({ userId, candidates: list(4) }).decisionId])))
 }
 
 for (const [outer, call] of Object.entries(OUTER)) {
@@ -85,8 +97,8 @@ for (const [outer, call] of Object.entries(OUTER)) {
         let times = 0
         const results = call(spoiled, () => { times++; meanwhile(spoiled) })
         assert.deepEqual(results, call(expected, () => {}))
-        // The id of what was chosen is read once more; a set's is known.
-        assert.equal(times, 1 + (outer.startsWith('prepare') ? 0 : chosenSpikes(results)), 'a property is read once')
+        // The id of what score() chose is read once more; a set's is known.
+        assert.equal(times, 1 + (outer.startsWith('score') ? chosenSpikes(results) : 0), 'a property is read once')
         for (let time = 0; time < times; time++) meanwhile(expected)
         assert.deepEqual(timelessStandingOf(spoiled, ['out', 'in']), timelessStandingOf(expected, ['out', 'in']))
         // And the next call is as good as ever.
@@ -101,6 +113,7 @@ describe('the engine is closed meanwhile', () => {
     if (outer.startsWith('prepare')) continue
     test(outer, async (t) => {
       const bandits = openEngine(t)
+      warmUp(bandits)
       /** @type {Promise<void>[]} */
       const closing = []
       assertRefuses(() => call(bandits, () => closing.push(bandits.close())), 'ERR_CLOSED')
@@ -214,6 +227,7 @@ describe('without end', () => {
       () => bandits.score({ userId: 'u', candidates: x }),
       () => bandits.scoreMany([{ userId: 'u', candidates: x }, { userId: 'v', candidates: x }, { userId: 'u', candidates: x }]),
       () => bandits.reward({ userId: 'u', tipId: 't', reward: 1, features: {} }),
+      () => bandits.feedback({ decisionId: bandits.recommend({ userId: 'v', candidates: x }).decisionId, action: 'done' }),
       () => bandits.score({ userId: 'u', candidates: spiked(list(3), 1, () => bandits.score({ userId: 'v', candidates: x })) }),
     ]
     /** @param {number} depth */

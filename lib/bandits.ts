@@ -44,12 +44,12 @@ import * as answers from './answer'
 import { answer, chosenId, decision } from './answer'
 import { scoreBatch } from './batch'
 import { ALONE, checkId, checkLength, checkPolicy, checkSignal, isObject, policyNumber } from './check'
-import { addExplanation, feedback, packedDecision, policyChangeJson, readExtras, type Rewards, rewardTable } from './decisions'
+import { addExplanation, packedDecision, packReaction, policyChangeJson, reacted, readExtras, type Rewards, rewardTable } from './decisions'
 import { BanditError, fromNative, native, refuse } from './error'
 import { listen, listEvents, payloadBytes } from './events'
 import { closeAtExit, forgetAtExit } from './exit'
 import * as frame from './frame'
-import { chooseOnly, nested, pull, recommend, reward, setOnly } from './frame'
+import { chooseOnly, nested, pull, react, recommend, reward, setOnly } from './frame'
 import { generate } from './generate'
 import { addon } from './native'
 import { analytics, dataQuality, decisions, simulate, users } from './reads'
@@ -201,17 +201,21 @@ export class Bandits implements Contract {
     this.#check()
     this.#boundNumbering()
     const { computedAt } = packed
-    const { ids, joined, promptVersions } = packedDecision(candidates, names, extras)
+    const { ids, crossing, promptVersions } = packedDecision(candidates, names, extras)
     setOnly(this.#number(userId), promptVersions === undefined ? meta : withPromptVersion(meta))
-    recommend(this.#place, joined, computedAt, promptVersions)
+    recommend(this.#place, crossing, computedAt, promptVersions)
     const decided = decision(ids, began)
     if (extras.explain) addExplanation(this.#channel, decided, ids)
     return decided
   }
 
   feedback(request: FeedbackRequest): FeedbackResult {
+    if (running.busy) return nested(() => this.feedback(request))
     this.#check()
-    return feedback(this.#engine, this.#rewards, request)
+    packReaction(this.#rewards, request)
+    this.#check()
+    react(this.#place)
+    return reacted()
   }
 
   policies(): PolicyRole[] {

@@ -2,15 +2,34 @@
 
 import type { Action, FeedbackRequest, FeedbackResult, PolicyChange, Recommendation, RecommendRequest } from '../index'
 import { type CandidateSet, isCandidateSet } from './candidate-set'
-import type { NativeChannel, NativeEngine } from '../dist/addon'
-import { checkId, checkKeys, finite, isObject, moment } from './check'
+import type { NativeChannel } from '../dist/addon'
+import { checkId, checkKeys, finite, isObject, moment, POLICIES } from './check'
 import { BanditError, native, refuse } from './error'
+import * as frame from './frame'
 import { type Candidates, packDecision, packed } from './request'
 
+// Own constants: see request.ts.
+const { boundary, FIRST, halves, words } = frame
+
+// Words of a reaction to a decision.
+const REACTION_EPOCH = 0
+const REACTION_N = 1
+const REACTION_REWARD = 2
+const REACTION_AT = 3
+const REACTION_ACTION = 4
+const REACTION_FLAGS = 5
+/** There is no name for what was done. */
+const NONE = -1
+
+/** In the order of src/node/frame.rs. */
 const ACTIONS: Readonly<Record<Action, number>> = { done: 1, helpful: 0.5, snooze: 0, not_helpful: -0.5, dismiss: -1 }
+const ACTION_NAMES: readonly string[] = Object.keys(ACTIONS)
 /** Every candidate stands in the log. */
 const LARGEST_DECISION = 1000
 const LONGEST_SALT = 64
+/** How many texts cross in one call, and how many a decision has besides its candidates' ids. */
+const MOST_TEXTS = boundary.mostTexts
+const OTHER_TEXTS = 2
 const CHANGE = ['mode', 'share', 'salt', 'userId']
 const MODES = ['active', 'shadow', 'off', 'default']
 
@@ -23,7 +42,7 @@ export function rewardTable(given: unknown): Rewards {
   if (!isObject(given)) refuse('options.rewards', 'an object', given)
   // Undefined is not given.
   const changed = Object.fromEntries(Object.entries(given).filter(([, reward]) => reward !== undefined))
-  checkKeys(changed, Object.keys(ACTIONS), 'options.rewards', 'action')
+  checkKeys(changed, ACTION_NAMES, 'options.rewards', 'action')
   for (const [action, reward] of Object.entries(changed)) finite(reward, `options.rewards.${action}`)
   return { ...ACTIONS, ...changed }
 }
@@ -59,8 +78,8 @@ const idsOfSets = new WeakMap<CandidateSet, string>()
 export interface DecisionTexts {
   /** The candidates' ids, in order. */
   ids: readonly string[]
-  /** All of them, one behind the other. */
-  joined: string
+  /** What crosses of them: each, or one text with all of them, one behind the other. */
+  crossing: readonly string[]
   /** JSON. */
   promptVersions: string | undefined
 }
@@ -74,8 +93,10 @@ export function packedDecision(candidates: Candidates, names: readonly string[],
   const set = isCandidateSet(candidates) ? candidates : undefined
   const ids = set === undefined ? names : set.ids
   const versions = promptVersions === undefined ? undefined : JSON.stringify(Array.from({ length: count }, (_none, i) => promptVersions[i] ?? null))
-  packDecision(packed.end, ids, count, mask, holdout, explain)
-  return { ids, joined: joined(ids, count, set), promptVersions: versions }
+  // A set's text is made once; to make one for a few ids takes longer than to pass each.
+  const asOne = set !== undefined || count > MOST_TEXTS - OTHER_TEXTS
+  packDecision(packed.end, ids, count, { mask, holdout, explain, asOne })
+  return { ids, crossing: asOne ? [joined(ids, count, set)] : ids, promptVersions: versions }
 }
 
 function joined(ids: readonly string[], count: number, set: CandidateSet | undefined): string {
@@ -100,13 +121,24 @@ interface NativeExplanation {
   runnerUp: [number, number] | null
 }
 
-/** Tells what a person did. */
-export function feedback(engine: NativeEngine, rewards: Rewards, request: FeedbackRequest): FeedbackResult {
+/** Reads, checks and packs what a person did. */
+export function packReaction(rewards: Rewards, request: FeedbackRequest): void {
   if (!isObject(request)) refuse('request', 'an object', request)
   const { decisionId, action, reward, at } = request as FeedbackRequest
   const [epoch, n] = decisionSeq(decisionId, 'decisionId')
-  const json = native(() => engine.feedback(epoch, n, action, worth(rewards, action, reward), moment(at, 'at')))
-  return { ok: true, ...(JSON.parse(json) as Omit<FeedbackResult, 'ok'>) }
+  const worthOfIt = worth(rewards, action, reward)
+  const when = moment(at, 'at')
+  halves[2 * (FIRST + REACTION_EPOCH)] = epoch
+  words[FIRST + REACTION_N] = n
+  words[FIRST + REACTION_REWARD] = worthOfIt
+  words[FIRST + REACTION_AT] = when ?? NaN
+  halves[2 * (FIRST + REACTION_ACTION)] = action === undefined ? NONE : ACTION_NAMES.indexOf(action)
+}
+
+/** What became of it. */
+export function reacted(): FeedbackResult {
+  const flags = halves[2 * (FIRST + REACTION_FLAGS)]
+  return { ok: true, applied: (flags & 1) !== 0, revision: (flags & 2) !== 0, policies: POLICIES.filter((_name, i) => (flags & (4 << i)) !== 0) }
 }
 
 /** The number of the line that a decision's id stands for. */
@@ -117,7 +149,7 @@ export function decisionSeq(decisionId: unknown, path: string): [epoch: number, 
 }
 
 function worth(rewards: Rewards, action: unknown, reward: unknown): number {
-  if (action !== undefined && (typeof action !== 'string' || !Object.hasOwn(rewards, action))) refuse('action', `one of ${Object.keys(ACTIONS).join(', ')}`, action)
+  if (action !== undefined && (typeof action !== 'string' || !Object.hasOwn(rewards, action))) refuse('action', `one of ${ACTION_NAMES.join(', ')}`, action)
   if (reward === undefined) {
     if (action === undefined) refuse('action', 'given, or reward', action)
     return rewards[action as Action]

@@ -110,6 +110,7 @@ const pullFrame = boundary.pullFunction()
 const pullsFrame = boundary.pullsFunction()
 const rewardFrame = boundary.rewardFunction()
 const recommendFrame = boundary.recommendFunction()
+const feedbackFrame = boundary.feedbackFunction()
 
 // Halves of the only request, as the code below has them at hand.
 const ONLY_USER = 2 * (FIRST + USER)
@@ -139,7 +140,9 @@ export function choose(channel: number): void {
 /** Remembers what was chosen for the request in the frame. */
 export function pull(channel: number, id: string, computedAt: string | undefined, promptVersion: string | undefined): void {
   halves[2 * CHANNEL] = channel
-  pullFrame(id, computedAt ?? promptVersion, promptVersion)
+  // What is not there is not passed either.
+  if (computedAt === undefined && promptVersion === undefined) pullFrame(id)
+  else pullFrame(id, computedAt ?? promptVersion, promptVersion)
   if (halves[2 * STATUS] !== DONE) throwError()
 }
 
@@ -158,9 +161,17 @@ export function reward(channel: number, tipId: string, computedAt: string | unde
 }
 
 /** Decides on the request in the frame. */
-export function recommend(channel: number, ids: string, computedAt: string | undefined, promptVersions: string | undefined): void {
+export function recommend(channel: number, ids: readonly string[], computedAt: string | undefined, promptVersions: string | undefined): void {
   halves[2 * CHANNEL] = channel
-  recommendFrame(ids, computedAt, promptVersions)
+  recommendFrame(computedAt, promptVersions, ...ids)
+  if (halves[2 * STATUS] !== DONE) throwError()
+}
+
+/** Learns from the reaction to a decision in the frame. */
+export function react(channel: number): void {
+  halves[2 * CHANNEL] = channel
+  halves[2 * START] = FIRST
+  feedbackFrame()
   if (halves[2 * STATUS] !== DONE) throwError()
 }
 

@@ -37,6 +37,7 @@ const ASKED = 1
 const MARKS = 2
 const EXPLAIN = 1
 const HAS_MASK = 1 << 1
+const IDS_ARE_ONE_TEXT = 1 << 2
 const ELIGIBLE = 1 << 16
 
 const LARGEST_CANDIDATES = 100_000
@@ -108,10 +109,7 @@ export function packScoreAt(request: Asked, candidates: unknown, at: number, nam
       const candidate = candidates[i]
       // Whoever has properties is as good as an object: a full test would be a tenth of the loop. What has no id is refused.
       if (candidate === null || candidate === undefined) refuse(`${prefix(number)}candidates[${i}]`, 'an object', candidate)
-      // First what calls a function: what the compiler knows of an object's shape does not outlive a call.
-      const id = candidate.id
-      if (typeof id !== 'string' || id.isWellFormed() !== true || (id.length - 1) >>> 0 >= LONGEST) refuseId(candidate, id, i, number)
-      const { content, source, sourceId, features, promptVersion } = candidate
+      const { id, content, source, sourceId, features, promptVersion } = candidate
       if (typeof content !== 'string' && content !== undefined) refuse(`${prefix(number)}candidates[${i}].content`, 'a string', content)
       if (typeof source !== 'string' && source !== undefined) refuse(`${prefix(number)}candidates[${i}].source`, 'a string', source)
       if (typeof sourceId !== 'string' && sourceId !== undefined && sourceId !== null) {
@@ -121,7 +119,6 @@ export function packScoreAt(request: Asked, candidates: unknown, at: number, nam
         checkPromptVersion(promptVersion, i, number)
         if (names !== undefined) (versions ??= [])[i] = promptVersion
       }
-      if (names !== undefined) names[i] = id
       let overdue = 0
       let age = 0
       let level = 1
@@ -153,6 +150,9 @@ export function packScoreAt(request: Asked, candidates: unknown, at: number, nam
       words[lane + i] = overdue
       words[ages + i] = age
       words[levels + i] = level
+      // Last what calls a function: what the compiler knows of an object's shape does not outlive a call.
+      if (typeof id !== 'string' || id.isWellFormed() !== true || (id.length - 1) >>> 0 >= LONGEST) refuseId(candidate, id, i, number)
+      if (names !== undefined) names[i] = id
     }
   } else if (isCandidateSet(candidates)) {
     n = candidates.length
@@ -276,10 +276,19 @@ export function withPromptVersion(meta: number): number {
   return meta | HAS_PROMPT_VERSION
 }
 
+/** How a decision is asked for. */
+export interface Asking {
+  mask: readonly boolean[] | undefined
+  holdout: number
+  explain: boolean
+  /** The ids cross as one text. */
+  asOne: boolean
+}
+
 /** Marks the `n` candidates, the first ones of `tipIds`, behind what is packed up to `end`. */
-export function packDecision(end: number, tipIds: readonly string[], n: number, mask: readonly boolean[] | undefined, holdout: number, explain: boolean): void {
+export function packDecision(end: number, tipIds: readonly string[], n: number, { mask, holdout, explain, asOne }: Asking): void {
   words[end + HOLDOUT] = holdout
-  halves[2 * (end + ASKED)] = (explain ? EXPLAIN : 0) | (mask === undefined ? 0 : HAS_MASK)
+  halves[2 * (end + ASKED)] = (explain ? EXPLAIN : 0) | (mask === undefined ? 0 : HAS_MASK) | (asOne ? IDS_ARE_ONE_TEXT : 0)
   const marks = end + MARKS
   for (let i = 0; i < n; i++) halves[2 * (marks + i)] = tipIds[i].length | (mask === undefined || mask[i] ? ELIGIBLE : 0)
 }

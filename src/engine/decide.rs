@@ -103,8 +103,7 @@ pub struct FeedbackCall<'a> {
 }
 
 /// What became of a reaction.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FeedbackOutcome {
     /// It counts; else it is the same as, or older than, what was learned before.
     pub applied: bool,

@@ -1,6 +1,6 @@
 //! One thread's way to one engine: its numbered users, and the calls that must be fast.
 
-use super::frame::{Frame, Request, requests};
+use super::frame::{DecisionReaction, Frame, Request, requests};
 use super::text::TextBuffer;
 use crate::engine::{Engine, Explanation, PullCall, RecommendCall, Refused, RewardCall, ScoreCall, Texts};
 use crate::error::{Error, ErrorKind, Result};
@@ -21,6 +21,9 @@ const TEXT: usize = 128;
 pub trait CallTexts {
     /// Copies the text in a place, of at most so many UTF-16 units.
     fn copy(&self, place: usize, units: usize, to: &mut TextBuffer) -> Result<()>;
+
+    /// The same, behind what was copied before.
+    fn copy_more(&self, place: usize, units: usize, to: &mut TextBuffer) -> Result<()>;
 
     /// The same of any length, which takes longer.
     fn copy_long(&self, place: usize, to: &mut TextBuffer) -> Result<()>;
@@ -88,14 +91,19 @@ impl Channel {
         let (lanes, normalised) = request.candidates(set.as_deref())?;
         let asked = request.asked(lanes.len())?;
         let [ids, computed_at, versions] = &mut *self.texts.borrow_mut();
-        texts.copy_long(0, ids)?;
-        let ids = split(text(ids)?, asked.id_lengths())?;
         if request.has_computed_at() {
-            texts.copy(1, TEXT, computed_at)?;
+            texts.copy(0, TEXT, computed_at)?;
         }
         if request.has_prompt_version() {
-            texts.copy_long(2, versions)?;
+            texts.copy_long(1, versions)?;
         }
+        if asked.ids_are_one_text() {
+            texts.copy_long(2, ids)?;
+        } else {
+            texts.copy(2, ID, ids)?;
+            (3..2 + lanes.len()).try_for_each(|place| texts.copy_more(place, ID, ids))?;
+        }
+        let ids = split(text(ids)?, asked.id_lengths())?;
         let eligible = asked.eligible();
         let call = RecommendCall {
             moment: request.moment(),
@@ -115,6 +123,13 @@ impl Channel {
             self.explanation.replace(decided.explanation);
             Ok(())
         })
+    }
+
+    /// Learns from the reaction in the frame.
+    pub fn feedback(&self, block: &[Cell<f64>]) -> Result<()> {
+        let reaction = only_reaction(block)?;
+        reaction.answer(&self.engine.feedback(&reaction.call())?);
+        Ok(())
     }
 
     /// What the last decision is made of, where that was asked for.
@@ -240,6 +255,10 @@ fn each_request(block: &[Cell<f64>], mut each: impl FnMut(&Request<'_>) -> Resul
 
 fn only_request(block: &[Cell<f64>]) -> Result<Request<'_>> {
     Request::at(block, requests(block).0)
+}
+
+fn only_reaction(block: &[Cell<f64>]) -> Result<DecisionReaction<'_>> {
+    DecisionReaction::at(block, requests(block).0)
 }
 
 /// Cuts a text into pieces of so many UTF-16 units.

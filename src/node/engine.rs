@@ -6,10 +6,12 @@ use super::frame::LAYOUT;
 use super::gate::Gate;
 use super::memory::show_numbers;
 use super::promise::promise;
-use super::raw::{MOST_TEXTS, TextArguments, choose_function, pull_function, pulls_function, recommend_function, reward_function};
-use crate::engine::{FeedbackCall, Handle, open_shared};
+use super::raw::{
+    MOST_TEXTS, TextArguments, choose_function, feedback_function, pull_function, pulls_function, recommend_function,
+    reward_function,
+};
+use crate::engine::{Handle, open_shared};
 use crate::error::Error;
-use crate::log::Seq;
 use crate::policy::PolicyName;
 use crate::settings::Settings;
 use napi::bindgen_prelude::{AsyncTask, Float64ArraySlice, Function, Object};
@@ -136,11 +138,17 @@ impl Boundary {
         reward_function(env, &self.gate)
     }
 
-    /// The function that decides on what is in the frame, where the answer is afterwards; its arguments are the candidates' ids, one
-    /// behind the other, when the profile was computed, and the candidates' prompt versions as a JSON array.
-    #[napi(catch_unwind, ts_return_type = "(ids: unknown, computedAt: unknown, promptVersions: unknown) => void")]
+    /// The function that decides on what is in the frame, where the answer is afterwards; its arguments are when the profile was computed,
+    /// the candidates' prompt versions as a JSON array, and the candidates' ids, or one text with all of them.
+    #[napi(catch_unwind, ts_return_type = "(computedAt: unknown, promptVersions: unknown, ...ids: readonly unknown[]) => void")]
     pub fn recommend_function(&self, env: Env) -> Result<Function<'static, TextArguments, ()>> {
         recommend_function(env, &self.gate)
+    }
+
+    /// The function that learns from the reaction in the frame, where the answer is afterwards.
+    #[napi(catch_unwind, ts_return_type = "() => void")]
+    pub fn feedback_function(&self, env: Env) -> Result<Function<'static, (), ()>> {
+        feedback_function(env, &self.gate)
     }
 
     /// Throws what the last failed call failed of.
@@ -259,15 +267,6 @@ impl NativeEngine {
     #[napi(catch_unwind)]
     pub fn features(&self, user_id: String) -> Result<String> {
         json(self.handle.engine().and_then(|engine| engine.features(&user_id)))
-    }
-
-    /// `FeedbackOutcome`; the decision is two numbers, `at` is milliseconds since 1970.
-    #[napi(catch_unwind)]
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // checked by lib/
-    pub fn feedback(&self, epoch: u32, n: f64, action: Option<String>, reward: f64, at: Option<f64>) -> Result<String> {
-        let decision = Seq { epoch, n: n as u64 };
-        let call = FeedbackCall { decision, action: action.as_deref(), reward, at: at.map(|at| at as u64) };
-        json(self.handle.engine().and_then(|engine| engine.feedback(&call)))
     }
 
     /// `PolicyRole[]`.

@@ -12,9 +12,10 @@
 //! The block never moves and never grows: JavaScript compiles its address into the code that writes to it.
 
 use super::memory::{Numbers, zeros};
-use crate::engine::{Chosen, Recommendation};
+use crate::engine::{Chosen, FeedbackCall, FeedbackOutcome, Recommendation};
 use crate::error::{Error, ErrorKind, Result};
 use crate::feature::{Moment, Profile, TaskFeatures};
+use crate::log::Seq;
 use crate::policy::{CHUNK, Candidates, Choice, Lanes, NormalisedLanes, PolicyName};
 use crate::state::Reaction;
 use std::cell::{Cell, RefCell};
@@ -67,8 +68,20 @@ const PRIORITY: usize = 15;
 
 // Behind a request for a decision.
 const HOLDOUT: usize = 0;
-const ASKED: usize = 1; // explain (bit 0), there is a mask (bit 1)
+const ASKED: usize = 1; // explain (bit 0), there is a mask (bit 1), the ids are one text (bit 2)
 const MARKS: usize = 2; // a word a candidate: UTF-16 units of the id (16 bits), may be shown (bit 16)
+
+// Words of a reaction to a decision.
+const REACTION_EPOCH: usize = 0;
+const REACTION_N: usize = 1; // a double
+const REACTION_REWARD: usize = 2;
+const REACTION_AT: usize = 3; // milliseconds since 1970; NaN: now
+const REACTION_ACTION: usize = 4; // its place in ACTIONS; u32::MAX: it has no name
+const REACTION_FLAGS: usize = 5; // the answer: applied (bit 0), revision (bit 1), and a bit a policy from bit 2 on
+const REACTION_WORDS: usize = 6;
+
+/// What can be done with a tip, in the order in which `lib/decisions.ts` lists it.
+const ACTIONS: [&str; 5] = ["done", "helpful", "snooze", "not_helpful", "dismiss"];
 
 // Words of a decision's answer.
 const DECISION_EPOCH: usize = 0;
@@ -354,6 +367,11 @@ impl Asked<'_> {
         whole(&self.words[ASKED]) & 1 != 0
     }
 
+    /// They cross as one text, not as one each.
+    pub fn ids_are_one_text(&self) -> bool {
+        whole(&self.words[ASKED]) & 1 << 2 != 0
+    }
+
     /// Which candidates may be shown, where not all may.
     pub fn eligible(&self) -> Option<Vec<bool>> {
         let has_mask = whole(&self.words[ASKED]) & 1 << 1 != 0;
@@ -367,6 +385,38 @@ impl Asked<'_> {
 
     fn marks(&self) -> impl Iterator<Item = u32> + '_ {
         self.words[MARKS..].iter().map(whole)
+    }
+}
+
+/// A reaction to a decision, in a request's place.
+#[derive(Debug, Clone, Copy)]
+pub struct DecisionReaction<'a> {
+    words: &'a [Cell<f64>; REACTION_WORDS],
+}
+
+impl<'a> DecisionReaction<'a> {
+    /// The one that starts at word `start`.
+    pub fn at(block: &'a [Cell<f64>], start: usize) -> Result<Self> {
+        let words = block.get(start..).and_then(<[_]>::first_chunk).ok_or_else(|| broken("reaction"))?;
+        Ok(Self { words })
+    }
+
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // checked by lib/
+    pub fn call(self) -> FeedbackCall<'static> {
+        let at = self.words[REACTION_AT].get();
+        FeedbackCall {
+            decision: Seq { epoch: whole(&self.words[REACTION_EPOCH]), n: self.words[REACTION_N].get() as u64 },
+            action: ACTIONS.get(whole(&self.words[REACTION_ACTION]) as usize).copied(),
+            reward: self.words[REACTION_REWARD].get(),
+            at: (!at.is_nan()).then_some(at as u64),
+        }
+    }
+
+    /// Writes what became of it.
+    pub fn answer(self, outcome: &FeedbackOutcome) {
+        let FeedbackOutcome { applied, revision, ref policies } = *outcome;
+        let policies = policies.iter().fold(0, |bits, policy| bits | 1 << *policy as u32);
+        set_whole(&self.words[REACTION_FLAGS], u32::from(applied) | u32::from(revision) << 1 | policies << 2);
     }
 }
 

@@ -80,6 +80,11 @@ impl Gate {
         self.call(|channel, block| channel.recommend(&self.frame, block, texts));
     }
 
+    /// [`Channel::feedback`].
+    pub fn feedback(&self) {
+        self.call(Channel::feedback);
+    }
+
     /// Runs `call` on the frame's channel and writes how it went; a panic is a failure like any other.
     #[inline]
     fn call(&self, call: impl FnOnce(&Channel, &[Cell<f64>]) -> Result<()>) {

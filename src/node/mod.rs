@@ -2,9 +2,10 @@
 //! (that is `lib/`), no decisions (that is `engine`).
 //!
 //! Two ways lead in. Calls that happen once in a while are ordinary napi functions on [`engine`]'s classes, with strings and
-//! JSON. `score` and `reward` are raw functions without arguments (`raw`): the caller writes numbers into the [`frame`], a block
-//! of memory that both sides see, and finds the answer there; reading JavaScript objects from native code would cost fifty
-//! times as much as reading them in JavaScript does. Memory that both sides see is made in `memory`.
+//! JSON. What is called for each decision and each reaction are raw functions (`raw`), which reach a [`channel`] through the [`gate`]: the
+//! caller writes numbers into the [`frame`], a block of memory that both sides see, and finds the answer there; arguments are texts only (`text`).
+//! Reading JavaScript objects from native code would cost fifty times as much as reading them in JavaScript does. Memory that both sides see
+//! is made in `memory`.
 
 mod channel;
 #[allow(clippy::needless_pass_by_value)] // napi hands over owned values

@@ -32,10 +32,15 @@ pub fn reward_function(env: Env, gate: &Rc<Gate>) -> Result<Function<'static, Te
     function(env, c"reward", gate, reward)
 }
 
-/// The function that decides on what is in the frame; its arguments are the candidates' ids, one behind the other, when the profile
-/// was computed, and the candidates' prompt versions as a JSON array.
+/// The function that decides on what is in the frame; its arguments are when the profile was computed, the candidates' prompt versions as a
+/// JSON array, and the candidates' ids, or one text with all of them where they would be more than [`MOST_TEXTS`] arguments.
 pub fn recommend_function(env: Env, gate: &Rc<Gate>) -> Result<Function<'static, TextArguments, ()>> {
     function(env, c"recommend", gate, recommend)
+}
+
+/// The function that learns from the reaction in the frame; it takes no arguments.
+pub fn feedback_function(env: Env, gate: &Rc<Gate>) -> Result<Function<'static, (), ()>> {
+    function(env, c"feedback", gate, feedback)
 }
 
 /// Texts, or nothing in their places.
@@ -81,7 +86,7 @@ unsafe fn call<'a>(env: sys::napi_env, info: sys::napi_callback_info, arguments:
     (status == sys::Status::napi_ok).then(|| unsafe { &*data.cast_const().cast::<Gate>() })
 }
 
-/// How many texts one call for several requests can have.
+/// How many texts one call for several requests, or for a decision, can have.
 pub const MOST_TEXTS: usize = 60;
 
 /// Gate catches panics, so none crosses this boundary; the same is true of the others.
@@ -121,10 +126,18 @@ unsafe extern "C" fn reward(env: sys::napi_env, info: sys::napi_callback_info) -
 }
 
 unsafe extern "C" fn recommend(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
-    let mut values = [ptr::null_mut(); 3];
+    let mut values = [ptr::null_mut(); MOST_TEXTS];
     // SAFETY: Node calls this as a function that function() made.
     if let Some(gate) = unsafe { call(env, info, &mut values) } {
         gate.recommend(&JsTexts { env, values: &values });
+    }
+    ptr::null_mut()
+}
+
+unsafe extern "C" fn feedback(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
+    // SAFETY: Node calls this as a function that function() made.
+    if let Some(gate) = unsafe { call(env, info, &mut []) } {
+        gate.feedback();
     }
     ptr::null_mut()
 }
@@ -145,6 +158,11 @@ impl CallTexts for JsTexts<'_> {
     fn copy(&self, place: usize, units: usize, to: &mut TextBuffer) -> crate::Result<()> {
         // Node-API puts a zero behind the text.
         to.take(units + 1, |room| self.read(place, Some(room)))
+    }
+
+    #[inline]
+    fn copy_more(&self, place: usize, units: usize, to: &mut TextBuffer) -> crate::Result<()> {
+        to.take_more(units + 1, |room| self.read(place, Some(room)))
     }
 
     fn copy_long(&self, place: usize, to: &mut TextBuffer) -> crate::Result<()> {

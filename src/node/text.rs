@@ -24,13 +24,25 @@ impl TextBuffer {
     /// Those of `write`.
     #[inline]
     pub fn take<E>(&mut self, units: usize, write: impl FnOnce(&mut [u16]) -> Result<usize, E>) -> Result<(), E> {
-        if self.units.len() < units {
-            self.units.resize(units, 0);
-            self.utf8.resize(units * BYTES_PER_UNIT, 0);
-        } else if self.units.len() > KEEP_UNITS && units <= KEEP_UNITS {
-            *self = Self { units: vec![0; units], length: 0, utf8: vec![0; units * BYTES_PER_UNIT] };
+        if self.units.len() > KEEP_UNITS && units <= KEEP_UNITS {
+            *self = Self::default();
         }
-        self.length = write(&mut self.units[..units])?;
+        self.length = 0;
+        self.take_more(units, write)
+    }
+
+    /// Takes one more, behind those that were taken.
+    ///
+    /// # Errors
+    /// Those of `write`.
+    #[inline]
+    pub fn take_more<E>(&mut self, units: usize, write: impl FnOnce(&mut [u16]) -> Result<usize, E>) -> Result<(), E> {
+        let end = self.length + units;
+        if self.units.len() < end {
+            self.units.resize(end, 0);
+            self.utf8.resize(end * BYTES_PER_UNIT, 0);
+        }
+        self.length += write(&mut self.units[self.length..end])?;
         Ok(())
     }
 
@@ -116,5 +128,22 @@ mod tests {
             assert_eq!(buffer.utf8(), Some(text));
         }
         assert_eq!(buffer.take(7, |_| Err("failed")), Err("failed"));
+    }
+
+    #[test]
+    fn several_stand_one_behind_the_other() {
+        let mut buffer = TextBuffer::default();
+        for _ in 0..2 {
+            take(&mut buffer, &[0x61]);
+            for text in ["bc", "", "ü", "d"] {
+                let units: Vec<u16> = text.encode_utf16().collect();
+                let written = buffer.take_more(9, |room| {
+                    room[..units.len()].copy_from_slice(&units);
+                    Ok::<_, ()>(units.len())
+                });
+                assert_eq!(written, Ok(()));
+            }
+            assert_eq!(buffer.utf8(), Some("abcüd"));
+        }
     }
 }
