@@ -49,7 +49,7 @@ import { BanditError, fromNative, native, refuse } from './error'
 import { listen, listEvents, payloadBytes } from './events'
 import { closeAtExit, forgetAtExit } from './exit'
 import * as frame from './frame'
-import { chooseOnly, nested, pull, react, recommend, reward, setOnly } from './frame'
+import { chooseOnly, foresee, nested, pull, react, recommend, reward, setOnly } from './frame'
 import { generate } from './generate'
 import { addon } from './native'
 import { analytics, dataQuality, decisions, simulate, users } from './reads'
@@ -141,6 +141,7 @@ export class Bandits implements Contract {
     if (this.#closing !== undefined) throw closed()
     if (!isObject(request)) refuse('request', 'an object', request)
     const { userId, candidates } = request
+    this.#foresee(userId)
     const meta = packScore(request, candidates, undefined)
     // The caller's code has run.
     if (this.#closing !== undefined) throw closed()
@@ -182,6 +183,7 @@ export class Bandits implements Contract {
     this.#check()
     if (!isObject(request)) refuse('request', 'an object', request)
     const { userId, tipId } = request
+    this.#foresee(userId)
     const meta = packReward(request, tipId)
     this.#check()
     this.#boundNumbering()
@@ -196,6 +198,7 @@ export class Bandits implements Contract {
     const began = performance.now()
     const extras = readExtras(request)
     const { userId, candidates } = request
+    this.#foresee(userId)
     const names: string[] = []
     const meta = packScore(request, candidates, names)
     this.#check()
@@ -367,6 +370,16 @@ export class Bandits implements Contract {
 
   #check(): void {
     if (this.#closing !== undefined) throw closed()
+  }
+
+  /** The next request is this user's: unless it was the last one, too, what is known of it is fetched from memory while the request is read. */
+  #foresee(userId: string): void {
+    if (userId === this.#lastUser) return
+    const number = this.#numbers.get(userId)
+    if (number === undefined) return
+    this.#lastUser = userId
+    this.#lastNumber = number
+    foresee(this.#place, number)
   }
 
   /** The number under which native code knows a user. */

@@ -110,6 +110,7 @@ const pullFrame = boundary.pullFunction()
 const pullsFrame = boundary.pullsFunction()
 const rewardFrame = boundary.rewardFunction()
 const recommendFrame = boundary.recommendFunction()
+const foreseeFrame = boundary.foreseeFunction()
 const feedbackFrame = boundary.feedbackFunction()
 
 // Halves of the only request, as the code below has them at hand.
@@ -135,6 +136,14 @@ export function choose(channel: number): void {
   halves[2 * CHANNEL] = channel
   chooseFrame()
   if (halves[2 * STATUS] !== DONE) throwError()
+}
+
+/** Says that a request of this user comes next. */
+export function foresee(channel: number, user: number): void {
+  halves[2 * CHANNEL] = channel
+  halves[2 * START] = FIRST
+  halves[ONLY_USER] = user
+  foreseeFrame()
 }
 
 /** Remembers what was chosen for the request in the frame. */

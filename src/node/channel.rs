@@ -67,10 +67,29 @@ impl Channel {
         *self.users.borrow_mut() = Vec::new();
     }
 
+    /// Says that a request of the user who is named in the frame comes next.
+    #[inline]
+    pub fn foresee(&self, block: &[Cell<f64>]) -> Result<()> {
+        self.foresee_user(&only_request(block)?);
+        Ok(())
+    }
+
+    #[inline]
+    fn foresee_user(&self, request: &Request<'_>) {
+        if let Some(user) = self.users.borrow().get(request.user()) {
+            user.foresee();
+        }
+    }
+
     /// Chooses for the requests in the frame. Nothing changes by that, so a batch is carried out whole or not at all.
     #[inline]
     pub fn choose(&self, frame: &Frame, block: &[Cell<f64>]) -> Result<()> {
-        each_request(block, |request| self.choose_one(frame, request).map(|()| request.length()))
+        each_request(block, |request, next| {
+            if let Some(next) = next {
+                self.foresee_user(next);
+            }
+            self.choose_one(frame, request)
+        })
     }
 
     /// Remembers what was chosen for the requests in the frame. Of each, one after the other: the chosen candidate's id, when the
@@ -79,7 +98,7 @@ impl Channel {
     pub fn pull(&self, block: &[Cell<f64>], texts: &impl CallTexts) -> Result<()> {
         let mut places = 0..;
         let mut place = || places.next().unwrap_or_default();
-        each_request(block, |request| self.pull_one(request, texts, &mut place).map(|()| request.length()))
+        each_request(block, |request, _| self.pull_one(request, texts, &mut place))
     }
 
     /// Decides on the request in the frame; what it is made of waits in [`Channel::take_explanation`] where that was asked for.
@@ -243,12 +262,15 @@ fn text_if(is_there: bool, buffer: &mut TextBuffer) -> Result<Option<&str>> {
     if is_there { text(buffer).map(Some) } else { Ok(None) }
 }
 
-/// Runs `each` on the requests of a call, until one fails; it says how many words the request takes.
+/// Runs `each` on the requests of a call, and the one that comes next, until one fails.
 #[inline]
-fn each_request(block: &[Cell<f64>], mut each: impl FnMut(&Request<'_>) -> Result<usize>) -> Result<()> {
+fn each_request(block: &[Cell<f64>], mut each: impl FnMut(&Request<'_>, Option<&Request<'_>>) -> Result<()>) -> Result<()> {
     let (mut at, count) = requests(block);
-    for _ in 0..count {
-        at += each(&Request::at(block, at)?)?;
+    for left in (0..count).rev() {
+        let request = Request::at(block, at)?;
+        at += request.length();
+        let next = (left > 0).then(|| Request::at(block, at)).transpose()?;
+        each(&request, next.as_ref())?;
     }
     Ok(())
 }

@@ -7,8 +7,8 @@ use super::gate::Gate;
 use super::memory::show_numbers;
 use super::promise::promise;
 use super::raw::{
-    MOST_TEXTS, TextArguments, choose_function, feedback_function, pull_function, pulls_function, recommend_function,
-    reward_function,
+    MOST_TEXTS, TextArguments, choose_function, feedback_function, foresee_function, pull_function, pulls_function,
+    recommend_function, reward_function,
 };
 use crate::engine::{Handle, open_shared};
 use crate::error::Error;
@@ -143,6 +143,12 @@ impl Boundary {
     #[napi(catch_unwind, ts_return_type = "(computedAt: unknown, promptVersions: unknown, ...ids: readonly unknown[]) => void")]
     pub fn recommend_function(&self, env: Env) -> Result<Function<'static, TextArguments, ()>> {
         recommend_function(env, &self.gate)
+    }
+
+    /// The function that says that a request of the user who is named in the frame comes next.
+    #[napi(catch_unwind, ts_return_type = "() => void")]
+    pub fn foresee_function(&self, env: Env) -> Result<Function<'static, (), ()>> {
+        foresee_function(env, &self.gate)
     }
 
     /// The function that learns from the reaction in the frame, where the answer is afterwards.

@@ -57,6 +57,12 @@ impl Gate {
         self.error.take().unwrap_or_else(|| Error::new(ErrorKind::Internal, "no error"))
     }
 
+    /// [`Channel::foresee`].
+    #[inline]
+    pub fn foresee(&self) {
+        self.call(Channel::foresee);
+    }
+
     /// [`Channel::choose`].
     #[inline]
     pub fn choose(&self) {

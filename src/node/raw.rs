@@ -43,6 +43,11 @@ pub fn feedback_function(env: Env, gate: &Rc<Gate>) -> Result<Function<'static, 
     function(env, c"feedback", gate, feedback)
 }
 
+/// The function that says that a request of the user who is named in the frame comes next; it takes no arguments.
+pub fn foresee_function(env: Env, gate: &Rc<Gate>) -> Result<Function<'static, (), ()>> {
+    function(env, c"foresee", gate, foresee)
+}
+
 /// Texts, or nothing in their places.
 pub type TextArguments = FnArgs<(Unknown<'static>, Unknown<'static>, Unknown<'static>)>;
 
@@ -130,6 +135,14 @@ unsafe extern "C" fn recommend(env: sys::napi_env, info: sys::napi_callback_info
     // SAFETY: Node calls this as a function that function() made.
     if let Some(gate) = unsafe { call(env, info, &mut values) } {
         gate.recommend(&JsTexts { env, values: &values });
+    }
+    ptr::null_mut()
+}
+
+unsafe extern "C" fn foresee(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
+    // SAFETY: Node calls this as a function that function() made.
+    if let Some(gate) = unsafe { call(env, info, &mut []) } {
+        gate.foresee();
     }
     ptr::null_mut()
 }

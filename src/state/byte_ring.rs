@@ -4,6 +4,8 @@
 /// Memory is asked for in multiples of so many bytes.
 const STEP: usize = 64;
 
+use super::prefetch::prefetch;
+
 /// See the module.
 #[derive(Debug, Default, Clone)]
 pub struct ByteRing {
@@ -40,11 +42,14 @@ impl ByteRing {
         Some(front)
     }
 
-    /// The bytes where the next record begins, and so many bytes behind that.
+    /// Prefetches where the next record begins, so many bytes behind that, and the front.
     #[inline]
-    pub fn behind(&self, bytes: usize) -> [Option<u8>; 2] {
+    pub fn prefetch_ends(&self, bytes: usize) {
+        let start = self.bytes.as_ptr();
         let place = self.place(self.len());
-        [place, place + bytes].map(|place| self.bytes.get(place).copied())
+        for at in [self.head as usize, place, place + bytes] {
+            prefetch(start.wrapping_add(at));
+        }
     }
 
     /// Adds a record of `N` bytes, which `write` writes where they stay: put together elsewhere and copied, they would be waited for.

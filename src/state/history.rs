@@ -103,12 +103,11 @@ impl History {
         }
     }
 
-    /// Something of where the next pull goes.
+    /// Says that a pull comes next.
     #[inline]
-    #[must_use]
-    pub fn foresee(&self) -> ([Option<u8>; 2], Option<[u8; 3]>) {
+    pub fn foresee(&self) {
         // An id is seldom longer than what a line of a cache has room for.
-        (self.bytes.behind(FIXED + 40), self.bytes.front())
+        self.bytes.prefetch_ends(FIXED + 40);
     }
 
     fn drop_oldest(&mut self) {

@@ -15,6 +15,7 @@ mod listing;
 mod lock;
 mod order;
 mod policy_file;
+mod prefetch;
 mod record;
 mod recovery;
 mod store;

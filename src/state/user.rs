@@ -2,6 +2,7 @@
 
 use super::history::{History, HistoryRow, Pull};
 use super::ledger::{Entry, Ledger};
+use super::prefetch::prefetch_value;
 use super::record::{Counters, Extra, Record};
 use super::recovery::{Change, What};
 use super::store::{Stamp, StateStore};
@@ -10,7 +11,6 @@ use crate::feature::{self, Moment, Profile, TaskFeatures};
 use crate::log::Seq;
 use crate::policy::{Folded, MAX_SUM, PolicyName, Ridge};
 use parking_lot::{Mutex, MutexGuard};
-use std::hint::black_box;
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -171,8 +171,10 @@ impl<const D: usize, const P: usize, const I: usize> Slot<D, P, I> {
     }
 
     #[inline]
-    fn foresee(&self) -> (u64, Option<u32>) {
-        if let Self::Ready(state) = self { (state.counters.pulls, state.counters.last_updated) } else { (0, None) }
+    fn foresee(&self) {
+        if let Self::Ready(state) = self {
+            prefetch_value(&state.counters);
+        }
     }
 
     /// Looks at what was learned; at what is known of a stranger where that is nothing.
@@ -360,15 +362,15 @@ impl UserState {
         }
     }
 
-    /// Reads what a pull will change, for a user who was not asked for lately: then it is on its way from memory while what was learned is.
+    /// Says that a pull comes next: what it changes is on its way from memory while what was learned is read.
     #[inline]
     pub fn foresee(&self, policy: PolicyName) {
-        let counters = match policy {
+        match policy {
             PolicyName::LinUcbV1 => self.linucb.foresee(),
             PolicyName::EGreedyV1 => self.egreedy.foresee(),
             PolicyName::EGreedyV2 => self.egreedy2.foresee(),
-        };
-        black_box((counters, self.history.foresee(), self.applied_numbers, self.stamps[policy as usize].is_stored(), self.dirty));
+        }
+        self.history.foresee();
     }
 
     /// What the mean of a tip's score is made of, θᵢxᵢ for each feature, and √(xᵀA⁻¹x).
@@ -859,6 +861,12 @@ impl User {
     #[must_use]
     pub fn revision(&self) -> u64 {
         self.revision.load(Ordering::Acquire)
+    }
+
+    /// Says that it is asked for next.
+    #[inline]
+    pub fn foresee(&self) {
+        prefetch_value(self);
     }
 
     /// Everything else.
