@@ -172,8 +172,8 @@ impl Engine {
             if state.is_retired() {
                 return Err(Refused::Retired);
             }
-            state.foresee(call.policy);
             let folded = state.fold(call.policy, call.moment, &call.profile.unwrap_or_default())?;
+            state.foresee(call.policy);
             folds.put(&key(user.revision()), folded)
         };
         let draw = || self.chance.draw();
