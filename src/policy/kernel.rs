@@ -4,10 +4,12 @@
 
 use super::folded::{Mean, Width};
 use super::lanes::{CHUNK, Candidates};
+#[cfg(target_arch = "x86_64")]
+use pulp::x86::V3;
 use pulp::{Arch, Scalar, Simd, WithSimd};
 
-/// From so many candidates on, wide vectors pay. Below, the code for the least processor (which has vectors of two) is as fast alone
-/// and faster among other work: between JavaScript calls, 512-bit vectors cost more than they save (`npm run bench`).
+/// From so many candidates on, the widest vectors pay. Below, vectors of four are as fast alone and faster among other work: between
+/// JavaScript calls, 512-bit vectors cost more than they save (`npm run bench`).
 const WIDE: usize = 256;
 /// Up to so many candidates are scored as they are, without the padding, which would be a third of the work.
 const FEW: usize = 16;
@@ -16,12 +18,18 @@ const FEW: usize = 16;
 #[derive(Debug, Clone, Copy)]
 pub struct Kernel {
     arch: Arch,
-    v3: Option<pulp::x86::V3>,
+    /// Vectors of four, where this machine has them.
+    #[cfg(target_arch = "x86_64")]
+    four: Option<V3>,
 }
 
 impl Default for Kernel {
     fn default() -> Self {
-        Self { arch: Arch::new(), v3: pulp::x86::V3::try_new() }
+        Self {
+            arch: Arch::new(),
+            #[cfg(target_arch = "x86_64")]
+            four: V3::try_new(),
+        }
     }
 }
 
@@ -51,13 +59,17 @@ impl Kernel {
             return scores.iter().enumerate().fold(first, |best, (i, &score)| if score > best.1 { (i, score) } else { best }).0;
         }
         let run = Run { candidates, scores, score };
-        if run.scores.len() >= WIDE {
-            self.arch.dispatch(run)
-        } else if let Some(v3) = self.v3 {
-            Simd::vectorize(v3, run)
-        } else {
-            run.with_simd(Scalar)
+        if run.scores.len() >= WIDE { self.arch.dispatch(run) } else { self.run_some(run) }
+    }
+
+    /// With vectors of four; of two, which every processor has, where there are none.
+    #[inline]
+    fn run_some(self, run: impl WithSimd<Output = usize>) -> usize {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(four) = self.four {
+            return Simd::vectorize(four, run);
         }
+        run.with_simd(Scalar)
     }
 }
 
