@@ -1,10 +1,13 @@
 //! What an engine makes of what it finds: logs and state files that were copied, cut, damaged, removed or written by others.
 
 use crate::memory_disk::{Call, EIO, Fault, Image, MemoryDisk, Running, open_on};
-use crate::support::{ManualClock, reward, score, some_tasks, wait};
+use crate::support::{ManualClock, reward, score, some_tasks, wait, with_lanes};
 use oo_bandits::ErrorKind;
 use oo_bandits::disk::Room;
+use oo_bandits::engine::{Refused, ScoreCall};
+use oo_bandits::feature::Moment;
 use oo_bandits::policy::PolicyName::{self, EGreedyV1, LinUcbV1};
+use oo_bandits::policy::{FoldCache, Scratch};
 use oo_bandits::rng::Chance;
 use oo_bandits::settings::Settings;
 use oo_bandits::state::{Completeness, Record, StateFiles, parse, replay};
@@ -312,6 +315,33 @@ fn where_there_is_no_room_a_tip_is_shown_and_nothing_else_is_pretended() {
     let stats = engine.stats("c", EGreedyV1).unwrap();
     assert_eq!((stats.cumulative_reward, stats.reward_count, stats.pulls), (4.0, 1, 0));
     assert_eq!((sum(&engine, "a"), sum(&engine, "b")), (1.0, 1.0));
+}
+
+#[test]
+fn who_found_no_room_is_chosen_for_once_and_looked_up_again() {
+    let disk = MemoryDisk::default();
+    let engine = open_on(&disk, Settings { max_hot_users: 2, ..settings() }, &ManualClock::at(NOW)).unwrap();
+    keep_files_back(&disk);
+    for user in ["a", "b"] {
+        reward(&engine, user, EGreedyV1, 1.0).unwrap();
+    }
+    let mut folds = FoldCache::default();
+    let mut choose = |user| {
+        with_lanes(&some_tasks(3, &Chance::seeded(1)), |lanes| {
+            let call = ScoreCall { policy: EGreedyV1, moment: Moment::default(), profile: None, lanes, normalised: None };
+            engine.choose(user, &call, &mut folds, &mut Scratch::default())
+        })
+    };
+    let user = engine.user("c").unwrap();
+    choose(&user).unwrap();
+    // No pull came: what was chosen was refused.
+    assert!(matches!(choose(&user), Err(Refused::Retired)));
+    disk.heal();
+    checkpoint(&engine);
+    let user = engine.user("c").unwrap();
+    for _ in 0..2 {
+        choose(&user).unwrap();
+    }
 }
 
 #[test]

@@ -152,7 +152,7 @@ impl Engine {
         }
     }
 
-    /// Chooses a candidate. Nothing changes by that: what was chosen counts once [`Engine::pull`] is called with it.
+    /// Chooses a candidate. Nothing but chance changes by that: what was chosen counts once [`Engine::pull`] is called with it.
     ///
     /// # Errors
     /// [`Refused::Retired`] when the user must be looked up again; `ERR_STATE_CORRUPT`.
@@ -165,16 +165,22 @@ impl Engine {
         scratch: &mut Scratch,
     ) -> Result<Choice, Refused> {
         let key = |revision| FoldKey::new(revision, call.policy, call.moment, call.profile.as_ref());
+        let of_transient;
         let folded = if let Some(folded) = folds.get(&key(user.revision())) {
             folded
         } else {
-            let state = user.lock();
-            if state.is_retired() {
+            let mut state = user.lock();
+            if state.is_retired() || !state.may_be_chosen_for() {
                 return Err(Refused::Retired);
             }
             let folded = state.fold(call.policy, call.moment, &call.profile.unwrap_or_default())?;
             state.foresee(call.policy);
-            folds.put(&key(user.revision()), folded)
+            if state.is_transient() {
+                of_transient = folded;
+                &of_transient
+            } else {
+                folds.put(&key(user.revision()), folded)
+            }
         };
         let draw = || self.chance.draw();
         Ok(match call.normalised {

@@ -254,6 +254,8 @@ pub struct UserState {
     pub(super) used: bool,
     /// The user is not in the map, because no room could be made: it can be looked at, but nothing may change.
     pub(super) transient: bool,
+    /// A choice was made for the user while it was transient.
+    chosen_for: bool,
     /// What a policy scores with changed since the lock was taken.
     learned: bool,
     /// The last scored vectors.
@@ -311,6 +313,7 @@ impl UserState {
             read: false,
             retired: false,
             used: true,
+            chosen_for: false,
             transient: false,
             learned: false,
             history: History::default(),
@@ -335,6 +338,13 @@ impl UserState {
     #[must_use]
     pub const fn is_transient(&self) -> bool {
         self.transient
+    }
+
+    /// Whether this may be asked of the user as it is held: of a transient one once, for it does not stay the one who is asked about.
+    #[inline]
+    #[must_use]
+    pub const fn may_be_chosen_for(&mut self) -> bool {
+        !(self.transient && std::mem::replace(&mut self.chosen_for, true))
     }
 
     /// Whoever holds a transient user looks it up again.
