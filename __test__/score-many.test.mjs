@@ -98,6 +98,19 @@ describe('all or nothing', () => {
   })
 })
 
+test('a batch in the midst of which the numbering of users starts afresh', (t) => {
+  const bandits = openEngine(t, { log: 'off' })
+  // A thread numbers 131,072 users before it forgets them; of these nothing is kept, because each call is refused in the end.
+  let reads = 0
+  const refused = [{ get id() { return ++reads % 2 === 0 ? '' : 'a' } }]
+  const number = (/** @type {string} */ userId) => assert.throws(() => bandits.score({ userId, candidates: refused }))
+  for (const userId of ['first', ...Array.from({ length: 131_070 }, (_user, i) => `n${i}`)]) number(userId)
+  const users = ['first', 'new', 'last']
+  // Each fills a portion of its own but the first, which is chosen for together with the second.
+  bandits.scoreMany(users.map((userId, i) => ({ userId, candidates: list(i === 0 ? 1 : 60_000, userId) })))
+  for (const userId of users) assert.deepEqual([bandits.stats(userId).pulls, bandits.features(userId).history.map(({ tipId }) => tipId.startsWith(userId))], [1, [true]])
+})
+
 test('no requests, no results', (t) => {
   const bandits = openEngine(t)
   assert.deepEqual(bandits.scoreMany([]), [])

@@ -103,13 +103,18 @@ function chooseAll(requests: readonly ScoreRequest[], n: number, caller: Caller)
     at = packed.end
   }
   if (n > 0) chooseFor(entries, first, caller)
-  // Where one call is not enough for all texts, the next one begins in the midst of them: their words have to stand side by side.
-  if (first > 0) withoutLanes(entries)
+  if (first > 0) {
+    // Where one call is not enough for all texts, the next one begins in the midst of them: their words have to stand side by side. And
+    // numbering may have started afresh before a later portion.
+    withoutLanes(entries)
+    numberAll(entries, 0, caller)
+  }
   return entries
 }
 
 function packAt(requests: readonly ScoreRequest[], i: number, at: number): Entry {
   running.extent = at
+  running.spoilt = false
   running.busy = true
   try {
     const asked: unknown = requests[i]
