@@ -44,6 +44,7 @@ const chosen: { promptVersion: string | undefined } = { promptVersion: undefined
 export function chosenId(at: number, candidates: Candidates, number: number): string {
   const index = halves[2 * (at + INDEX)]
   if (!Array.isArray(candidates)) return idOf(candidates as unknown as CandidateSet, index)
+  running.spoilt = false
   running.busy = true
   try {
     const candidate: Candidate | null | undefined = candidates[index]

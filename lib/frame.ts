@@ -60,7 +60,7 @@ let depth = 0
 /** Runs a call within the one that is busy. */
 export function nested<T>(call: () => T): T {
   if (depth >= DEEPEST) throw new BanditError('ERR_INVALID_ARGUMENT', `getters call engines more than ${DEEPEST} levels deep`)
-  const { extent } = running
+  const { extent, spoilt } = running
   const outer = words.slice(0, extent)
   running.busy = false
   running.nestings++
@@ -74,7 +74,7 @@ export function nested<T>(call: () => T): T {
     // At the end of the stack set() throws, and the caller's code may catch that.
     running.spoilt = true
     words.set(outer)
-    running.spoilt = false
+    running.spoilt = spoilt
   }
 }
 
@@ -191,4 +191,4 @@ function throwError(): never {
 }
 
 // Not where they are declared: what is exported there is looked up at each use, here too.
-export { boundary, CHUNK, DECISION_WORDS, FIRST, halves, REQUEST_WORDS, running, words }
+export { boundary, CHUNK, FIRST, halves, REQUEST_WORDS, running, words }

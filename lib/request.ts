@@ -71,6 +71,7 @@ interface Packed {
 /** Packs a request about `candidates` as the only one; returns its META. `names`, where it is given, takes the candidates' ids. */
 export function packScore(request: Asked, candidates: unknown, names: string[] | undefined): number {
   running.extent = FIRST
+  running.spoilt = false
   running.busy = true
   try {
     return packScoreAt(request, candidates, FIRST, names, ALONE)
@@ -237,6 +238,7 @@ export function packSet(candidates: readonly Candidate[]): readonly string[] {
 /** Packs a reward for `tipId` as the only one; returns its META. */
 export function packReward(request: RewardRequest, tipId: unknown): number {
   running.extent = FIRST + REQUEST_WORDS
+  running.spoilt = false
   running.busy = true
   try {
     const { reward, features, dayOfWeek, profileFeatures, policy } = request
