@@ -66,6 +66,7 @@ const { packed } = packing
 
 /** Past so many users the numbering starts afresh: it bounds what this thread remembers of them. */
 const MOST_NUMBERED = 1 << 17
+const NO_NUMBER = -1
 /** Equals no user id, whatever a caller passes for one. */
 const NOBODY = Symbol('nobody')
 const LARGEST_MANY = 10_000
@@ -141,13 +142,13 @@ export class Bandits implements Contract {
     if (this.#closing !== undefined) throw closed()
     if (!isObject(request)) refuse('request', 'an object', request)
     const { userId, candidates } = request
-    this.#foresee(userId)
+    const foreseen = this.#foresee(userId)
+    const before = running.nestings
     const meta = packScore(request, candidates, undefined)
     // The caller's code has run.
     if (this.#closing !== undefined) throw closed()
-    this.#boundNumbering()
     const { computedAt } = packed
-    chooseOnly(this.#place, this.#number(userId), meta)
+    chooseOnly(this.#place, this.#numberNow(userId, foreseen, before), meta)
     const { nestings } = running
     const id = chosenId(FIRST, candidates, ALONE)
     const { promptVersion } = chosen
@@ -183,11 +184,11 @@ export class Bandits implements Contract {
     this.#check()
     if (!isObject(request)) refuse('request', 'an object', request)
     const { userId, tipId } = request
-    this.#foresee(userId)
+    const foreseen = this.#foresee(userId)
+    const before = running.nestings
     const meta = packReward(request, tipId)
     this.#check()
-    this.#boundNumbering()
-    setOnly(this.#number(userId), meta)
+    setOnly(this.#numberNow(userId, foreseen, before), meta)
     reward(this.#place, tipId, packed.computedAt)
     return { ok: true }
   }
@@ -198,14 +199,14 @@ export class Bandits implements Contract {
     const began = performance.now()
     const extras = readExtras(request)
     const { userId, candidates } = request
-    this.#foresee(userId)
+    const foreseen = this.#foresee(userId)
+    const before = running.nestings
     const names: string[] = []
     const meta = packScore(request, candidates, names)
     this.#check()
-    this.#boundNumbering()
     const { computedAt } = packed
     const { ids, crossing, promptVersions } = packedDecision(candidates, names, extras)
-    setOnly(this.#number(userId), promptVersions === undefined ? meta : withPromptVersion(meta))
+    setOnly(this.#numberNow(userId, foreseen, before), promptVersions === undefined ? meta : withPromptVersion(meta))
     recommend(this.#place, crossing, computedAt, promptVersions)
     const decided = decision(ids, began)
     if (extras.explain) addExplanation(this.#channel, decided, ids)
@@ -372,14 +373,24 @@ export class Bandits implements Contract {
     if (this.#closing !== undefined) throw closed()
   }
 
-  /** The next request is this user's: unless it was the last one, too, what is known of it is fetched from memory while the request is read. */
-  #foresee(userId: string): void {
-    if (userId === this.#lastUser) return
+  /**
+   * The next request is this user's: unless it was the last one, too, what is known of it is fetched from memory while the request is read.
+   * Its number, if it has one.
+   */
+  #foresee(userId: string): number {
+    this.#boundNumbering()
+    if (userId === this.#lastUser) return this.#lastNumber
     const number = this.#numbers.get(userId)
-    if (number === undefined) return
+    if (number === undefined) return NO_NUMBER
     this.#lastUser = userId
     this.#lastNumber = number
     foresee(this.#place, number)
+    return number
+  }
+
+  /** Its number once the request is read; the numbering may have started afresh in a nested call. */
+  #numberNow(userId: string, foreseen: number, nestings: number): number {
+    return foreseen !== NO_NUMBER && nestings === running.nestings ? foreseen : this.#number(userId)
   }
 
   /** The number under which native code knows a user. */
