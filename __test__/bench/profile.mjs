@@ -2,6 +2,7 @@
 // One scenario in a long loop, for a profiler:
 //   perf record -e cpu-clock -F 4000 node --perf-basic-prof --interpreted-frames-native-stack __test__/bench/profile.mjs linucb-v1 100
 //   node --cpu-prof --cpu-prof-dir=.cache __test__/bench/profile.mjs linucb-v1 100
+// Arguments: policy, candidates, seconds (5), and whether the interaction log is `on` or `off` (off, as in the bench).
 import { Bandits } from '@oo/bandits'
 import { randomUUID } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -11,8 +12,9 @@ import { join } from 'node:path'
 const policy = /** @type {import('@oo/bandits').PolicyName} */ (process.argv[2] ?? 'linucb-v1')
 const n = Number(process.argv[3] ?? 10)
 const seconds = Number(process.argv[4] ?? 5)
+const log = process.argv[5] === 'on' ? 'on' : 'off'
 const stateDir = mkdtempSync(join(tmpdir(), 'bandits-profile-'))
-const bandits = Bandits.open({ stateDir, seed: 1 })
+const bandits = Bandits.open({ stateDir, seed: 1, log })
 const sets = Array.from({ length: Math.max(8, Math.floor(2048 / n)) }, () =>
   Array.from({ length: n }, (_, i) => ({
     id: randomUUID(), content: `do ${i}`, source: 'todoist', sourceId: String(i),

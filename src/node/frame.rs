@@ -1,12 +1,12 @@
-//! The frame: the block of doubles through which calls of `score`, `reward` and `recommend` pass. `lib/` writes what this file reads;
+//! The frame: the block of doubles through which the calls pass that choose and that learn. `lib/` writes what this file reads;
 //! `Boundary.layout` lets it check that both mean the same.
 //!
 //! A word is a double, or a whole number of 32 bits in its lower half. No word has two numbers: halves that are written apart and read
 //! together have to get to the cache first, which takes as long as a small request's scores.
 //!
 //! The block begins with [`CONTROL_WORDS`] words about the whole call; requests follow, one behind the other. A request is
-//! [`REQUEST_WORDS`] words and, unless it names a prepared set, three lanes of numbers a candidate each. When a choice is to be remembered,
-//! and for a reward, there are no lanes. Behind the request that a decision is made on stand the share of the holdout, flags,
+//! [`REQUEST_WORDS`] words and, unless it names a prepared set, three lanes of numbers a candidate each. A reward has no lanes, and a choice
+//! that is to be remembered needs none: where they were removed, SET says so. Behind the request that a decision is made on stand the share of the holdout, flags,
 //! and a word a candidate; the answer stands behind the request's words, over all this.
 //!
 //! The block never moves and never grows: JavaScript compiles its address into the code that writes to it.

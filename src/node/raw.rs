@@ -33,7 +33,7 @@ pub fn reward_function(env: Env, gate: &Rc<Gate>) -> Result<Function<'static, Te
 }
 
 /// The function that decides on what is in the frame; its arguments are when the profile was computed, the candidates' prompt versions as a
-/// JSON array, and the candidates' ids, or one text with all of them where they would be more than [`MOST_TEXTS`] arguments.
+/// JSON array, and the candidates' ids, [`MOST_TEXTS`] arguments at most, or one text with all of them.
 pub fn recommend_function(env: Env, gate: &Rc<Gate>) -> Result<Function<'static, TextArguments, ()>> {
     function(env, c"recommend", gate, recommend)
 }
