@@ -851,18 +851,27 @@ pub struct User {
     state: Mutex<UserState>,
 }
 
-/// The last revision that was given. All users' come from here, so that a number alone says what was folded from what.
-static REVISION: AtomicU64 = AtomicU64::new(0);
+/// So many revisions are given to a user at once: to count on takes less time than to ask all threads for each.
+const SERIES: u64 = 1 << 24;
 
-fn next_revision() -> u64 {
-    REVISION.fetch_add(1, Ordering::Relaxed)
+/// The next series. All users' come from here, so that a number alone says what was folded from what.
+static REVISIONS: AtomicU64 = AtomicU64::new(0);
+
+fn first_revision() -> u64 {
+    REVISIONS.fetch_add(SERIES, Ordering::Relaxed)
+}
+
+#[inline]
+fn revision_after(revision: u64) -> u64 {
+    let next = revision + 1;
+    if next.is_multiple_of(SERIES) { first_revision() } else { next }
 }
 
 impl User {
     /// A user in this state.
     #[must_use]
     pub fn new(id: &str, state: UserState) -> Self {
-        Self { id: id.into(), revision: AtomicU64::new(next_revision()), state: Mutex::new(state) }
+        Self { id: id.into(), revision: AtomicU64::new(first_revision()), state: Mutex::new(state) }
     }
 
     /// A number that changes, before the lock is released, whenever something changed that a policy scores with. Whoever has folded it
@@ -918,7 +927,26 @@ impl Drop for UserLock<'_> {
     #[inline]
     fn drop(&mut self) {
         if std::mem::take(&mut self.state.learned) {
-            self.revision.store(next_revision(), Ordering::Release);
+            // Only who holds the lock changes it.
+            self.revision.store(revision_after(self.revision.load(Ordering::Relaxed)), Ordering::Release);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_users_ever_have_the_same_revision() {
+        let revisions = |from: u64| std::iter::successors(Some(from), |last| Some(revision_after(*last)));
+        let (one, other) = (first_revision(), first_revision());
+        // Each at the end of its series, and beyond it.
+        let of = |start: u64| revisions(start + SERIES - 3).take(6).collect::<Vec<_>>();
+        let mut all = [vec![one], vec![other], of(one), of(other)].concat();
+        let given = all.len();
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), given);
     }
 }
