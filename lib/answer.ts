@@ -1,6 +1,6 @@
 // From what native code has written into the frame to what callers get.
 
-import { LONGEST_ID, POLICIES, prefix } from './check'
+import { isId, POLICIES, prefix } from './check'
 import { type CandidateSet, promptVersionsOf } from './candidate-set'
 import { checkPromptVersion, refuseId } from './candidates'
 import * as frame from './frame'
@@ -11,7 +11,6 @@ import type { Candidate, Recommendation, ScoreResult } from '../index'
 
 // Own constants: see request.ts.
 const { words, halves, running, FIRST, REQUEST_WORDS } = frame
-const LONGEST = LONGEST_ID
 
 // Words of a request.
 const INDEX = 4
@@ -50,7 +49,7 @@ export function chosenId(at: number, candidates: Candidates, number: number): st
     const candidate: Candidate | null | undefined = candidates[index]
     if (candidate === null || candidate === undefined) refuse(`${prefix(number)}candidates[${index}]`, 'an object', candidate)
     const { id, promptVersion } = candidate
-    if (typeof id !== 'string' || id.isWellFormed() !== true || (id.length - 1) >>> 0 >= LONGEST) refuseId(candidate, id, index, number)
+    if (!isId(id)) refuseId(candidate, id, index, number)
     if (promptVersion !== undefined) checkPromptVersion(promptVersion, index, number)
     if (running.spoilt) checkIntact()
     chosen.promptVersion = promptVersion

@@ -66,6 +66,7 @@ const { packed } = packing
 
 /** Past so many users the numbering starts afresh: it bounds what this thread remembers of them. */
 const MOST_NUMBERED = 1 << 17
+/** In place of a number: the user has none yet. */
 const NO_NUMBER = -1
 /** Equals no user id, whatever a caller passes for one. */
 const NOBODY = Symbol('nobody')

@@ -42,9 +42,7 @@ export function prefix(number: number): string {
 
 /** The length of an array; a proxy's can be anything. */
 export function checkLength(length: unknown, most: number, path: string, of: string): asserts length is number {
-  if (typeof length !== 'number' || !Number.isInteger(length) || length < 0 || length > most) {
-    refuse(path, `an array of at most ${most} ${of}`, length)
-  }
+  if (!isWhole(length, most)) refuse(path, `an array of at most ${most} ${of}`, length)
 }
 
 /** An object that can hold named values, which an array is not meant to. */

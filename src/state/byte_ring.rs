@@ -1,10 +1,10 @@
 //! A queue of bytes in one piece of memory: records go in at the back whole and leave at the front. `VecDeque` does the same, but
 //! adding and dropping a record of some fifty bytes costs it three times as much, and that is on the way of every decision.
 
+use super::prefetch::prefetch;
+
 /// Memory is asked for in multiples of so many bytes.
 const STEP: usize = 64;
-
-use super::prefetch::prefetch;
 
 /// See the module.
 #[derive(Debug, Default, Clone)]

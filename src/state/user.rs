@@ -372,7 +372,7 @@ impl UserState {
         }
     }
 
-    /// Says that a pull comes next: what it changes is on its way from memory while what was learned is read.
+    /// Says that a pull comes next: what it changes is on its way from memory while candidates are scored.
     #[inline]
     pub fn foresee(&self, policy: PolicyName) {
         match policy {
