@@ -161,7 +161,7 @@ fn shares_closed_from_several_threads_are_all_answered_and_the_directory_is_free
 fn whoever_opens_during_the_close_is_let_in() {
     const OPENERS: u64 = 8;
     let dir = tempfile::tempdir().unwrap();
-    for round in 0..150 {
+    for round in 0..50 {
         let handle = open(dir.path()).unwrap();
         reward(handle.engine().unwrap(), "u", EGreedyV1, 1.0).unwrap();
         let barrier = Barrier::new(OPENERS as usize + 1);
@@ -171,7 +171,7 @@ fn whoever_opens_during_the_close_is_let_in() {
                     let (barrier, dir) = (&barrier, &dir);
                     scope.spawn(move || {
                         barrier.wait();
-                        std::thread::sleep(Duration::from_micros(i * (50 + 3 * round)));
+                        std::thread::sleep(Duration::from_micros(i * (50 + 9 * round)));
                         open(dir.path())
                     })
                 })
