@@ -5,6 +5,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 
 import { run } from './support/child.mjs'
+import { withRoom } from './support/room.mjs'
 import { POLICIES, rewardOnce, standingOf } from './support/standing.mjs'
 import { emptyDirectory, openEngine } from './support/state-dir.mjs'
 
@@ -78,7 +79,7 @@ test('without waiting for anything to be written, no reward is lost, and no pull
   for (let i = 0; i < 5; i++) {
     for (const userId of USERS) {
       bandits.score({ userId, candidates: [{ id: 'a' }] })
-      rewardOnce(bandits, userId)
+      withRoom(() => rewardOnce(bandits, userId))
     }
   }
   const lost = dropped(bandits)
@@ -93,13 +94,14 @@ test('a user who leaves while its file is being written takes nothing along', (t
   const bandits = openEngine(t, { maxHotUsers: 4 })
   const users = Array.from({ length: 300 }, (_user, i) => `a${i}`)
   let blank = 0
+  const resetBlank = () => bandits.reset(`blank ${blank++}`)
   for (const [i, userId] of users.entries()) {
-    rewardOnce(bandits, userId)
+    withRoom(() => rewardOnce(bandits, userId))
     // The writer begins 10 ms after a change; each user is met at another moment of it.
     for (const end = performance.now() + 9.5 + (i % 60) / 15; performance.now() < end;);
     // Whoever asks for a user without changing it needs room in memory.
-    for (let k = 0; k < 12; k++) bandits.reset(`blank ${blank++}`)
-    rewardOnce(bandits, userId)
+    for (let k = 0; k < 12; k++) withRoom(resetBlank)
+    withRoom(() => rewardOnce(bandits, userId))
   }
   assert.deepEqual(users.filter((userId) => bandits.stats(userId).rewardCount !== 2), [])
   assert.equal(bandits.health().writer.foreignWrites, 0)
@@ -114,7 +116,7 @@ describe('calls that need several users', () => {
       const requests = Array.from({ length: 200 }, (_, i) => ({ userId: 'u' + i % 40, candidates: [{ id: 't' + i }] }))
       for (let i = 0; i < 3; i++) console.log(engine.scoreMany(requests).every(({ tipId }, k) => tipId === 't' + k))
       console.log(engine.health().log.droppedPulls)
-      await engine.close()`, { stateDir, timeoutMs: 15_000 })
+      await engine.close()`, { stateDir })
     const [, lost] = /^(?:true\n){3}(\d+)\n$/.exec(stdout) ?? assert.fail(`${stdout}${stderr}`)
     assert.equal(code, 0, stderr)
     const again = openEngine(t, { stateDir })

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
 
-import { run } from './support/child.mjs'
+import { killed, killedUnmarked } from './support/killed.mjs'
 import { eventsIn, segmentsIn } from './support/log-lines.mjs'
 import { rewardOnce } from './support/standing.mjs'
 import { emptyDirectory, namesIn, openEngine } from './support/state-dir.mjs'
@@ -60,13 +60,10 @@ test('by size: the oldest first', async (t) => {
 })
 
 test('what the state files do not have stays, however old or large', async (t) => {
-  const stateDir = emptyDirectory(t)
-  const { signal } = run("const engine = Bandits.open({ stateDir }); for (let i = 0; i < 20; i++) reward(engine, 'u' + i); process.kill(process.pid, 'SIGKILL')", { stateDir })
-  assert.equal(signal, 'SIGKILL')
+  const stateDir = await killedUnmarked(t, "const engine = Bandits.open({ stateDir }); for (let i = 0; i < 20; i++) reward(engine, 'u' + i)")
   for (const name of namesIn(stateDir)) rmSync(join(stateDir, name))
   for (const name of segmentsIn(stateDir)) utimesSync(join(stateDir, 'log', name), 1e9, 1e9)
-  const again = run("const engine = Bandits.open({ stateDir, logRetentionDays: 0, logRetentionBytes: 0 }); await engine.flush(); process.kill(process.pid, 'SIGKILL')", { stateDir })
-  assert.equal(again.signal, 'SIGKILL')
+  killed(t, "const engine = Bandits.open({ stateDir, logRetentionDays: 0, logRetentionBytes: 0 }); await engine.flush()", stateDir)
   const bandits = openEngine(t, { stateDir, logRetentionDays: 0, logRetentionBytes: 0 })
   for (let i = 0; i < 20; i++) assert.equal(bandits.stats(`u${i}`).rewardCount, 1)
   await bandits.close()

@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { describe, test } from 'node:test'
 
 import { run } from './support/child.mjs'
+import { killed, killedUnmarked } from './support/killed.mjs'
 import { crc32, eventsIn, segmentsIn } from './support/log-lines.mjs'
 import { assertRefuses } from './support/refusal.mjs'
 import { POLICIES, rewardOnce, standingOf, timelessStandingOf } from './support/standing.mjs'
@@ -33,17 +34,6 @@ const WORK = `
     engine.reward({ userId: user, tipId: 't' + i, reward: Math.sin(i), features: { taskAgeDays: i, hourOfDay: i, priority: 1 + i % 4 }, policy: 'linucb-v1' })
   }
 `
-const DIE = "process.kill(process.pid, 'SIGKILL')"
-
-/**
- * A directory in which a child was killed after `script`.
- * @param {TestContext} t @param {string} script @param {string} [stateDir]
- */
-function killed(t, script, stateDir = emptyDirectory(t)) {
-  const { signal, stderr } = run(`${script}\n${DIE}`, { stateDir })
-  assert.equal(signal, 'SIGKILL', stderr)
-  return stateDir
-}
 
 /** The standing of `u` and `v` after {@link WORK}, without a death. @param {TestContext} t */
 function expectedStanding(t) {
@@ -94,8 +84,8 @@ describe('nothing to recover', () => {
 })
 
 describe('after kill -9', () => {
-  test('every reward that was acknowledged and every pull that was flushed is there', (t) => {
-    const stateDir = killed(t, `${WORK} await engine.flush()`)
+  test('every reward that was acknowledged and every pull that was flushed is there', async (t) => {
+    const stateDir = await killedUnmarked(t, `${WORK} await engine.flush()`)
     const bandits = openEngine(t, { stateDir })
     const { epoch, segments, lines, applied, alreadyInFiles, users, ...rest } = recovered(bandits)
     // How far the writer of state files had come is not known, only that nothing is counted twice or left out.
@@ -113,7 +103,7 @@ describe('after kill -9', () => {
   })
 
   test('state files that are gone or older come back from the log, and what they have is not learned twice', async (t) => {
-    const stateDir = killed(t, `${WORK} await engine.flush()`)
+    const stateDir = await killedUnmarked(t, `${WORK} await engine.flush()`)
     // As if the writer had not come to write at all: the log alone has it.
     rmSync(join(stateDir, 'u.json'), { force: true })
     rmSync(join(stateDir, 'v.json'), { force: true })
@@ -159,8 +149,8 @@ describe('a segment that is not whole', () => {
     assert.deepEqual([bandits.health().ok, bandits.stats('u', 'linucb-v1').rewardCount], [true, 10])
   })
 
-  test('a line of which a part is missing is not learned by halves', (t) => {
-    const stateDir = killed(t, "const engine = Bandits.open({ stateDir }); reward(engine, 'u')")
+  test('a line of which a part is missing is not learned by halves', async (t) => {
+    const stateDir = await killedUnmarked(t, "const engine = Bandits.open({ stateDir }); reward(engine, 'u')")
     rmSync(join(stateDir, 'u_egreedy.json'), { force: true })
     const path = join(stateDir, 'log', String(segmentsIn(stateDir)[0]))
     truncateSync(path, statSync(path).size - 5)
@@ -168,8 +158,8 @@ describe('a segment that is not whole', () => {
     assert.deepEqual([bandits.recovery.tornLines, bandits.recovery.damagedLines, bandits.stats('u').rewardCount], [1, 0, 0])
   })
 
-  test('damage in its midst is located, costs what it covers and nothing else, and is said', (t) => {
-    const stateDir = killed(t, "const engine = Bandits.open({ stateDir }); for (let i = 0; i < 20; i++) reward(engine, 'u' + i)")
+  test('damage in its midst is located, costs what it covers and nothing else, and is said', async (t) => {
+    const stateDir = await killedUnmarked(t, "const engine = Bandits.open({ stateDir }); for (let i = 0; i < 20; i++) reward(engine, 'u' + i)")
     for (const name of namesIn(stateDir)) rmSync(join(stateDir, name))
     const segment = String(segmentsIn(stateDir)[0])
     const path = join(stateDir, 'log', segment)
@@ -186,8 +176,8 @@ describe('a segment that is not whole', () => {
     assert.deepEqual([ok, warnings.length], [false, 1])
   })
 
-  test('lines that are there twice are learned once', (t) => {
-    const stateDir = killed(t, "const engine = Bandits.open({ stateDir }); for (let i = 0; i < 20; i++) reward(engine, 'u')")
+  test('lines that are there twice are learned once', async (t) => {
+    const stateDir = await killedUnmarked(t, "const engine = Bandits.open({ stateDir }); for (let i = 0; i < 20; i++) reward(engine, 'u')")
     for (const name of namesIn(stateDir)) rmSync(join(stateDir, name))
     const path = join(stateDir, 'log', String(segmentsIn(stateDir)[0]))
     appendFileSync(path, readFileSync(path))
@@ -206,11 +196,12 @@ describe('a segment that is not whole', () => {
 })
 
 test('a user whose file somebody removed is named', async (t) => {
-  const stateDir = emptyDirectory(t)
-  const first = openEngine(t, { stateDir })
-  for (const userId of ['u', 'v']) rewardOnce(first, userId)
-  await first.close()
-  killed(t, "const engine = Bandits.open({ stateDir }); reward(engine, 'u'); reward(engine, 'v')", stateDir)
+  const rewardBoth = "const engine = Bandits.open({ stateDir }); reward(engine, 'u'); reward(engine, 'v')"
+  const stateDir = await killedUnmarked(t, rewardBoth, () => {
+    const begun = emptyDirectory(t)
+    assert.equal(run(`${rewardBoth}; await engine.close()`, { stateDir: begun }).code, 0)
+    return begun
+  })
   rmSync(join(stateDir, 'u_egreedy.json'))
   const bandits = openEngine(t, { stateDir })
   assert.deepEqual([bandits.recovery.ambiguousUsers, bandits.stats('u').rewardCount, bandits.stats('v').rewardCount], [['u'], 1, 2])
@@ -224,11 +215,14 @@ test('a user whose file somebody removed is named', async (t) => {
 })
 
 test('a reset outlives the files that it was about', async (t) => {
-  const stateDir = emptyDirectory(t)
-  const first = openEngine(t, { stateDir })
-  const { decisionId } = first.recommend({ userId: 'u', candidates: [{ id: 'a' }] })
-  await first.close()
-  killed(t, "const engine = Bandits.open({ stateDir }); engine.reset('u'); reward(engine, 'u')", stateDir)
+  let decisionId = ''
+  const stateDir = await killedUnmarked(t, "const engine = Bandits.open({ stateDir }); engine.reset('u'); reward(engine, 'u')", async () => {
+    const begun = emptyDirectory(t)
+    const first = openEngine(t, { stateDir: begun })
+    decisionId = first.recommend({ userId: 'u', candidates: [{ id: 'a' }] }).decisionId
+    await first.close()
+    return begun
+  })
   for (const name of namesIn(stateDir)) rmSync(join(stateDir, name))
   const bandits = openEngine(t, { stateDir })
   assert.deepEqual([bandits.recovery.ambiguousUsers, bandits.stats('u').rewardCount], [[], 1])

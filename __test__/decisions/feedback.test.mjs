@@ -10,6 +10,7 @@ import { describe, test } from 'node:test'
 import { Bandits, replay } from '@oo/bandits'
 import { random } from '../bench/workload.mjs'
 import { assertRefuses } from '../support/refusal.mjs'
+import { withRoom } from '../support/room.mjs'
 import { linesIn, segmentsIn } from '../support/log-lines.mjs'
 import { POLICIES } from '../support/standing.mjs'
 import { contentsOf, emptyDirectory, openEngine, stateIn } from '../support/state-dir.mjs'
@@ -424,21 +425,11 @@ describe('out of memory', () => {
   test('users that left memory are learned from, once', (t) => {
     const bandits = openEngine(t, { stateDir: emptyDirectory(t), maxHotUsers: 1 })
     const users = Array.from({ length: 30 }, (_user, i) => `user${i}`)
-    /** @param {() => void} call */
-    const patiently = (call) => {
-      for (let tries = 0; ; tries++) {
-        try {
-          return call()
-        } catch (error) {
-          if (/** @type {any} */ (error).code !== 'ERR_BACKPRESSURE' || tries > 1000) throw error
-        }
-      }
-    }
     /** @type {Map<string, string>} */
     const decided = new Map()
-    for (const userId of users) patiently(() => decided.set(userId, decide(bandits, userId)))
+    for (const userId of users) withRoom(() => decided.set(userId, decide(bandits, userId)))
     for (const at of [3, 1, 3, 2]) {
-      for (const decisionId of decided.values()) patiently(() => bandits.feedback({ decisionId, reward: at, at }))
+      for (const decisionId of decided.values()) withRoom(() => bandits.feedback({ decisionId, reward: at, at }))
       for (const userId of users) assert.deepEqual(sumsOf(bandits, userId), three(1, 3), userId)
     }
     assert.ok(bandits.health().evictedUsers > 30)

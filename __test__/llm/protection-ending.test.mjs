@@ -100,7 +100,7 @@ describe('the end of the process', { concurrency: 4 }, () => {
     const server = await startLlmServer(t, answer)
     const stateDir = emptyDirectory(t)
     const from = performance.now()
-    const ended = await runBeside(script, { stateDir, env: { STATE_DIR: stateDir, LITELLM_URL: server.url, LITELLM_MASTER_KEY: KEY }, timeoutMs: 20_000 })
+    const ended = await runBeside(script, { stateDir, env: { STATE_DIR: stateDir, LITELLM_URL: server.url, LITELLM_MASTER_KEY: KEY } })
     await until(() => server.open === 0, 'no connection is left')
     return { ...ended, server, ms: performance.now() - from }
   }

@@ -63,7 +63,7 @@ describe('https', () => {
     const none = join(emptyDirectory(t), 'none.pem')
     writeFileSync(none, '')
     for (const [env, expected] of /** @type {const} */ ([[{ SSL_CERT_FILE: none, SSL_CERT_DIR: emptyDirectory(t) }, '1'], [{}, 'ERR_LLM_UNREACHABLE']])) {
-      const { stdout, stderr } = await runBeside(script, { stateDir: emptyDirectory(t), env: { ...env, OURS: caFile }, timeoutMs: 20_000 })
+      const { stdout, stderr } = await runBeside(script, { stateDir: emptyDirectory(t), env: { ...env, OURS: caFile } })
       assert.equal(stdout, `${expected}\n`, stderr)
     }
   })

@@ -113,7 +113,7 @@ describe('user and password', { skip: NO_SERVER, concurrency: true }, () => {
       await engine.start()
       while (!/auth/i.test(engine.health().nats.problem ?? '')) await new Promise((resolve) => setTimeout(resolve, 5))
       console.log(JSON.stringify(engine.health()))
-      await engine.close()`, { stateDir: emptyDirectory(t), env, timeoutMs: 20_000 })
+      await engine.close()`, { stateDir: emptyDirectory(t), env })
     assert.deepEqual([code, stderr], [0, ''])
     assertSecret(stdout, 'wr0ng-guess', 'me@home')
   })
@@ -153,7 +153,7 @@ describe('credentials', { skip: NO_SERVER }, () => {
       await engine.start()
       while (engine.health().nats.state !== 'connected') await new Promise((resolve) => setTimeout(resolve, 5))
       console.log(JSON.stringify(engine.health()))
-      await engine.close()`, { stateDir: emptyDirectory(t), env: { NATS_URL: server.url, NATS_CREDS: credentialsFile }, timeoutMs: 20_000 })
+      await engine.close()`, { stateDir: emptyDirectory(t), env: { NATS_URL: server.url, NATS_CREDS: credentialsFile } })
     assert.deepEqual([code, stderr], [0, ''])
     assertSecret(stdout, seed)
   })
@@ -194,7 +194,7 @@ describe('TLS', { skip: NO_SERVER }, () => {
       const engine = Bandits.open({ stateDir })
       await engine.start()
       while (engine.health().nats.state !== 'connected') await new Promise((resolve) => setTimeout(resolve, 5))
-      await engine.close()`, { stateDir: emptyDirectory(t), env: { NATS_URL: url, NATS_CA: caFile }, timeoutMs: 20_000 })
+      await engine.close()`, { stateDir: emptyDirectory(t), env: { NATS_URL: url, NATS_CA: caFile } })
     assert.deepEqual([code, stderr], [0, ''])
   })
 
@@ -212,7 +212,7 @@ describe('TLS', { skip: NO_SERVER }, () => {
     /** @type {[Record<string, string>, string][]} */
     const cases = [[{}, 'connected'], [{ NATS_CA: another.caFile }, 'connecting']]
     for (const [more, state] of cases) {
-      const { stdout, stderr } = run(script, { stateDir: emptyDirectory(t), env: { NATS_URL: url, SSL_CERT_FILE: caFile, ...more }, timeoutMs: 10_000 })
+      const { stdout, stderr } = run(script, { stateDir: emptyDirectory(t), env: { NATS_URL: url, SSL_CERT_FILE: caFile, ...more } })
       assert.equal(stdout, `${state}\n`, `${Object.keys(more).join()} ${stderr}`)
     }
   })

@@ -98,7 +98,7 @@ describe('what can never be handled', { skip: NO_SERVER }, () => {
       const engine = Bandits.open({ stateDir, nats: { url: process.env.SERVER } })
       await engine.start()
       while (engine.health().nats.dead === 0) await new Promise((resolve) => setTimeout(resolve, 5))
-      await engine.close()`, { stateDir: emptyDirectory(t), env: { SERVER: server.url }, timeoutMs: 20_000 })
+      await engine.close()`, { stateDir: emptyDirectory(t), env: { SERVER: server.url } })
     assert.equal(code, 0, stderr)
     const [line = '', ...more] = stderr.trim().split('\n')
     assert.deepEqual(more, [])

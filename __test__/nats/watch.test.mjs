@@ -171,7 +171,7 @@ describe('onEvent()', { skip: NO_SERVER }, () => {
       const engine = Bandits.open({ stateDir })
       engine.onEvent(() => console.log('called'))()
       engine.onEvent(() => console.log('called'))
-      await engine.start()`, { stateDir: emptyDirectory(t), timeoutMs: 10_000 })
+      await engine.start()`, { stateDir: emptyDirectory(t) })
     assert.deepEqual([code, stderr], [0, ''])
   })
 
@@ -198,7 +198,7 @@ describe('onEvent()', { skip: NO_SERVER }, () => {
       }
       const { processed } = engine.health().nats.consumers.signals
       console.log(JSON.stringify({ uncaught, heard, processed }))
-      await engine.close()`, { stateDir: emptyDirectory(t), env: { SERVER: server.url }, timeoutMs: 20_000 })
+      await engine.close()`, { stateDir: emptyDirectory(t), env: { SERVER: server.url } })
     assert.equal(code, 0, stderr)
     assert.deepEqual(JSON.parse(stdout), { uncaught: ['from a listener', 'from a listener', 'from a listener'], heard: [1, 2, 3], processed: 3 })
     await eventsOf(bandits, 3)
@@ -213,7 +213,7 @@ describe('onEvent()', { skip: NO_SERVER }, () => {
       for (;;) {
         await engine.publish('signals.x', 'x').catch(() => undefined)
         await new Promise((resolve) => setTimeout(resolve, 10))
-      }`, { stateDir: emptyDirectory(t), env: { SERVER: server.url }, timeoutMs: 20_000 })
+      }`, { stateDir: emptyDirectory(t), env: { SERVER: server.url } })
     assert.equal(code, 1)
     assert.match(stderr, /Error: from a listener/)
   })

@@ -9,6 +9,9 @@ import { text } from 'node:stream/consumers'
 /** From here, '@oo/bandits' means this checkout. */
 export const ROOT = join(import.meta.dirname, '../..')
 
+/** Far more than any of them needs on a busy machine. */
+const PATIENCE_MS = 120_000
+
 const PRELUDE = `
 import { Bandits, BanditError } from '@oo/bandits'
 import * as bandits from '@oo/bandits'
@@ -33,13 +36,13 @@ function command(script, stateDir, env = {}, flags = []) {
 /**
  * Runs a script to its end. It finds `Bandits`, `BanditError`, `bandits`, `stateDir` and `reward(engine, userId)` declared.
  * @param {string} script
- * One that does not end within `timeoutMs` is killed, and has no code. `prefix` is a command to run it with.
- * @param {{ stateDir: string, env?: Record<string, string>, flags?: string[], prefix?: string[], timeoutMs?: number }} settings
+ * One that does not end within {@link PATIENCE_MS} is killed, and has no code. `prefix` is a command to run it with.
+ * @param {{ stateDir: string, env?: Record<string, string>, flags?: string[], prefix?: string[] }} settings
  */
-export function run(script, { stateDir, env, flags, prefix = [], timeoutMs = 60_000 }) {
+export function run(script, { stateDir, env, flags, prefix = [] }) {
   const { args, options } = command(script, stateDir, env, flags)
   const [file = process.execPath, ...before] = [...prefix, process.execPath]
-  const result = spawnSync(file, [...before, ...args], { ...options, encoding: 'utf8', timeout: timeoutMs, killSignal: 'SIGKILL' })
+  const result = spawnSync(file, [...before, ...args], { ...options, encoding: 'utf8', timeout: PATIENCE_MS, killSignal: 'SIGKILL' })
   if (result.error !== undefined && result.signal === null) throw result.error
   return { code: result.status, signal: result.signal, stdout: result.stdout, stderr: result.stderr }
 }
@@ -47,11 +50,11 @@ export function run(script, { stateDir, env, flags, prefix = [], timeoutMs = 60_
 /**
  * The same while this process goes on: it may serve what the script asks for.
  * @param {string} script
- * @param {{ stateDir: string, env?: Record<string, string>, flags?: string[], timeoutMs?: number }} settings
+ * @param {{ stateDir: string, env?: Record<string, string>, flags?: string[] }} settings
  */
-export async function runBeside(script, { stateDir, env, flags, timeoutMs = 60_000 }) {
+export async function runBeside(script, { stateDir, env, flags }) {
   const { args, options } = command(script, stateDir, env, flags)
-  const child = spawn(process.execPath, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'], timeout: timeoutMs, killSignal: 'SIGKILL' })
+  const child = spawn(process.execPath, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'], timeout: PATIENCE_MS, killSignal: 'SIGKILL' })
   const [stdout, stderr, [code, signal]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')])
   return { code, signal, stdout, stderr }
 }

@@ -31,7 +31,7 @@ const binary = await natsServer()
 /** For `skip` of a test that needs a server: why there is none, or false. */
 export const NO_SERVER = binary === null ? 'there is no nats-server' : false
 
-const READY_MS = 20_000
+const READY_MS = 60_000
 const TRIES = 3
 
 export class Server {

@@ -11,7 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
  * @param {number} [deadlineMs]
  * @returns {Promise<T>}
  */
-export async function until(condition, what, deadlineMs = 10_000) {
+export async function until(condition, what, deadlineMs = 60_000) {
   const deadline = performance.now() + deadlineMs
   for (;;) {
     const value = await condition()

@@ -38,7 +38,7 @@ export const cluster = ({ messages, perSecond = 500, kills = 1, seed, hurry = fa
   assert.ok(first !== undefined)
   const admin = await first.admin()
   // Servers that have just found each other do not take streams at once.
-  await until(() => admin.addStreams({ num_replicas: 3 }).then(() => true, () => undefined), 'the cluster takes streams', 30_000)
+  await until(() => admin.addStreams({ num_replicas: 3 }).then(() => true, () => undefined), 'the cluster takes streams')
   const bandits = Bandits.open({ stateDir, nats: { url, durablePrefix: PREFIX } })
   t.after(() => bandits.close())
   /** When a message that was taken after this moment is seen. @type {{ after: number, at: number | undefined }} */
@@ -66,7 +66,7 @@ export const cluster = ({ messages, perSecond = 500, kills = 1, seed, hurry = fa
   publishing.catch(() => undefined)
   for (let kill = 1; kill <= kills; kill++) {
     await until(() => load.published >= (messages * kill) / (kills + 1), 'it is time for a kill', 600_000)
-    const name = await until(() => leaderOf(admin).catch(() => undefined), 'all three have the stream', 60_000)
+    const name = await until(() => leaderOf(admin).catch(() => undefined), 'all three have the stream')
     const leader = servers.find((server) => server.name === name)
     assert.ok(leader !== undefined, `no server ${name}`)
     onKill(name)

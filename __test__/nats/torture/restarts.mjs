@@ -58,7 +58,7 @@ class Consumer {
 }
 
 /** @param {Consumer} consumer */
-const isAtWork = (consumer) => until(() => consumer.events > 0, 'the consumer consumes', 60_000)
+const isAtWork = (consumer) => until(() => consumer.events > 0, 'the consumer consumes')
 
 /**
  * @param {{ messages: number, seed: number, hurry?: boolean, onKill?: (what: string) => void }} settings `hurry`: what died unanswered
