@@ -53,7 +53,7 @@ async function assertRefused(bandits, server) {
   const { attempts } = bandits.health().litellm
   const from = performance.now()
   await assert.rejects(bandits.generate({ userId: 'u' }), { code: 'ERR_LLM_UNREACHABLE', retryable: true })
-  assert.ok(performance.now() - from < 3000)
+  assert.ok(performance.now() - from < 10_000)
   assert.deepEqual([server.requests.length, bandits.health().litellm.attempts], [before, attempts])
 }
 
@@ -192,11 +192,11 @@ describe('the breaker', () => {
   test('that opens ends at once the call that opened it', async (t) => {
     const { server, now, bandits } = await startChanging(t, DOWN, { deadlineMs: 20_000 })
     await failing(bandits, 4)
-    now.answer = failure(503)
+    now.answer = failure(503, 'no', { 'retry-after': '10' })
     assert.equal(await codeOf(bandits), 'ERR_LLM_STATUS')
-    // Before any repeat could be.
+    // Long before a repeat could be.
     const ms = performance.now() - Number(server.requests.at(-1)?.at)
-    assert.ok(ms < 245, `${ms} ms`)
+    assert.ok(ms < 5000, `${ms} ms`)
     assert.deepEqual([server.requests.length, breakerOf(bandits)], [5, 'open'])
   })
 
@@ -289,7 +289,7 @@ describe('the breaker', () => {
     const ended = await Promise.all(Array.from({ length: 30 }, () => settled(bandits.generate({ userId: 'u' }))))
     for (const { error } of ended) assert.ok(['ERR_LLM_STATUS', 'ERR_LLM_UNREACHABLE'].includes(error?.code), String(error))
     assert.equal(server.requests.length, 5)
-    assert.ok(performance.now() - from < 3000)
+    assert.ok(performance.now() - from < 10_000)
   })
 
   test('leaves the last error in health()', async (t) => {

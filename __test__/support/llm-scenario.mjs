@@ -52,7 +52,7 @@ async function call(stateDir, litellm, before) {
   const { litellm: health } = bandits.health()
   const said = `${thrown === undefined ? '' : everythingOf(thrown)}\n${JSON.stringify(bandits.health())}`
   await bandits.close()
-  await until(() => sockets() <= before, 'the sockets are gone', 2000).catch(() => undefined)
+  await until(() => sockets() <= before, 'the sockets are gone').catch(() => undefined)
   const error = thrown && { code: thrown.code, retryable: thrown.retryable, status: thrown.status, message: String(thrown.message) }
   return { result, error, said, health, ms, grown, socketsLeft: sockets() - before }
 }
