@@ -6,6 +6,7 @@ import { test } from 'node:test'
 
 import { Bandits, CandidateSet, prepare } from '@oo/bandits'
 import { run } from './support/child.mjs'
+import { eventsIn } from './support/log-lines.mjs'
 import { assertRefuses } from './support/refusal.mjs'
 import { POLICIES, rewardOnce, timelessStandingOf } from './support/standing.mjs'
 import { emptyDirectory, openEngine } from './support/state-dir.mjs'
@@ -34,6 +35,28 @@ test('sets and arrays mix in a batch', (t) => {
   const requests = (/** @type {boolean} */ withSets) => sizes.map((n, i) => ({ userId: `u${i % 2}`, candidates: withSets && i % 2 === 0 ? prepare(list(n)) : list(n) }))
   assert.deepEqual(mixed.scoreMany(requests(true)), arrays.scoreMany(requests(false)))
   assert.deepEqual(timelessStandingOf(mixed, ['u0', 'u1']), timelessStandingOf(arrays, ['u0', 'u1']))
+})
+
+test('history and log have of a set what they would have of the array', async (t) => {
+  const ids = ['a', 'L'.repeat(512), '名前', '😀'.repeat(256), 'a\u0000b', 'ü', '__proto__', '"quoted" \\ id', 'b', 'é'.repeat(300)]
+  const candidates = ids.map((id, i) => ({ id, features: { priority: 1 + (i % 4), taskAgeDays: i }, ...(i % 3 === 0 ? {} : { promptVersion: i === 4 ? '' : `v${i} ✓` }) }))
+  const logs = []
+  for (const of of [candidates, prepare(candidates)]) {
+    const stateDir = emptyDirectory(t)
+    const bandits = openEngine(t, { stateDir })
+    for (let i = 0; i < 120; i++) {
+      const profileFeatures = [undefined, null, { preferredHour: 3 }, { computedAt: `${i} ✓` }][i % 4]
+      const { tipId, index } = bandits.score({ userId: `u${i % 3}`, candidates: of, policy: POLICIES[i % 3], context: { hourOfDay: i % 24 }, profileFeatures })
+      assert.equal(tipId, ids[index])
+      bandits.reward({ userId: `u${i % 3}`, tipId, reward: index % 2, features: { priority: 2, taskAgeDays: index }, policy: POLICIES[i % 3] })
+      if (i % 10 === 0) bandits.recommend({ userId: 'v', candidates: of, mask: ids.map((_id, k) => (k + i) % 3 > 0) })
+    }
+    await bandits.close()
+    const events = eventsIn(stateDir).map(({ us: _time, ...rest }) => rest)
+    assert.ok(events.length > 240 && new Set(events.map(({ promptVersion }) => promptVersion)).size > 4)
+    logs.push([events, timelessStandingOf(openEngine(t, { stateDir }), ['u0', 'u1', 'u2', 'v'])])
+  }
+  assert.deepEqual(logs[1], logs[0])
 })
 
 test('what is done to the objects afterwards changes nothing', (t) => {

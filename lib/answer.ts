@@ -77,6 +77,11 @@ export function answer(at: number, tipId: string): ScoreResult {
   }
 }
 
+/** What was chosen from a set for the only request. */
+export function answerOf(set: CandidateSet): ScoreResult {
+  return answer(FIRST, set.ids[halves[2 * (FIRST + INDEX)]])
+}
+
 /** What was decided about the candidates called `tipIds`. */
 export function decision(tipIds: readonly string[], began: number): Recommendation {
   const at = FIRST + REQUEST_WORDS

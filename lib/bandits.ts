@@ -41,15 +41,16 @@ import type {
 import type { NativeChannel, NativeEngine } from '../dist/addon'
 import { setTimeout as sleep } from 'node:timers/promises'
 import * as answers from './answer'
-import { answer, chosenId, decision } from './answer'
+import { answer, answerOf, chosenId, decision } from './answer'
 import { scoreBatch } from './batch'
+import type { CandidateSet as PreparedSet } from './candidate-set'
 import { ALONE, checkId, checkLength, checkPolicy, checkSignal, isObject, policyNumber } from './check'
 import { addExplanation, packedDecision, packReaction, policyChangeJson, reacted, readExtras, type Rewards, rewardTable } from './decisions'
 import { BanditError, fromNative, native, refuse } from './error'
 import { listen, listEvents, payloadBytes } from './events'
 import { closeAtExit, forgetAtExit } from './exit'
 import * as frame from './frame'
-import { chooseOnly, foresee, nested, pull, react, recommend, reward, setOnly } from './frame'
+import { chooseOnly, foresee, nested, pull, react, recommend, reward, scoreSet, setOnly } from './frame'
 import { generate } from './generate'
 import { addon } from './native'
 import { analytics, dataQuality, decisions, simulate, users } from './reads'
@@ -149,6 +150,10 @@ export class Bandits implements Contract {
     // The caller's code has run.
     if (this.#closing !== undefined) throw closed()
     const { computedAt } = packed
+    if (!Array.isArray(candidates)) {
+      scoreSet(this.#place, this.#numberNow(userId, foreseen, before), meta, computedAt)
+      return answerOf(candidates as unknown as PreparedSet)
+    }
     chooseOnly(this.#place, this.#numberNow(userId, foreseen, before), meta)
     const { nestings } = running
     const id = chosenId(FIRST, candidates, ALONE)

@@ -1,4 +1,4 @@
-// Candidates validated and packed once. The numbers are native; the ids stay here.
+// Candidates validated and packed once. Their numbers, and a copy of the ids, are native.
 
 import { BanditError } from './error'
 

@@ -1,9 +1,10 @@
 // recommend() and feedback() beside what the frame carries: the texts of all candidates, masks, and the reactions' table.
 
 import type { Action, FeedbackRequest, FeedbackResult, PolicyChange, Recommendation, RecommendRequest } from '../index'
-import { type CandidateSet, isCandidateSet } from './candidate-set'
+import { isCandidateSet } from './candidate-set'
 import type { NativeChannel } from '../dist/addon'
 import { checkId, checkKeys, finite, isObject, moment, POLICIES } from './check'
+import { oneText } from './candidates'
 import { BanditError, native, refuse } from './error'
 import * as frame from './frame'
 import { type Candidates, packDecision, packed } from './request'
@@ -71,14 +72,11 @@ function checkedMask(mask: unknown): boolean[] {
   return Array.from(mask, (may: unknown, i) => (typeof may === 'boolean' ? may : refuse(`mask[${i}]`, 'true or false', may)))
 }
 
-/** All ids of a set, one behind the other. */
-const idsOfSets = new WeakMap<CandidateSet, string>()
-
 /** The texts of the call on what is packed. */
 export interface DecisionTexts {
   /** The candidates' ids, in order. */
   ids: readonly string[]
-  /** What crosses of them: each, or one text with all of them, one behind the other. */
+  /** What crosses of them: each, or one text with all of them, one behind the other; of a set nothing. */
   crossing: readonly string[]
   /** JSON. */
   promptVersions: string | undefined
@@ -90,23 +88,12 @@ export function packedDecision(candidates: Candidates, names: readonly string[],
   if (count > LARGEST_DECISION) refuse('candidates', `at most ${LARGEST_DECISION} for a decision`, count)
   if (mask !== undefined && mask.length !== count) refuse('mask', `an array of ${count}, one for each candidate`, mask.length)
   if (mask !== undefined && !mask.includes(true)) throw new BanditError('ERR_NO_CANDIDATES', 'mask: no candidate may be shown')
-  const set = isCandidateSet(candidates) ? candidates : undefined
-  const ids = set === undefined ? names : set.ids
+  const ids = isCandidateSet(candidates) ? candidates.ids : names
   const versions = promptVersions === undefined ? undefined : JSON.stringify(Array.from({ length: count }, (_none, i) => promptVersions[i] ?? null))
-  // A set's text is made once; to make one for a few ids takes longer than to pass each.
-  const asOne = set !== undefined || count > MOST_TEXTS - OTHER_TEXTS
+  // To make one text of a few takes longer than to pass each. Native code has a set's: there are no names then.
+  const asOne = names.length > MOST_TEXTS - OTHER_TEXTS
   packDecision(packed.end, ids, count, { mask, holdout, explain, asOne })
-  return { ids, crossing: asOne ? [joined(ids, count, set)] : ids, promptVersions: versions }
-}
-
-function joined(ids: readonly string[], count: number, set: CandidateSet | undefined): string {
-  const known = set && idsOfSets.get(set)
-  if (known !== undefined) return known
-  // V8 puts the parts together when native code reads them: a quarter of what join() costs.
-  let all = ''
-  for (let i = 0; i < count; i++) all += ids[i]
-  if (set !== undefined) idsOfSets.set(set, all)
-  return all
+  return { ids, crossing: asOne ? [oneText(names)] : names, promptVersions: versions }
 }
 
 /** Adds to a decision what it is made of. */

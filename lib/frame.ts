@@ -108,6 +108,7 @@ export function setRequests(at: number, count: number): void {
 const chooseFrame = boundary.chooseFunction()
 const pullFrame = boundary.pullFunction()
 const pullsFrame = boundary.pullsFunction()
+const scoreSetFrame = boundary.scoreSetFunction()
 const rewardFrame = boundary.rewardFunction()
 const recommendFrame = boundary.recommendFunction()
 const foreseeFrame = boundary.foreseeFunction()
@@ -159,6 +160,15 @@ export function pull(channel: number, id: string, computedAt: string | undefined
 export function pulls(channel: number, texts: readonly string[]): void {
   halves[2 * CHANNEL] = channel
   pullsFrame(...texts)
+  if (halves[2 * STATUS] !== DONE) throwError()
+}
+
+/** Chooses from the prepared set that the only request names, and remembers what was chosen. */
+export function scoreSet(channel: number, user: number, meta: number, computedAt: string | undefined): void {
+  setOnly(user, meta)
+  halves[2 * CHANNEL] = channel
+  if (computedAt === undefined) scoreSetFrame()
+  else scoreSetFrame(computedAt)
   if (halves[2 * STATUS] !== DONE) throwError()
 }
 

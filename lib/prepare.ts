@@ -2,15 +2,18 @@
 
 import type { Candidate, CandidateSet as Contract } from '../index'
 import { makeSet } from './candidate-set'
+import { oneText } from './candidates'
 import { native } from './error'
 import { boundary, nested, running } from './frame'
-import { packed, packSet } from './request'
+import { packed, packLengths, packSet } from './request'
 
 export function prepare(candidates: readonly Candidate[]): Contract {
   if (running.busy) return nested(() => prepare(candidates))
   const ids = packSet(candidates)
-  const { promptVersions } = packed
-  const number = native(() => boundary.prepare())
+  const { end, promptVersions } = packed
+  packLengths(end, ids)
+  const versions = promptVersions === undefined ? [] : Array.from(ids, (_id, i) => promptVersions[i])
+  const number = native(() => boundary.prepare(oneText(ids), versions))
   // The contract's class differs in that it cannot be constructed.
   return makeSet(number, ids, promptVersions, (released) => boundary.release(released)) as unknown as Contract
 }

@@ -235,6 +235,11 @@ export function packSet(candidates: readonly Candidate[]): readonly string[] {
   return ids
 }
 
+/** Says behind what is packed up to `end` how long these ids are. */
+export function packLengths(end: number, ids: readonly string[]): void {
+  for (let i = 0; i < ids.length; i++) halves[2 * (end + i)] = ids[i].length
+}
+
 /** Packs a reward for `tipId` as the only one; returns its META. */
 export function packReward(request: RewardRequest, tipId: unknown): number {
   running.extent = FIRST + REQUEST_WORDS

@@ -1,10 +1,11 @@
 //! One thread's way to one engine: its numbered users, and the calls that must be fast.
 
 use super::frame::{DecisionReaction, Frame, Request, requests};
-use super::text::TextBuffer;
+use super::prepared::PreparedSet;
+use super::text::{TextBuffer, split};
 use crate::engine::{Engine, Explanation, PullCall, RecommendCall, Refused, RewardCall, ScoreCall, Texts};
 use crate::error::{Error, ErrorKind, Result};
-use crate::policy::{Candidates, FoldCache, Scratch};
+use crate::policy::{Candidates, Choice, FoldCache, PolicyName, Scratch};
 use crate::state::User;
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
@@ -101,6 +102,26 @@ impl Channel {
         each_request(block, |request, _| self.pull_one(request, texts, &mut place))
     }
 
+    /// Chooses from a prepared set for the request in the frame, and remembers the choice: what is said of the candidates is in the set, and
+    /// nothing has to be read of the caller's in between. The only text says when the profile was computed.
+    pub fn score_set(&self, frame: &Frame, block: &[Cell<f64>], texts: &impl CallTexts) -> Result<()> {
+        let request = only_request(block)?;
+        let set = frame.set_of(&request)?.ok_or_else(|| Error::new(ErrorKind::Internal, "the request names no prepared set"))?;
+        self.choose_from(&request, Some(&set))?;
+        let (choice, policy) = request.answered()?;
+        let call = pull_call(&request, choice, policy);
+        let [_, computed_at, _] = &mut *self.texts.borrow_mut();
+        let has_computed_at = self.engine.logs() && request.has_computed_at();
+        if has_computed_at {
+            texts.copy(0, TEXT, computed_at)?;
+        }
+        let (tip_id, prompt_version) = (set.id(call.choice.index)?, set.prompt_version(call.choice.index));
+        self.on_user(&request, |user| {
+            self.engine
+                .pull(user, &call, || Ok(Texts { tip_id, prompt_version, computed_at: text_if(has_computed_at, computed_at)? }))
+        })
+    }
+
     /// Decides on the request in the frame; what it is made of waits in [`Channel::take_explanation`] where that was asked for.
     pub fn recommend(&self, frame: &Frame, block: &[Cell<f64>], texts: &impl CallTexts) -> Result<()> {
         let request = only_request(block)?;
@@ -116,13 +137,17 @@ impl Channel {
         if request.has_prompt_version() {
             texts.copy_long(1, versions)?;
         }
-        if asked.ids_are_one_text() {
-            texts.copy_long(2, ids)?;
+        let ids = if let Some(set) = set.as_deref() {
+            set.ids()?
         } else {
-            texts.copy(2, ID, ids)?;
-            (3..2 + lanes.len()).try_for_each(|place| texts.copy_more(place, ID, ids))?;
-        }
-        let ids = split(text(ids)?, asked.id_lengths())?;
+            if asked.ids_are_one_text() {
+                texts.copy_long(2, ids)?;
+            } else {
+                texts.copy(2, ID, ids)?;
+                (3..2 + lanes.len()).try_for_each(|place| texts.copy_more(place, ID, ids))?;
+            }
+            split(text(ids)?, asked.id_lengths())?
+        };
         let eligible = asked.eligible();
         let call = RecommendCall {
             moment: request.moment(),
@@ -200,10 +225,15 @@ impl Channel {
 
     #[inline]
     fn choose_one(&self, frame: &Frame, request: &Request<'_>) -> Result<()> {
+        self.choose_from(request, frame.set_of(request)?.as_deref())
+    }
+
+    #[inline(always)]
+    #[allow(clippy::inline_always)] // called from two places it would become a call, which costs 2 % of a score
+    fn choose_from(&self, request: &Request<'_>, set: Option<&PreparedSet>) -> Result<()> {
         let (folds, scratch) = (&mut *self.folds.borrow_mut(), &mut *self.scratch.borrow_mut());
         let (policy, moment, profile) = (request.policy(self.engine.active()), request.moment(), request.profile());
-        let set = frame.set_of(request)?;
-        let (lanes, normalised) = request.candidates(set.as_deref())?;
+        let (lanes, normalised) = request.candidates(set)?;
         let call = ScoreCall { policy, moment, profile, lanes, normalised };
         self.on_user(request, |user| {
             let choice = self.engine.choose(user, &call, folds, scratch)?;
@@ -232,14 +262,7 @@ impl Channel {
         let has_computed_at = copy_if(request.has_computed_at(), computed_at)?;
         let has_prompt_version = copy_if(request.has_prompt_version(), prompt_version)?;
         let (choice, policy) = request.answered()?;
-        let call = PullCall {
-            policy,
-            moment: request.moment(),
-            profile: request.profile(),
-            choice,
-            task: request.task(),
-            candidates: request.count(),
-        };
+        let call = pull_call(request, choice, policy);
         self.on_user(request, |user| {
             self.engine.pull(user, &call, || {
                 Ok(Texts {
@@ -249,6 +272,19 @@ impl Channel {
                 })
             })
         })
+    }
+}
+
+/// What a request says of a choice that was answered.
+#[inline]
+fn pull_call(request: &Request<'_>, choice: Choice, policy: PolicyName) -> PullCall {
+    PullCall {
+        policy,
+        moment: request.moment(),
+        profile: request.profile(),
+        choice,
+        task: request.task(),
+        candidates: request.count(),
     }
 }
 
@@ -281,25 +317,4 @@ fn only_request(block: &[Cell<f64>]) -> Result<Request<'_>> {
 
 fn only_reaction(block: &[Cell<f64>]) -> Result<DecisionReaction<'_>> {
     DecisionReaction::at(block, requests(block).0)
-}
-
-/// Cuts a text into pieces of so many UTF-16 units.
-fn split(text: &str, units: impl Iterator<Item = usize>) -> Result<Vec<&str>> {
-    let (mut rest, is_ascii) = (text, text.is_ascii());
-    let mut cut = |units: usize| {
-        let end = if is_ascii {
-            units
-        } else {
-            let mut left = units;
-            let is_left = |(_, c): &(usize, char)| left.checked_sub(c.len_utf16()).map(|less| left = less).is_some();
-            rest.char_indices().take_while(is_left).last().map_or(0, |(i, c)| i + c.len_utf8())
-        };
-        let (piece, behind) = rest.split_at_checked(end)?;
-        rest = behind;
-        Some(piece)
-    };
-    let pieces: Option<Vec<&str>> = units.map(&mut cut).collect();
-    pieces
-        .filter(|_| rest.is_empty())
-        .ok_or_else(|| Error::new(ErrorKind::Internal, "the candidates' ids are not as long as they are said to be"))
 }

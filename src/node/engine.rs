@@ -8,7 +8,7 @@ use super::memory::show_numbers;
 use super::promise::promise;
 use super::raw::{
     MOST_TEXTS, TextArguments, choose_function, feedback_function, foresee_function, pull_function, pulls_function,
-    recommend_function, reward_function,
+    recommend_function, reward_function, score_set_function,
 };
 use crate::engine::{Handle, open_shared};
 use crate::error::Error;
@@ -132,6 +132,13 @@ impl Boundary {
         pulls_function(env, &self.gate)
     }
 
+    /// The function that chooses from a prepared set for the request in the frame and remembers the choice; its argument is when the profile
+    /// was computed.
+    #[napi(catch_unwind, ts_return_type = "(...computedAt: readonly unknown[]) => void")]
+    pub fn score_set_function(&self, env: Env) -> Result<Function<'static, TextArguments, ()>> {
+        score_set_function(env, &self.gate)
+    }
+
     /// The function that rewards what is in the frame; its arguments are the tip's id and when the profile was computed.
     #[napi(catch_unwind, ts_return_type = "(tipId: unknown, computedAt: unknown) => void")]
     pub fn reward_function(&self, env: Env) -> Result<Function<'static, TextArguments, ()>> {
@@ -163,10 +170,11 @@ impl Boundary {
         Err(to_napi(&self.gate.take_error()))
     }
 
-    /// Keeps the candidates of the frame's first request; returns the number of the set.
+    /// Keeps the candidates of the frame's first request; returns the number of the set. `ids` are theirs, one behind the other; behind the
+    /// lanes stands how long each is. Their prompt versions are all of them, or none where no candidate has one.
     #[napi(catch_unwind)]
-    pub fn prepare(&self) -> Result<u32> {
-        checked(self.gate.frame.prepare())
+    pub fn prepare(&self, ids: String, prompt_versions: Vec<Option<String>>) -> Result<u32> {
+        checked(self.gate.frame.prepare(ids, prompt_versions))
     }
 
     /// Lets go of a set.

@@ -12,13 +12,14 @@
 //! The block never moves and never grows: JavaScript compiles its address into the code that writes to it.
 
 use super::memory::{Numbers, zeros};
+use super::prepared::{PreparedSet, PreparedSets};
 use crate::engine::{Chosen, FeedbackCall, FeedbackOutcome, Recommendation};
 use crate::error::{Error, ErrorKind, Result};
 use crate::feature::{Moment, Profile, TaskFeatures};
 use crate::log::Seq;
 use crate::policy::{CHUNK, Candidates, Choice, Lanes, NormalisedLanes, PolicyName};
 use crate::state::Reaction;
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::rc::Rc;
 
 /// Words before the first request.
@@ -94,57 +95,33 @@ const DECISION_COUNT: usize = 6; // how many choices follow
 const DECISION_CHOICES: usize = 7; // each: as a request's INDEX, CHOICE, SCORE and PROPENSITY
 const CHOICE_WORDS: usize = 4;
 
-/// Candidates packed once.
-#[derive(Debug)]
-pub struct PreparedSet {
-    raw: Box<[Cell<f64>]>,
-    len: usize,
-    normalised: NormalisedLanes,
-}
-
-impl PreparedSet {
-    pub fn lanes(&self) -> Result<Lanes<'_>> {
-        Lanes::new(&self.raw, self.len).ok_or_else(|| broken("prepared set"))
-    }
-
-    pub const fn normalised(&self) -> &NormalisedLanes {
-        &self.normalised
-    }
-}
-
 /// One JavaScript environment's frame and prepared sets.
 #[derive(Debug)]
 pub struct Frame {
     /// The block.
     pub block: Rc<Numbers>,
-    sets: RefCell<Vec<Option<Rc<PreparedSet>>>>,
+    sets: PreparedSets,
 }
 
 impl Frame {
     pub fn new() -> Self {
-        Self { block: Rc::new(zeros(WORDS)), sets: RefCell::default() }
+        Self { block: Rc::new(zeros(WORDS)), sets: PreparedSets::default() }
     }
 
-    /// Keeps the candidates of the frame's first request as a set; returns its number, from 1.
-    pub fn prepare(&self) -> Result<u32> {
+    /// Keeps the candidates of the frame's first request as a set; returns its number, from 1. `ids` are theirs, one behind the other, and
+    /// behind the lanes stands how many UTF-16 units each has.
+    pub fn prepare(&self, ids: String, prompt_versions: Vec<Option<String>>) -> Result<u32> {
         let request = Request::at(&self.block, CONTROL_WORDS)?;
         let lanes = request.lanes()?;
-        let (len, normalised) = (lanes.len(), NormalisedLanes::new(&lanes));
-        let set = PreparedSet { raw: request.behind[..Lanes::words(len)].into(), len, normalised };
-        let mut sets = self.sets.borrow_mut();
-        let free = sets.iter().position(Option::is_none).unwrap_or(sets.len());
-        if free == sets.len() {
-            sets.push(None);
-        }
-        sets[free] = Some(Rc::new(set));
-        u32::try_from(free + 1).map_err(|_| Error::new(ErrorKind::Internal, "too many prepared sets"))
+        let units = request.behind[Lanes::words(lanes.len())..].iter().take(lanes.len());
+        let units = units.map(|units| whole(units) as usize);
+        let raw = request.behind[..Lanes::words(lanes.len())].into();
+        self.sets.keep(PreparedSet::new(raw, &lanes, ids, units, prompt_versions)?)
     }
 
     /// Lets go of a set.
     pub fn release(&self, number: u32) {
-        if let Some(set) = self.sets.borrow_mut().get_mut((number as usize).wrapping_sub(1)) {
-            *set = None;
-        }
+        self.sets.release(number);
     }
 
     /// The set that a request names, if it names one.
@@ -154,9 +131,7 @@ impl Frame {
         if number == 0 {
             return Ok(None);
         }
-        let sets = self.sets.borrow();
-        let set = sets.get((number as usize).wrapping_sub(1)).and_then(Option::as_ref);
-        set.map(Rc::clone).map(Some).ok_or_else(|| broken("prepared set"))
+        self.sets.get(number).map(Some).ok_or_else(|| broken("prepared set"))
     }
 }
 

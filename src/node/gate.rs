@@ -75,6 +75,12 @@ impl Gate {
         self.call(|channel, block| channel.pull(block, texts));
     }
 
+    /// [`Channel::score_set`].
+    #[inline]
+    pub fn score_set(&self, texts: &impl CallTexts) {
+        self.call(|channel, block| channel.score_set(&self.frame, block, texts));
+    }
+
     /// [`Channel::reward`].
     #[inline]
     pub fn reward(&self, texts: &impl CallTexts) {

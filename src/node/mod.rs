@@ -5,7 +5,7 @@
 //! JSON. What is called for each decision and each reaction are raw functions (`raw`), which reach a [`channel`] through the [`gate`]: the
 //! caller writes numbers into the [`frame`], a block of memory that both sides see, and finds the answer there; arguments are texts only (`text`).
 //! Reading JavaScript objects from native code would cost fifty times as much as reading them in JavaScript does. Memory that both sides see
-//! is made in `memory`.
+//! is made in `memory`; candidates that are packed once stay in `prepared`.
 
 mod channel;
 #[allow(clippy::needless_pass_by_value)] // napi hands over owned values
@@ -22,6 +22,7 @@ mod gate;
 mod generate;
 #[allow(unsafe_code)] // external memory: see the safety arguments there
 mod memory;
+mod prepared;
 mod promise;
 #[allow(unsafe_code)] // functions without napi-rs's per-call costs: see the safety arguments there
 mod raw;

@@ -27,6 +27,12 @@ pub fn pulls_function(env: Env, gate: &Rc<Gate>) -> Result<Function<'static, Tex
     function(env, c"pulls", gate, pulls)
 }
 
+/// The function that chooses from a prepared set for the request in the frame, and remembers the choice; its argument is when the profile
+/// was computed.
+pub fn score_set_function(env: Env, gate: &Rc<Gate>) -> Result<Function<'static, TextArguments, ()>> {
+    function(env, c"scoreSet", gate, score_set)
+}
+
 /// The function that rewards what is in the frame; its arguments are the tip's id and when the profile was computed.
 pub fn reward_function(env: Env, gate: &Rc<Gate>) -> Result<Function<'static, TextArguments, ()>> {
     function(env, c"reward", gate, reward)
@@ -117,6 +123,15 @@ unsafe extern "C" fn pulls(env: sys::napi_env, info: sys::napi_callback_info) ->
     // SAFETY: Node calls this as a function that function() made.
     if let Some(gate) = unsafe { call(env, info, &mut values) } {
         gate.pull(&JsTexts { env, values: &values });
+    }
+    ptr::null_mut()
+}
+
+unsafe extern "C" fn score_set(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
+    let mut values = [ptr::null_mut(); 1];
+    // SAFETY: Node calls this as a function that function() made.
+    if let Some(gate) = unsafe { call(env, info, &mut values) } {
+        gate.score_set(&JsTexts { env, values: &values });
     }
     ptr::null_mut()
 }

@@ -1,6 +1,8 @@
 //! Texts on their way from V8 to the core: UTF-16 in, UTF-8 out, in memory that stays from call to call. V8 copies UTF-16 faster than it
 //! encodes UTF-8, and a lone surrogate is seen here instead of being replaced there.
 
+use crate::error::{Error, ErrorKind, Result};
+
 /// See the module.
 #[derive(Debug, Default)]
 pub struct TextBuffer {
@@ -75,6 +77,30 @@ fn encode<'b>(units: &[u16], utf8: &'b mut [u8]) -> Option<&'b str> {
         Some(end)
     })?;
     std::str::from_utf8(utf8.get(..length)?).ok()
+}
+
+/// Cuts a text into pieces of so many UTF-16 units each.
+///
+/// # Errors
+/// `ERR_INTERNAL` where they are not the whole text.
+pub fn split(text: &str, units: impl Iterator<Item = usize>) -> Result<Vec<&str>> {
+    let (mut rest, is_ascii) = (text, text.is_ascii());
+    let mut cut = |units: usize| {
+        let end = if is_ascii {
+            units
+        } else {
+            let mut left = units;
+            let is_left = |(_, c): &(usize, char)| left.checked_sub(c.len_utf16()).map(|less| left = less).is_some();
+            rest.char_indices().take_while(is_left).last().map_or(0, |(i, c)| i + c.len_utf8())
+        };
+        let (piece, behind) = rest.split_at_checked(end)?;
+        rest = behind;
+        Some(piece)
+    };
+    let pieces: Option<Vec<&str>> = units.map(&mut cut).collect();
+    pieces
+        .filter(|_| rest.is_empty())
+        .ok_or_else(|| Error::new(ErrorKind::Internal, "the candidates' ids are not as long as they are said to be"))
 }
 
 #[cfg(test)]
