@@ -91,7 +91,11 @@ pub fn split(text: &str, units: impl Iterator<Item = usize>) -> Result<Vec<&str>
         } else {
             let mut left = units;
             let is_left = |(_, c): &(usize, char)| left.checked_sub(c.len_utf16()).map(|less| left = less).is_some();
-            rest.char_indices().take_while(is_left).last().map_or(0, |(i, c)| i + c.len_utf8())
+            let end = rest.char_indices().take_while(is_left).last().map_or(0, |(i, c)| i + c.len_utf8());
+            if left > 0 {
+                return None;
+            }
+            end
         };
         let (piece, behind) = rest.split_at_checked(end)?;
         rest = behind;
@@ -154,6 +158,17 @@ mod tests {
             assert_eq!(buffer.utf8(), Some(text));
         }
         assert_eq!(buffer.take(7, |_| Err("failed")), Err("failed"));
+    }
+
+    #[test]
+    fn a_text_is_cut_where_its_units_end() {
+        let whole = "abü😀名c";
+        assert_eq!(split(whole, [2, 0, 1, 2, 1, 1].into_iter()).ok(), Some(vec!["ab", "", "ü", "😀", "名", "c"]));
+        assert_eq!(split("abc", [1, 2].into_iter()).ok(), Some(vec!["a", "bc"]));
+        // Too short, too long, and through a character.
+        for units in [&[2, 2][..], &[8, 1], &[3, 1, 4]] {
+            assert!(split(whole, units.iter().copied()).is_err(), "{units:?}");
+        }
     }
 
     #[test]
