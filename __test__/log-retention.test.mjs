@@ -85,5 +85,6 @@ test('a segment is followed by another one while rewards come without a pause', 
   }
   await bandits.close()
   const sizes = segmentsIn(stateDir).map((name) => statSync(join(stateDir, 'log', name)).size)
-  assert.ok(Math.max(...sizes) < 80 << 20, `${sizes} bytes`)
+  // How much comes before the next segment is a matter of when the log's thread is run.
+  assert.ok(sizes.filter((size) => size > 20 << 20).length >= 2, `${sizes} bytes`)
 })

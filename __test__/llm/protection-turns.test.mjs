@@ -145,7 +145,7 @@ describe('ERR_BACKPRESSURE', () => {
 
 test('who has no turn to ask again ends with what went wrong', async (t) => {
   for (const [bad, code] of /** @type {[Answer, string][]} */ ([[tips([{ content: 5 }]), 'ERR_LLM_INVALID_REPLY'], [failure(503), 'ERR_LLM_STATUS']])) {
-    const { server, bandits } = await startLlm(t, (response, received) => { setTimeout(() => (markOf(received) === 'bad' ? bad(response, received) : undefined), 150) }, { maxConcurrent: 1, deadlineMs: 600 })
+    const { server, bandits } = await startLlm(t, (response, received) => { setTimeout(() => (markOf(received) === 'bad' ? bad(response, received) : undefined), 150) }, { maxConcurrent: 1, deadlineMs: 2500 })
     const call = settled(bandits.generate(marked('bad')))
     await until(() => server.requests.length === 1, 'the request is there')
     const other = settled(bandits.generate(marked('never answered')))
@@ -164,7 +164,7 @@ test('one that fails gives its turn to the next', async (t) => {
 })
 
 test('a proxy that is busy is not taken for one that is down', async (t) => {
-  const { server, bandits } = await startLlm(t, (response, received) => { setTimeout(() => GOOD(response, received), 200) }, { maxConcurrent: 4, deadlineMs: 500 })
+  const { server, bandits } = await startLlm(t, (response, received) => { setTimeout(() => GOOD(response, received), 200) }, { maxConcurrent: 4, deadlineMs: 1000 })
   const ended = await Promise.all(Array.from({ length: 30 }, () => settled(bandits.generate({ userId: 'u' }))))
   assert.ok(ended.filter(({ error }) => error === undefined).length >= 1)
   assert.equal(bandits.health().litellm.breaker, 'closed')
