@@ -145,10 +145,15 @@ describe('ERR_BACKPRESSURE', () => {
 
 test('who has no turn to ask again ends with what went wrong', async (t) => {
   for (const [bad, code] of /** @type {[Answer, string][]} */ ([[tips([{ content: 5 }]), 'ERR_LLM_INVALID_REPLY'], [failure(503), 'ERR_LLM_STATUS']])) {
-    const { server, bandits } = await startLlm(t, (response, received) => { setTimeout(() => (markOf(received) === 'bad' ? bad(response, received) : undefined), 150) }, { maxConcurrent: 1, deadlineMs: 2500 })
+    /** @type {(() => void)[]} */
+    const held = []
+    const answer = (/** @type {Parameters<Answer>} */ ...of) => { if (markOf(of[1]) === 'bad') held.push(() => bad(...of)) }
+    const { server, bandits } = await startLlm(t, answer, { maxConcurrent: 1, deadlineMs: 2500 })
     const call = settled(bandits.generate(marked('bad')))
-    await until(() => server.requests.length === 1, 'the request is there')
+    await until(() => held.length === 1, 'the request is there')
     const other = settled(bandits.generate(marked('never answered')))
+    await until(() => bandits.health().litellm.waiting === 1, 'the other one waits')
+    held.shift()?.()
     assert.equal((await call).error?.code, code)
     assert.equal((await other).error?.code, 'ERR_LLM_UNREACHABLE')
     assert.equal(server.requests.length, 2)
