@@ -57,7 +57,10 @@ export type BanditErrorCode =
   /** A defect in this package: please report it. The process and the state are intact. */
   | 'ERR_INTERNAL'
 
-/** Every error that this package throws or rejects with; `instanceof` works. */
+/**
+ * Every error that this package throws or rejects with. `instanceof` works where the package was loaded once; where it was loaded several times
+ * (test runners load it for each file), `name` and `code` tell.
+ */
 export class BanditError extends Error {
   /** Made by the package; public so that tests can make one. `retryable` defaults to false. */
   constructor(code: BanditErrorCode, message: string, options?: { retryable?: boolean; status?: number; cause?: unknown })

@@ -39,7 +39,10 @@ import type {
   UserQuery,
 } from '../index'
 import type { NativeChannel, NativeEngine } from '../dist/addon'
+import { performance } from 'node:perf_hooks'
+import process from 'node:process'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { throwIfAborted } from './abort'
 import * as answers from './answer'
 import { answer, answerOf, chosenId, decision } from './answer'
 import { scoreBatch } from './batch'
@@ -123,7 +126,7 @@ export class Bandits implements Contract {
     const env = environment()
     const deadline = performance.now() + lockTimeoutMs
     for (;;) {
-      signal?.throwIfAborted()
+      throwIfAborted(signal)
       try {
         const engine = await addon.NativeEngine.openAsync(json, env)
         if (!signal?.aborted) return new Bandits(secret, engine, table)

@@ -1,6 +1,8 @@
 // The one error class, and how errors from native code become it.
 
+import { setImmediate } from 'node:timers'
 import type { BanditErrorCode, BanditError as Contract } from '../index'
+import { isNamed, messageOf } from './realm'
 
 export class BanditError extends Error implements Contract {
   declare readonly name: 'BanditError'
@@ -20,13 +22,16 @@ export class BanditError extends Error implements Contract {
   }
 }
 
-/** Native errors carry `code|retryable|status|message` (src/node/error.rs); what does not is a defect of this package. */
+/**
+ * Native errors carry `code|retryable|status|message` (src/node/error.rs), and nothing else: they are no `cause`, which would be printed as the
+ * same message once more. What carries something else is a defect of this package, and is the cause.
+ */
 export function fromNative(error: unknown): BanditError {
-  if (error instanceof BanditError) return error
-  const text = error instanceof Error ? error.message : String(error)
+  if (isNamed(error, 'BanditError')) return error as BanditError
+  const text = messageOf(error)
   const [, code, retryable, status, message] = /^(ERR_[A-Z_]+)\|([01])\|(\d*)\|(.*)$/s.exec(text) ?? []
   if (code === undefined) return new BanditError('ERR_INTERNAL', text, { cause: error })
-  const details = { retryable: retryable === '1', cause: error, ...(status && { status: Number(status) }) }
+  const details = { retryable: retryable === '1', ...(status && { status: Number(status) }) }
   return new BanditError(code as BanditErrorCode, message ?? '', details)
 }
 
@@ -70,7 +75,7 @@ export function callListener(call: () => void): void {
   try {
     call()
   } catch (error) {
-    queueMicrotask(() => {
+    setImmediate(() => {
       throw error
     })
   }

@@ -1,5 +1,6 @@
 // Options on their way to src/settings.rs, which checks everything that JSON can carry. What JSON would change is refused here.
 
+import process from 'node:process'
 import { BanditError, refuse, shown } from './error'
 import { checkKeys, isObject } from './check'
 import { addon } from './native'

@@ -14,11 +14,12 @@ import type {
   UserQuery,
 } from '../index'
 import type { NativeEngine } from '../dist/addon'
-import { unlessAborted } from './abort'
+import { throwIfAborted, unlessAborted } from './abort'
 import { checkId, checkKeys, checkPath, checkPolicy, checkSignal, checkWhole, isObject, moment } from './check'
 import { decisionSeq } from './decisions'
 import { callListener, fromNative, native, refuse } from './error'
 import { addon } from './native'
+import { isSignal } from './realm'
 
 const MOST_DECISIONS = 500
 const MOST_USERS = 1000
@@ -71,7 +72,7 @@ export async function simulate(engine: NativeEngine, query: SimulateQuery, optio
 /** A query's parts, of which there are no others. */
 function known(query: unknown, keys: readonly string[]): Record<string, unknown> {
   if (query === undefined) return {}
-  if (!isObject(query) || query instanceof AbortSignal) refuse('query', 'an object', query)
+  if (!isObject(query) || isSignal(query)) refuse('query', 'an object', query)
   checkKeys(query, keys, 'query', 'key')
   return query
 }
@@ -83,11 +84,11 @@ function times(since: unknown, until: unknown): { since: number | undefined; unt
 }
 
 async function ask<T>(engine: NativeEngine, question: object, options: ReadOptions = {}): Promise<T> {
-  if (!isObject(options) || options instanceof AbortSignal) refuse('options', 'an object such as { signal }', options)
+  if (!isObject(options) || isSignal(options)) refuse('options', 'an object such as { signal }', options)
   const { signal, onProgress } = options
   checkSignal(signal)
   if (onProgress !== undefined && typeof onProgress !== 'function') refuse('options.onProgress', 'a function', onProgress)
-  signal?.throwIfAborted()
+  throwIfAborted(signal)
   const reading = new addon.Reading()
   const progress = onProgress === undefined ? undefined : new Progress(onProgress as (done: number, of: number) => void)
   const bell = progress && ((): void => progress.tell(reading.progress))
