@@ -1150,7 +1150,7 @@ export class Bandits {
   /** What was seen on the bus: of the last 500 deliveries those that are meant, oldest first. Cheap enough to poll. */
   events(filter?: EventFilter): BusEvent[]
   /**
-   * Has `listener` called for every delivery from now on; what is returned ends that. Listening neither holds the process open nor
+   * Has `listener` called for every delivery from now on; what is returned ends that, and so does `close()`. Listening neither holds the process open nor
    * holds up the consumers: a listener that is late by more than 500 events misses some, and sees it by a gap in `seq`.
    * @example
    * const stop = bandits.onEvent(({ subject, userId, outcome }) => console.log(subject, userId, outcome))

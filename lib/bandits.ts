@@ -367,8 +367,11 @@ export class Bandits implements Contract {
   }
 
   async #close(): Promise<void> {
-    this.#forgetNumbers()
     this.#flushes.begin()
+    // Whoever still has this object keeps nothing of the engine alive.
+    this.#channel.close()
+    this.#numbers.clear()
+    this.#lastUser = NOBODY
     try {
       await this.#engine.close()
     } catch (error) {
