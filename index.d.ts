@@ -33,7 +33,8 @@ export type BanditErrorCode =
   /**
    * The state directory could not be read or written. `reward()`, `recommend()`, `feedback()`, `setPolicy()`, `reset()` and whatever
    * sees a user for the first time were not applied. `flush()` and `checkpoint()` reject with it while everything is kept and tried again. `erase()` is to be called again.
-   * After `close()` what the interaction log has is recovered at the next open.
+   * After `close()` what the interaction log has is recovered at the next open. Retryable; from `open()` and `replay()` only where it may pass by
+   * itself (a full disk, too many open files), not for a path that is no directory or without rights.
    */
   | 'ERR_STATE_IO'
   /**
@@ -42,7 +43,7 @@ export type BanditErrorCode =
    * applied. `generate()`, and what operators ask (`decisions()`, …): too many calls wait for their turn. Retryable, later.
    */
   | 'ERR_BACKPRESSURE'
-  /** There is no NATS server (yet), or none that takes the message. Retryable. */
+  /** There is no NATS server (yet), or none that takes the message. Retryable, unless none was named or `start()` was not called. */
   | 'ERR_NATS_UNREACHABLE'
   /** The LLM proxy could not be reached, did not answer in time, or was down a moment ago and is not asked. Retryable. */
   | 'ERR_LLM_UNREACHABLE'
@@ -68,7 +69,7 @@ export class BanditError extends Error {
   readonly name: 'BanditError'
   /** What happened, for programs. */
   readonly code: BanditErrorCode
-  /** True when the same call may succeed later without any change. */
+  /** True when the same call may succeed later although the caller changes nothing. */
   readonly retryable: boolean
   /** `ERR_LLM_STATUS` only: the HTTP status that the proxy answered with. */
   readonly status?: number

@@ -48,7 +48,7 @@ export function native<T>(call: () => T): T {
 export function shown(value: unknown): string {
   switch (typeof value) {
     case 'string':
-      return value.length > 60 ? `${JSON.stringify(value.slice(0, 60))}… (${value.length} characters)` : JSON.stringify(value)
+      return value.length > 60 ? `${quoted(value.slice(0, 60))}… (${value.length} characters)` : quoted(value)
     case 'number':
       return Object.is(value, -0) ? '-0' : String(value)
     case 'boolean':
@@ -63,6 +63,15 @@ export function shown(value: unknown): string {
     default:
       return value === null ? 'null' : Array.isArray(value) ? 'an array' : 'an object'
   }
+}
+
+/** As JSON; what JSON leaves of what a terminal obeys, and what turns the rest of a line round, is escaped, too. */
+function quoted(text: string): string {
+  return JSON.stringify(text).replace(/[\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g, escaped)
+}
+
+function escaped(character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`
 }
 
 /** Refuses an argument: `path` is where the caller wrote it. */

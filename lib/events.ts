@@ -3,7 +3,7 @@
 import { TextEncoder } from 'node:util'
 import type { BusEvent, EventFilter } from '../index'
 import { checkId, checkKeys, isObject } from './check'
-import { BanditError, callListener, native, refuse } from './error'
+import { BanditError, callListener, native, refuse, shown } from './error'
 import type { NativeEngine } from '../dist/addon'
 import { isUint8Array, messageOf } from './realm'
 
@@ -65,7 +65,7 @@ function json(payload: unknown): string {
   try {
     text = JSON.stringify(payload)
   } catch (error) {
-    throw new BanditError('ERR_INVALID_ARGUMENT', `payload: cannot be written as JSON: ${messageOf(error)}`, { cause: error })
+    throw new BanditError('ERR_INVALID_ARGUMENT', `payload: cannot be written as JSON: ${shown(messageOf(error))}`, { cause: error })
   }
   if (text === undefined) refuse('payload', 'a string, bytes, or what JSON can carry', payload)
   return text

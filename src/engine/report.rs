@@ -3,6 +3,7 @@
 use super::Engine;
 use super::roles::RoleSource;
 use crate::clock::format_seconds;
+use crate::error::printable;
 use crate::event::{BusReport, ConnectionState};
 use crate::feature::LABELS;
 use crate::generate::{BreakerState, GenerateReport};
@@ -253,7 +254,8 @@ impl Health {
         Self {
             ok,
             version: env!("CARGO_PKG_VERSION"),
-            warnings,
+            // They go to terminals and logs, and name paths.
+            warnings: warnings.iter().map(|warning| printable(warning)).collect(),
             state_dir: StateDir { path: settings.state_dir.clone(), source: settings.state_dir_source },
             active_policy: ActivePolicy { name: active_policy, source: active_source },
             users: users.len(),

@@ -57,6 +57,10 @@ impl std::fmt::Debug for Ending {
 /// # Errors
 /// `ERR_STATE_LOCKED`, `ERR_STATE_IO`; `ERR_INVALID_ARGUMENT` when the engine is open already and was told otherwise.
 pub fn open_shared(settings: &Settings) -> Result<Handle> {
+    open_or_join(settings).map_err(Error::at_opening)
+}
+
+fn open_or_join(settings: &Settings) -> Result<Handle> {
     // A path that anybody can guess is not taken from anybody's hands.
     let strict = settings.state_dir_source == Source::Default;
     let directory = OpenedDirectory::open(&settings.state_dir, strict)?;
