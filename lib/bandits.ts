@@ -107,6 +107,8 @@ export class Bandits implements Contract {
     })
     const { stateDir, warnings } = JSON.parse(engine.health()) as Health
     if (stateDir.source === 'default') process.emitWarning(warnings[0], { type: 'BanditsWarning', code: 'OO_BANDITS_DEFAULT_STATE_DIR' })
+    const { directoryWarning } = engine
+    if (directoryWarning !== null) process.emitWarning(directoryWarning, { type: 'BanditsWarning', code: 'OO_BANDITS_SHARED_STATE_DIR' })
   }
 
   static open(options?: BanditsOptions): Bandits {

@@ -200,6 +200,7 @@ impl Health {
         if settings.state_dir_source == Source::Default {
             warnings.push(format!("state is in {dir}, the default, which a restart of the machine may empty: set STATE_DIR"));
         }
+        warnings.extend(engine.directory_warning());
         if let (true, Some(error)) = (writer.failing, &writer.last_error) {
             ok = false;
             warnings.push(format!("{} users wait to be written, and writing fails: {error}", writer.dirty_users));

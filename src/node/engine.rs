@@ -323,6 +323,12 @@ impl NativeEngine {
         json(self.handle.engine().map(|engine| engine.health()))
     }
 
+    /// What is to be said of the directory when it is opened.
+    #[napi(getter, catch_unwind)]
+    pub fn directory_warning(&self) -> Result<Option<String>> {
+        checked(self.handle.engine().map(|engine| engine.directory_warning()))
+    }
+
     /// Removes a user.
     #[napi(catch_unwind, ts_return_type = "Promise<void>")]
     pub fn erase(&self, env: Env, user_id: String) -> Result<Object<'static>> {
