@@ -53,7 +53,7 @@ export type BanditErrorCode =
   | 'ERR_LLM_INVALID_REPLY'
   /** The engine was closed. */
   | 'ERR_CLOSED'
-  /** This release does not contain the called part (see the message). */
+  /** The native binary is missing or cannot be loaded, or this JavaScript runtime lacks what it needs; the message says what helps. */
   | 'ERR_UNSUPPORTED'
   /** A defect in this package: please report it. The process and the state are intact. */
   | 'ERR_INTERNAL'
@@ -78,10 +78,12 @@ export class BanditError extends Error {
 /** Options of {@link Bandits.open}. Each overrides its environment variable, which overrides the default. */
 export interface BanditsOptions {
   /**
-   * Directory of the state files and the interaction log; created (0700) when it does not exist. One process a directory.
+   * Directory of the state files and the interaction log; created (0700) when it does not exist. One process a directory. A `file:` URL is a
+   * path, here as in every option that is one. A directory that others can write to opens with a warning; one of another user's in a place like
+   * `/tmp`, where anybody can make one, is refused.
    * @default the environment's `STATE_DIR`, else `/tmp/oo-bandit-state` (with a warning: a `/tmp` may be emptied)
    */
-  stateDir?: string
+  stateDir?: string | URL
   /**
    * The policy that decides, and that calls mean that name none; what `setPolicy()` said outranks it.
    * @default the environment's `ACTIVE_POLICY`, else `'egreedy-v1'`
@@ -561,7 +563,7 @@ export interface SimulateQuery {
    * The directory of a log, `<stateDir>/log` of whatever engine; one without a segment is refused. With it `simulate()` works on an engine
    * whose own `log` is 'off'. @default this engine's
    */
-  log?: string
+  log?: string | URL
   /** Under this effective sample size, at least 1, no value is told. @default 100 */
   minEffective?: number
   /** Decisions from then on. @default all that the log has */
@@ -734,7 +736,7 @@ export interface LiteLlmOptions {
   /** Prompts of your own, beside the package's. */
   prompts?: readonly PromptOptions[]
   /** A directory with prompts of your own, one a file (`*.txt`). Read at open. */
-  promptsDir?: string
+  promptsDir?: string | URL
   /** How many requests are under way at most, 1 to 1,000; other calls wait for their turn. @default 16 */
   maxConcurrent?: number
   /** How long one request may take, 1 to 600,000 ms. @default 30000 */
@@ -742,7 +744,7 @@ export interface LiteLlmOptions {
   /** How long one call may take, all requests and waits together, 1 to 3,600,000 ms. @default 90000 */
   deadlineMs?: number
   /** PEM of the certificate authorities that are trusted, instead of the system's. Default: `LITELLM_CA`. */
-  caFile?: string
+  caFile?: string | URL
 }
 
 /** How the LLM proxy does. */
@@ -790,9 +792,9 @@ export interface NatsOptions {
   /** So often a message is delivered whose handling fails, 1 to 1,000; then it is given up. Default: `NATS_MAX_DELIVER`, else 5. */
   maxDeliver?: number
   /** A `.creds` file (JWT and key). Default: `NATS_CREDS`. */
-  credentialsFile?: string
+  credentialsFile?: string | URL
   /** PEM of the certificate authorities that are trusted, instead of the system's. Default: `NATS_CA`. */
-  caFile?: string
+  caFile?: string | URL
 }
 
 /** Which bus events to list. */
@@ -1194,7 +1196,7 @@ export class Bandits {
  * @example
  * const { complete, reasons } = await replay('/var/lib/tips/log', '/tmp/replayed')
  */
-export function replay(logDir: string, stateDir: string, options?: { historySize?: number }): Promise<ReplayReport>
+export function replay(logDir: string | URL, stateDir: string | URL, options?: { historySize?: number }): Promise<ReplayReport>
 
 /** {@link Bandits.score} on the default engine, which the first call opens from the environment. */
 export function score(request: ScoreRequest): ScoreResult

@@ -118,10 +118,6 @@ export function checkSignal(signal: unknown): asserts signal is AbortSignal | un
   if (signal !== undefined && !isSignal(signal)) refuse('options.signal', 'an AbortSignal', signal)
 }
 
-export function checkPath(value: unknown, name: string): asserts value is string {
-  if (typeof value !== 'string' || value.length === 0 || value.includes('\0') || !value.isWellFormed()) refuse(name, 'a path', value)
-}
-
 /** Milliseconds since 1970 of a time in any of the forms in which callers may give one. */
 export function moment(at: unknown, path: string): number | undefined {
   if (at === undefined) return undefined

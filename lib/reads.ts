@@ -15,10 +15,11 @@ import type {
 } from '../index'
 import type { NativeEngine } from '../dist/addon'
 import { throwIfAborted, unlessAborted } from './abort'
-import { checkId, checkKeys, checkPath, checkPolicy, checkSignal, checkWhole, isObject, moment } from './check'
+import { checkId, checkKeys, checkPolicy, checkSignal, checkWhole, isObject, moment } from './check'
 import { decisionSeq } from './decisions'
 import { callListener, fromNative, native, refuse } from './error'
 import { addon } from './native'
+import { checkedPath } from './paths'
 import { isSignal } from './realm'
 
 const MOST_DECISIONS = 500
@@ -63,10 +64,10 @@ export async function simulate(engine: NativeEngine, query: SimulateQuery, optio
   if (query === undefined) refuse('query', 'an object with a policy', query)
   const { policy, log, minEffective, since, until } = known(query, ['policy', 'log', 'minEffective', 'since', 'until'])
   checkPolicy(policy)
-  if (log !== undefined) checkPath(log, 'log')
+  const directory = log === undefined ? undefined : checkedPath(log, 'log')
   const isSize = typeof minEffective === 'number' && Number.isFinite(minEffective) && minEffective >= 1
   if (minEffective !== undefined && !isSize) refuse('minEffective', 'a number of at least 1', minEffective)
-  return ask(engine, { what: 'simulate', policy, log, minEffective, ...times(since, until) }, options)
+  return ask(engine, { what: 'simulate', policy, log: directory, minEffective, ...times(since, until) }, options)
 }
 
 /** A query's parts, of which there are no others. */
