@@ -95,6 +95,8 @@ export class Bandits implements Contract {
 
   private constructor(key: unknown, engine: NativeEngine, rewards: Rewards) {
     if (key !== secret) throw new BanditError('ERR_INVALID_ARGUMENT', 'engines are made by Bandits.open(options)')
+    // Bound, so that they work without the object (`const { recommend, feedback } = bandits`), and not enumerable, so that nobody has to see it.
+    for (const name of METHODS) Object.defineProperty(this, name, { value: this[name].bind(this), writable: true, configurable: true })
     this.#engine = engine
     this.#rewards = rewards
     this.#channel = engine.channel(boundary)
@@ -434,6 +436,12 @@ export class Bandits implements Contract {
     this.#lastUser = NOBODY
   }
 }
+
+/** The names of its methods. */
+const METHODS = Reflect.ownKeys(Bandits.prototype).filter((name) => {
+  const { value } = Object.getOwnPropertyDescriptor(Bandits.prototype, name) ?? {}
+  return name !== 'constructor' && typeof value === 'function'
+}) as (Exclude<keyof Bandits, 'closed' | 'recovery'>)[]
 
 function closed(): BanditError {
   return new BanditError('ERR_CLOSED', 'the engine was closed')
