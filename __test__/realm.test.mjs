@@ -16,12 +16,12 @@ const CANDIDATES = [{ id: 'a' }, { id: 'b' }]
 
 /** An engine of a realm. @param {{ after(fn: () => unknown): void }} t @param {ReturnType<typeof otherRealm>} [realm] */
 function engineIn(t, realm = otherRealm()) {
-  /** @type {any} */
-  let bandits
+  /** @type {any[]} */
+  const opened = []
   // Before the directory goes.
-  t.after(() => bandits?.close())
-  bandits = realm.load('index.js').Bandits.open({ stateDir: emptyDirectory(t), seed: 1 })
-  return bandits
+  t.after(() => Promise.all(opened.map((bandits) => bandits.close())))
+  opened.push(realm.load('index.js').Bandits.open({ stateDir: emptyDirectory(t), seed: 1 }))
+  return opened[0]
 }
 
 /** What a call throws. @param {() => unknown} call @returns {any} */
