@@ -33,8 +33,8 @@ export type BanditErrorCode =
   /**
    * The state directory could not be read or written. `reward()`, `recommend()`, `feedback()`, `setPolicy()`, `reset()` and whatever
    * sees a user for the first time were not applied. `flush()` and `checkpoint()` reject with it while everything is kept and tried again. `erase()` is to be called again.
-   * After `close()` what the interaction log has is recovered at the next open. Retryable; from `open()` and `replay()` only where it may pass by
-   * itself (a full disk, too many open files), not for a path that is no directory or without rights.
+   * After `close()` what the interaction log has is recovered at the next open. Retryable; from `open()`, `replay()` and `simulate({ log })` only where
+   * it may pass by itself (a full disk, too many open files), not for a path that is no directory or without rights.
    */
   | 'ERR_STATE_IO'
   /**

@@ -134,6 +134,8 @@ describe('retryable', () => {
     /** @type {(() => unknown)[]} */
     const calls = ['file', 'file/below', 'loop', 'x'.repeat(300), 'a-file-for-a-log', 'a-directory-for-a-lock'].flatMap((name) => [() => Bandits.open({ stateDir: at(name) }), () => Bandits.openAsync({ stateDir: at(name) })])
     calls.push(() => replay(at('missing'), at('new')), () => replay(at('file'), at('new')), () => replay(directory, at('file')))
+    const bandits = openEngine(t)
+    for (const name of ['missing', 'file']) calls.push(() => bandits.simulate({ policy: 'linucb-v1', log: at(name) }))
     for (const call of calls) {
       const { code, message, retryable } = await failure(call)
       assert.deepEqual([code, retryable], ['ERR_STATE_IO', false], message)
