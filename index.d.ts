@@ -1045,7 +1045,7 @@ export class CandidateSet {
   readonly ids: readonly string[]
 }
 
-/** An engine on one state directory. */
+/** An engine on one state directory. Methods work without the object, too: `const { recommend, feedback } = bandits`. */
 export class Bandits {
   private constructor()
   /**
