@@ -33,7 +33,8 @@ export type BanditErrorCode =
   /**
    * The state directory could not be read or written. `reward()`, `recommend()`, `feedback()`, `setPolicy()`, `reset()` and whatever
    * sees a user for the first time were not applied. `flush()` and `checkpoint()` reject with it while everything is kept and tried again. `erase()` is to be called again.
-   * After `close()` what the interaction log has is recovered at the next open.
+   * After `close()` what the interaction log has is recovered at the next open. Retryable; from `open()`, `replay()` and `simulate({ log })` only where
+   * it may pass by itself (a full disk, too many open files), not for a path that is no directory or without rights.
    */
   | 'ERR_STATE_IO'
   /**
@@ -42,7 +43,7 @@ export type BanditErrorCode =
    * applied. `generate()`, and what operators ask (`decisions()`, …): too many calls wait for their turn. Retryable, later.
    */
   | 'ERR_BACKPRESSURE'
-  /** There is no NATS server (yet), or none that takes the message. Retryable. */
+  /** There is no NATS server (yet), or none that takes the message. Retryable, unless none was named or `start()` was not called. */
   | 'ERR_NATS_UNREACHABLE'
   /** The LLM proxy could not be reached, did not answer in time, or was down a moment ago and is not asked. Retryable. */
   | 'ERR_LLM_UNREACHABLE'
@@ -52,12 +53,15 @@ export type BanditErrorCode =
   | 'ERR_LLM_INVALID_REPLY'
   /** The engine was closed. */
   | 'ERR_CLOSED'
-  /** This release does not contain the called part (see the message). */
+  /** The native binary is missing or cannot be loaded, or this JavaScript runtime lacks what it needs; the message says what helps. */
   | 'ERR_UNSUPPORTED'
   /** A defect in this package: please report it. The process and the state are intact. */
   | 'ERR_INTERNAL'
 
-/** Every error that this package throws or rejects with; `instanceof` works. */
+/**
+ * Every error that this package throws or rejects with. `instanceof` works where the package was loaded once; where it was loaded several times
+ * (test runners load it for each file), `name` and `code` tell.
+ */
 export class BanditError extends Error {
   /** Made by the package; public so that tests can make one. `retryable` defaults to false. */
   constructor(code: BanditErrorCode, message: string, options?: { retryable?: boolean; status?: number; cause?: unknown })
@@ -65,7 +69,7 @@ export class BanditError extends Error {
   readonly name: 'BanditError'
   /** What happened, for programs. */
   readonly code: BanditErrorCode
-  /** True when the same call may succeed later without any change. */
+  /** True when the same call may succeed later although the caller changes nothing. */
   readonly retryable: boolean
   /** `ERR_LLM_STATUS` only: the HTTP status that the proxy answered with. */
   readonly status?: number
@@ -74,10 +78,12 @@ export class BanditError extends Error {
 /** Options of {@link Bandits.open}. Each overrides its environment variable, which overrides the default. */
 export interface BanditsOptions {
   /**
-   * Directory of the state files and the interaction log; created (0700) when it does not exist. One process a directory.
+   * Directory of the state files and the interaction log; created (0700) when it does not exist. One process a directory. A `file:` URL is a
+   * path, here as in every option that is one. A directory that others can write to opens with a warning; one of another user's in a place like
+   * `/tmp`, where anybody can make one, is refused.
    * @default the environment's `STATE_DIR`, else `/tmp/oo-bandit-state` (with a warning: a `/tmp` may be emptied)
    */
-  stateDir?: string
+  stateDir?: string | URL
   /**
    * The policy that decides, and that calls mean that name none; what `setPolicy()` said outranks it.
    * @default the environment's `ACTIVE_POLICY`, else `'egreedy-v1'`
@@ -557,7 +563,7 @@ export interface SimulateQuery {
    * The directory of a log, `<stateDir>/log` of whatever engine; one without a segment is refused. With it `simulate()` works on an engine
    * whose own `log` is 'off'. @default this engine's
    */
-  log?: string
+  log?: string | URL
   /** Under this effective sample size, at least 1, no value is told. @default 100 */
   minEffective?: number
   /** Decisions from then on. @default all that the log has */
@@ -730,7 +736,7 @@ export interface LiteLlmOptions {
   /** Prompts of your own, beside the package's. */
   prompts?: readonly PromptOptions[]
   /** A directory with prompts of your own, one a file (`*.txt`). Read at open. */
-  promptsDir?: string
+  promptsDir?: string | URL
   /** How many requests are under way at most, 1 to 1,000; other calls wait for their turn. @default 16 */
   maxConcurrent?: number
   /** How long one request may take, 1 to 600,000 ms. @default 30000 */
@@ -738,7 +744,7 @@ export interface LiteLlmOptions {
   /** How long one call may take, all requests and waits together, 1 to 3,600,000 ms. @default 90000 */
   deadlineMs?: number
   /** PEM of the certificate authorities that are trusted, instead of the system's. Default: `LITELLM_CA`. */
-  caFile?: string
+  caFile?: string | URL
 }
 
 /** How the LLM proxy does. */
@@ -786,9 +792,9 @@ export interface NatsOptions {
   /** So often a message is delivered whose handling fails, 1 to 1,000; then it is given up. Default: `NATS_MAX_DELIVER`, else 5. */
   maxDeliver?: number
   /** A `.creds` file (JWT and key). Default: `NATS_CREDS`. */
-  credentialsFile?: string
+  credentialsFile?: string | URL
   /** PEM of the certificate authorities that are trusted, instead of the system's. Default: `NATS_CA`. */
-  caFile?: string
+  caFile?: string | URL
 }
 
 /** Which bus events to list. */
@@ -1039,7 +1045,7 @@ export class CandidateSet {
   readonly ids: readonly string[]
 }
 
-/** An engine on one state directory. */
+/** An engine on one state directory. Methods work without the object, too: `const { recommend, feedback } = bandits`. */
 export class Bandits {
   private constructor()
   /**
@@ -1147,7 +1153,7 @@ export class Bandits {
   /** What was seen on the bus: of the last 500 deliveries those that are meant, oldest first. Cheap enough to poll. */
   events(filter?: EventFilter): BusEvent[]
   /**
-   * Has `listener` called for every delivery from now on; what is returned ends that. Listening neither holds the process open nor
+   * Has `listener` called for every delivery from now on; what is returned ends that, and so does `close()`. Listening neither holds the process open nor
    * holds up the consumers: a listener that is late by more than 500 events misses some, and sees it by a gap in `seq`.
    * @example
    * const stop = bandits.onEvent(({ subject, userId, outcome }) => console.log(subject, userId, outcome))
@@ -1190,7 +1196,7 @@ export class Bandits {
  * @example
  * const { complete, reasons } = await replay('/var/lib/tips/log', '/tmp/replayed')
  */
-export function replay(logDir: string, stateDir: string, options?: { historySize?: number }): Promise<ReplayReport>
+export function replay(logDir: string | URL, stateDir: string | URL, options?: { historySize?: number }): Promise<ReplayReport>
 
 /** {@link Bandits.score} on the default engine, which the first call opens from the environment. */
 export function score(request: ScoreRequest): ScoreResult

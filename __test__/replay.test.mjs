@@ -47,7 +47,7 @@ describe('arguments', () => {
     const parent = emptyDirectory(t)
     const [logDir, stateDir] = [join(parent, 'log'), join(parent, 'new')]
     mkdirSync(logDir)
-    for (const value of /** @type {any[]} */ ([undefined, null, '', 'a\0b', 'a\ud800b', 5, NaN, true, {}, [], 5n, Symbol('s'), () => 'x', new URL('file:///tmp')])) {
+    for (const value of /** @type {any[]} */ ([undefined, null, '', 'a\0b', 'a\ud800b', 5, NaN, true, {}, [], 5n, Symbol('s'), () => 'x', new URL('https://host/tmp')])) {
       await assertRejects(() => replay(value, stateDir), INVALID, 'logDir', typeof value)
       await assertRejects(() => replay(logDir, value), INVALID, 'stateDir', typeof value)
     }

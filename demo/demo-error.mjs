@@ -13,7 +13,8 @@ export class DemoError extends Error {
    * @param {number} [exitCode]
    */
   constructor(message, exitCode = EXIT_FAILURE) {
-    super(message)
+    // It names files and options as they were given, and a terminal obeys what is in them.
+    super(message.replace(/[\p{Cc}\u202a-\u202e\u2066-\u2069]/gu, (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`))
     this.name = 'DemoError'
     this.exitCode = exitCode
   }

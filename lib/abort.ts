@@ -20,6 +20,11 @@ export function onAbort(signal: AbortSignal, listener: () => void): () => void {
   }
 }
 
+/** Throws the reason of a signal that was aborted. */
+export function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw signal.reason
+}
+
 /** As `call`, unless the signal aborts before: then rejects with its reason, and `end` is called. */
 export async function unlessAborted<T>(call: Promise<T>, signal: AbortSignal, end: () => void): Promise<T> {
   let stopListening = (): void => undefined

@@ -1,5 +1,6 @@
 // From what native code has written into the frame to what callers get.
 
+import { performance } from 'node:perf_hooks'
 import { isId, POLICIES, prefix } from './check'
 import { type CandidateSet, promptVersionsOf } from './candidate-set'
 import { checkPromptVersion, refuseId } from './candidates'

@@ -39,7 +39,10 @@ import type {
   UserQuery,
 } from '../index'
 import type { NativeChannel, NativeEngine } from '../dist/addon'
+import { performance } from 'node:perf_hooks'
+import process from 'node:process'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { throwIfAborted } from './abort'
 import * as answers from './answer'
 import { answer, answerOf, chosenId, decision } from './answer'
 import { scoreBatch } from './batch'
@@ -92,6 +95,8 @@ export class Bandits implements Contract {
 
   private constructor(key: unknown, engine: NativeEngine, rewards: Rewards) {
     if (key !== secret) throw new BanditError('ERR_INVALID_ARGUMENT', 'engines are made by Bandits.open(options)')
+    // Bound, so that they work without the object (`const { recommend, feedback } = bandits`), and not enumerable, so that nobody has to see it.
+    for (const name of METHODS) Object.defineProperty(this, name, { value: this[name].bind(this), writable: true, configurable: true })
     this.#engine = engine
     this.#rewards = rewards
     this.#channel = engine.channel(boundary)
@@ -104,6 +109,8 @@ export class Bandits implements Contract {
     })
     const { stateDir, warnings } = JSON.parse(engine.health()) as Health
     if (stateDir.source === 'default') process.emitWarning(warnings[0], { type: 'BanditsWarning', code: 'OO_BANDITS_DEFAULT_STATE_DIR' })
+    const { directoryWarning } = engine
+    if (directoryWarning !== null) process.emitWarning(directoryWarning, { type: 'BanditsWarning', code: 'OO_BANDITS_SHARED_STATE_DIR' })
   }
 
   static open(options?: BanditsOptions): Bandits {
@@ -123,7 +130,7 @@ export class Bandits implements Contract {
     const env = environment()
     const deadline = performance.now() + lockTimeoutMs
     for (;;) {
-      signal?.throwIfAborted()
+      throwIfAborted(signal)
       try {
         const engine = await addon.NativeEngine.openAsync(json, env)
         if (!signal?.aborted) return new Bandits(secret, engine, table)
@@ -364,8 +371,11 @@ export class Bandits implements Contract {
   }
 
   async #close(): Promise<void> {
-    this.#forgetNumbers()
     this.#flushes.begin()
+    // Whoever still has this object keeps nothing of the engine alive.
+    this.#channel.close()
+    this.#numbers.clear()
+    this.#lastUser = NOBODY
     try {
       await this.#engine.close()
     } catch (error) {
@@ -426,6 +436,12 @@ export class Bandits implements Contract {
     this.#lastUser = NOBODY
   }
 }
+
+/** The names of its methods. */
+const METHODS = Reflect.ownKeys(Bandits.prototype).filter((name) => {
+  const { value } = Object.getOwnPropertyDescriptor(Bandits.prototype, name) ?? {}
+  return name !== 'constructor' && typeof value === 'function'
+}) as (Exclude<keyof Bandits, 'closed' | 'recovery'>)[]
 
 function closed(): BanditError {
   return new BanditError('ERR_CLOSED', 'the engine was closed')

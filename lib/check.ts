@@ -1,6 +1,7 @@
 // What is checked of single values. Each check returns what it found, or refuses and names the path.
 
 import { BanditError, refuse, shown } from './error'
+import { isDate, isSignal } from './realm'
 import type { PolicyName } from '../index'
 
 /** The longest user id or tip id, in UTF-16 units. */
@@ -114,17 +115,13 @@ export function checkWhole(value: unknown, least: number, most: number, path: st
 }
 
 export function checkSignal(signal: unknown): asserts signal is AbortSignal | undefined {
-  if (signal !== undefined && !(signal instanceof AbortSignal)) refuse('options.signal', 'an AbortSignal', signal)
-}
-
-export function checkPath(value: unknown, name: string): asserts value is string {
-  if (typeof value !== 'string' || value.length === 0 || value.includes('\0') || !value.isWellFormed()) refuse(name, 'a path', value)
+  if (signal !== undefined && !isSignal(signal)) refuse('options.signal', 'an AbortSignal', signal)
 }
 
 /** Milliseconds since 1970 of a time in any of the forms in which callers may give one. */
 export function moment(at: unknown, path: string): number | undefined {
   if (at === undefined) return undefined
-  const ms = at instanceof Date ? at.getTime() : typeof at === 'string' ? parsed(at) : at
+  const ms = isDate(at) ? at.getTime() : typeof at === 'string' ? parsed(at) : at
   if (typeof ms !== 'number' || !Number.isFinite(ms) || ms < 0 || ms > 8.64e15) {
     refuse(path, 'a time: a Date, an ISO 8601 date, or date and time with Z or an offset, or milliseconds since 1970', at)
   }

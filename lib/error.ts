@@ -1,6 +1,8 @@
 // The one error class, and how errors from native code become it.
 
+import { setImmediate } from 'node:timers'
 import type { BanditErrorCode, BanditError as Contract } from '../index'
+import { isNamed, messageOf } from './realm'
 
 export class BanditError extends Error implements Contract {
   declare readonly name: 'BanditError'
@@ -20,13 +22,16 @@ export class BanditError extends Error implements Contract {
   }
 }
 
-/** Native errors carry `code|retryable|status|message` (src/node/error.rs); what does not is a defect of this package. */
+/**
+ * Native errors carry `code|retryable|status|message` (src/node/error.rs), and nothing else: they are no `cause`, which would be printed as the
+ * same message once more. What carries something else is a defect of this package, and is the cause.
+ */
 export function fromNative(error: unknown): BanditError {
-  if (error instanceof BanditError) return error
-  const text = error instanceof Error ? error.message : String(error)
+  if (isNamed(error, 'BanditError')) return error as BanditError
+  const text = messageOf(error)
   const [, code, retryable, status, message] = /^(ERR_[A-Z_]+)\|([01])\|(\d*)\|(.*)$/s.exec(text) ?? []
   if (code === undefined) return new BanditError('ERR_INTERNAL', text, { cause: error })
-  const details = { retryable: retryable === '1', cause: error, ...(status && { status: Number(status) }) }
+  const details = { retryable: retryable === '1', ...(status && { status: Number(status) }) }
   return new BanditError(code as BanditErrorCode, message ?? '', details)
 }
 
@@ -43,7 +48,7 @@ export function native<T>(call: () => T): T {
 export function shown(value: unknown): string {
   switch (typeof value) {
     case 'string':
-      return value.length > 60 ? `${JSON.stringify(value.slice(0, 60))}… (${value.length} characters)` : JSON.stringify(value)
+      return value.length > 60 ? `${quoted(value.slice(0, 60))}… (${value.length} characters)` : quoted(value)
     case 'number':
       return Object.is(value, -0) ? '-0' : String(value)
     case 'boolean':
@@ -60,6 +65,15 @@ export function shown(value: unknown): string {
   }
 }
 
+/** As JSON; what JSON leaves of what a terminal obeys, and what turns the rest of a line round, is escaped, too. */
+function quoted(text: string): string {
+  return JSON.stringify(text).replace(/[\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g, escaped)
+}
+
+function escaped(character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`
+}
+
 /** Refuses an argument: `path` is where the caller wrote it. */
 export function refuse(path: string, expected: string, value: unknown): never {
   throw new BanditError('ERR_INVALID_ARGUMENT', `${path}: must be ${expected}, got ${shown(value)}`)
@@ -70,7 +84,7 @@ export function callListener(call: () => void): void {
   try {
     call()
   } catch (error) {
-    queueMicrotask(() => {
+    setImmediate(() => {
       throw error
     })
   }

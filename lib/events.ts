@@ -1,9 +1,11 @@
 // The event bus: filters and payloads are checked and packed here, listeners are called here.
 
+import { TextEncoder } from 'node:util'
 import type { BusEvent, EventFilter } from '../index'
 import { checkId, checkKeys, isObject } from './check'
-import { BanditError, callListener, native, refuse } from './error'
+import { BanditError, callListener, native, refuse, shown } from './error'
 import type { NativeEngine } from '../dist/addon'
+import { isUint8Array, messageOf } from './realm'
 
 /** As many as there are at most. */
 const MOST_EVENTS = 500
@@ -53,7 +55,7 @@ function eventsSince(engine: NativeEngine, seq: number): BusEvent[] {
 
 /** What goes on the wire: text and bytes as they are, anything else as JSON. */
 export function payloadBytes(payload: unknown): Uint8Array {
-  if (payload instanceof Uint8Array) return payload
+  if (isUint8Array(payload)) return payload
   const text = typeof payload === 'string' ? payload : json(payload)
   return new TextEncoder().encode(text)
 }
@@ -63,7 +65,7 @@ function json(payload: unknown): string {
   try {
     text = JSON.stringify(payload)
   } catch (error) {
-    throw new BanditError('ERR_INVALID_ARGUMENT', `payload: cannot be written as JSON: ${(error as Error).message}`, { cause: error })
+    throw new BanditError('ERR_INVALID_ARGUMENT', `payload: cannot be written as JSON: ${shown(messageOf(error))}`, { cause: error })
   }
   if (text === undefined) refuse('payload', 'a string, bytes, or what JSON can carry', payload)
   return text

@@ -2,6 +2,9 @@
 // the process is killed; then the next open brings the state files up to date from the interaction log, which lacks at most the
 // pulls of the last 10 ms.
 
+import process from 'node:process'
+import { messageOf } from './realm'
+
 /** Holding the engines here also keeps an engine that nobody closes open until the end, as an open file would be. */
 const open = new Map<object, () => void>()
 
@@ -21,7 +24,7 @@ function closeAll(): void {
     try {
       close()
     } catch (error) {
-      process.stderr.write(`@oo/bandits: state was not written before the exit: ${(error as Error).message}\n`)
+      process.stderr.write(`@oo/bandits: state was not written before the exit: ${messageOf(error)}\n`)
     }
   }
   open.clear()

@@ -1,12 +1,14 @@
 // generate() on its way to src/generate/: checks, what JSON would change, and aborting.
 
+import { Buffer } from 'node:buffer'
 import type tls from 'node:tls'
 import type { GenerateRequest, GenerateResult } from '../index'
 import type { NativeEngine } from '../dist/addon'
-import { unlessAborted } from './abort'
+import { throwIfAborted, unlessAborted } from './abort'
 import { checkId, checkSignal, checkWhole, day, hour, isObject } from './check'
 import { fromNative, native, refuse } from './error'
 import { addon } from './native'
+import { isMap, isNamed, isSet, isSignal, messageOf } from './realm'
 
 const LARGEST_N = 20
 const STANDARD_N = 3
@@ -16,11 +18,11 @@ const LARGEST_TASKS = 1 << 18
 
 /** Rejects, never throws: what callers of a promise expect. */
 export async function generate(engine: NativeEngine, request: GenerateRequest, options: { signal?: AbortSignal } = {}): Promise<GenerateResult> {
-  if (!isObject(options) || options instanceof AbortSignal) refuse('options', 'an object such as { signal }', options)
+  if (!isObject(options) || isSignal(options)) refuse('options', 'an object such as { signal }', options)
   const signal: unknown = options.signal
   checkSignal(signal)
   const json = requestJson(request)
-  signal?.throwIfAborted()
+  throwIfAborted(signal)
   trustAtLast()
   const cancel = new addon.Cancel()
   const call = native(() => engine.generate(json, cancel)).catch((error: unknown) => {
@@ -54,7 +56,7 @@ function contextOf(context: unknown): object {
   if (!Array.isArray(tasks)) refuse('context.tasks', 'an array', tasks)
   for (const [i, task] of tasks.entries()) {
     // Of a map JSON leaves nothing.
-    if (!isObject(task) || task instanceof Map || task instanceof Set) refuse(`context.tasks[${i}]`, 'a plain object', task)
+    if (!isObject(task) || isMap(task) || isSet(task)) refuse(`context.tasks[${i}]`, 'a plain object', task)
   }
   // Where they are missing the model is told nothing, rather than noon on a Sunday.
   if (hourOfDay !== undefined) hour(hourOfDay, 'context.hourOfDay')
@@ -71,7 +73,7 @@ function plainData(value: object, largest: number, path: string): unknown {
     json = JSON.stringify(value)
   } catch (error) {
     // What JSON itself refuses (a BigInt, a circle) is a TypeError; what the caller's own code throws arrives unchanged.
-    if (error instanceof TypeError && /BigInt|circular/i.test(error.message)) refuse(path, 'plain data', value)
+    if (isNamed(error, 'TypeError') && /BigInt|circular/i.test(messageOf(error))) refuse(path, 'plain data', value)
     throw error
   }
   const bytes = json === undefined ? 0 : Buffer.byteLength(json)

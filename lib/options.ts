@@ -1,8 +1,10 @@
 // Options on their way to src/settings.rs, which checks everything that JSON can carry. What JSON would change is refused here.
 
+import process from 'node:process'
 import { BanditError, refuse, shown } from './error'
 import { checkKeys, isObject } from './check'
 import { addon } from './native'
+import { PATH_OPTIONS, PATH_VARIABLES, pathOf } from './paths'
 
 const PROMPT_PARTS = ['version', 'description', 'created', 'text']
 const REQUIRED_PARTS = ['version', 'text']
@@ -12,8 +14,9 @@ export function optionsJson(options: unknown): string {
   if (!isObject(options)) refuse('options', 'an object', options)
   const known = addon.optionNames()
   const plain: [string, unknown][] = []
-  for (const [key, value] of entries(options, known)) {
-    if (value === undefined || value === null) continue
+  for (const [key, given] of entries(options, known)) {
+    if (given === undefined || given === null) continue
+    const value = PATH_OPTIONS.includes(key) ? pathOf(given, `options.${key}`) : given
     if (!known.includes(key)) {
       plain.push([key, 0])
       continue
@@ -63,5 +66,6 @@ function entries(options: Record<string, unknown>, known: string[]): [string, un
 
 /** The variables that settings are read from. */
 export function environment(): string {
-  return JSON.stringify(Object.fromEntries(addon.environmentNames().map((name) => [name, process.env[name]])))
+  const read = (name: string): unknown => (PATH_VARIABLES.includes(name) ? pathOf(process.env[name], name) : process.env[name])
+  return JSON.stringify(Object.fromEntries(addon.environmentNames().map((name) => [name, read(name)])))
 }

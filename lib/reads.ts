@@ -14,11 +14,13 @@ import type {
   UserQuery,
 } from '../index'
 import type { NativeEngine } from '../dist/addon'
-import { unlessAborted } from './abort'
-import { checkId, checkKeys, checkPath, checkPolicy, checkSignal, checkWhole, isObject, moment } from './check'
+import { throwIfAborted, unlessAborted } from './abort'
+import { checkId, checkKeys, checkPolicy, checkSignal, checkWhole, isObject, moment } from './check'
 import { decisionSeq } from './decisions'
 import { callListener, fromNative, native, refuse } from './error'
 import { addon } from './native'
+import { checkedPath } from './paths'
+import { isSignal } from './realm'
 
 const MOST_DECISIONS = 500
 const MOST_USERS = 1000
@@ -62,16 +64,16 @@ export async function simulate(engine: NativeEngine, query: SimulateQuery, optio
   if (query === undefined) refuse('query', 'an object with a policy', query)
   const { policy, log, minEffective, since, until } = known(query, ['policy', 'log', 'minEffective', 'since', 'until'])
   checkPolicy(policy)
-  if (log !== undefined) checkPath(log, 'log')
+  const directory = log === undefined ? undefined : checkedPath(log, 'log')
   const isSize = typeof minEffective === 'number' && Number.isFinite(minEffective) && minEffective >= 1
   if (minEffective !== undefined && !isSize) refuse('minEffective', 'a number of at least 1', minEffective)
-  return ask(engine, { what: 'simulate', policy, log, minEffective, ...times(since, until) }, options)
+  return ask(engine, { what: 'simulate', policy, log: directory, minEffective, ...times(since, until) }, options)
 }
 
 /** A query's parts, of which there are no others. */
 function known(query: unknown, keys: readonly string[]): Record<string, unknown> {
   if (query === undefined) return {}
-  if (!isObject(query) || query instanceof AbortSignal) refuse('query', 'an object', query)
+  if (!isObject(query) || isSignal(query)) refuse('query', 'an object', query)
   checkKeys(query, keys, 'query', 'key')
   return query
 }
@@ -83,11 +85,11 @@ function times(since: unknown, until: unknown): { since: number | undefined; unt
 }
 
 async function ask<T>(engine: NativeEngine, question: object, options: ReadOptions = {}): Promise<T> {
-  if (!isObject(options) || options instanceof AbortSignal) refuse('options', 'an object such as { signal }', options)
+  if (!isObject(options) || isSignal(options)) refuse('options', 'an object such as { signal }', options)
   const { signal, onProgress } = options
   checkSignal(signal)
   if (onProgress !== undefined && typeof onProgress !== 'function') refuse('options.onProgress', 'a function', onProgress)
-  signal?.throwIfAborted()
+  throwIfAborted(signal)
   const reading = new addon.Reading()
   const progress = onProgress === undefined ? undefined : new Progress(onProgress as (done: number, of: number) => void)
   const bell = progress && ((): void => progress.tell(reading.progress))

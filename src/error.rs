@@ -35,6 +35,8 @@ pub enum ErrorKind {
     NatsUnreachable,
     /// The engine was closed: open another.
     Closed,
+    /// This runtime lacks what the crate needs.
+    Unsupported,
     /// A defect in this crate.
     Internal,
 }
@@ -59,6 +61,7 @@ impl ErrorKind {
             Self::LlmInvalidReply => "ERR_LLM_INVALID_REPLY",
             Self::NatsUnreachable => "ERR_NATS_UNREACHABLE",
             Self::Closed => "ERR_CLOSED",
+            Self::Unsupported => "ERR_UNSUPPORTED",
             Self::Internal => "ERR_INTERNAL",
         }
     }
@@ -69,12 +72,14 @@ impl ErrorKind {
     }
 }
 
-/// An error with its kind and a message that names the path and the value.
+/// An error with its kind and a message that names the path and the value, [`printable`] whatever these are.
 #[derive(Debug)]
 pub struct Error {
     kind: ErrorKind,
     message: String,
     status: Option<u16>,
+    /// It does not pass by itself, whatever its kind.
+    lasting: bool,
     source: Option<std::io::Error>,
 }
 
@@ -88,7 +93,7 @@ impl Error {
     /// An error of `kind`.
     #[must_use]
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), status: None, source: None }
+        Self { kind, message: printable(&message.into()), status: None, lasting: false, source: None }
     }
 
     /// A bad argument: `path` is what the caller wrote, e.g. `features.priority`.
@@ -101,13 +106,37 @@ impl Error {
     #[must_use]
     pub fn io(what: impl fmt::Display, source: impl Into<std::io::Error>) -> Self {
         let source = source.into();
-        Self { kind: ErrorKind::StateIo, message: format!("{what}: {source}"), status: None, source: Some(source) }
+        let message = format!("{what}: {source}");
+        Self { source: Some(source), ..Self::new(ErrorKind::StateIo, message) }
     }
 
     /// The LLM proxy answered with this status.
     #[must_use]
     pub fn llm_status(status: u16, message: String) -> Self {
-        Self { kind: ErrorKind::LlmStatus, message, status: Some(status), source: None }
+        Self { status: Some(status), ..Self::new(ErrorKind::LlmStatus, message) }
+    }
+
+    /// The same, of what does not pass by itself: calling again is no use.
+    #[must_use]
+    pub fn lasting(self) -> Self {
+        Self { lasting: true, ..self }
+    }
+
+    /// The same, of a path that was to be opened: it lasts unless the machine was short of something. While an engine runs, a directory that
+    /// fails may be mended under it, and what it was told is tried again.
+    #[must_use]
+    pub fn at_opening(self) -> Self {
+        use std::io::ErrorKind as K;
+        const EMFILE: i32 = rustix::io::Errno::MFILE.raw_os_error();
+        const ENFILE: i32 = rustix::io::Errno::NFILE.raw_os_error();
+        const EIO: i32 = rustix::io::Errno::IO.raw_os_error();
+        let passes = self.source.as_ref().is_none_or(|e| {
+            let short = [K::StorageFull, K::QuotaExceeded, K::OutOfMemory, K::ResourceBusy, K::WouldBlock, K::Interrupted];
+            let away = [K::TimedOut, K::StaleNetworkFileHandle, K::HostUnreachable, K::NetworkUnreachable, K::NetworkDown];
+            let number = e.raw_os_error();
+            short.contains(&e.kind()) || away.contains(&e.kind()) || [EMFILE, ENFILE, EIO].iter().any(|n| number == Some(*n))
+        });
+        if passes { self } else { self.lasting() }
     }
 
     /// What every call on a closed engine gets.
@@ -131,7 +160,7 @@ impl Error {
     /// Whether the same call may succeed later without any change.
     #[must_use]
     pub const fn retryable(&self) -> bool {
-        self.kind.retryable() || matches!(self.status, Some(408 | 429 | 500..))
+        !self.lasting && (self.kind.retryable() || matches!(self.status, Some(408 | 429 | 500..)))
     }
 
     /// The text for people.
@@ -146,7 +175,8 @@ impl Error {
 /// # Errors
 /// The same.
 pub fn again(outcome: &Result<()>) -> Result<()> {
-    outcome.as_ref().map(|&()| ()).map_err(|error| Error::new(error.kind, error.message.clone()))
+    let same = |error: &Error| Error { message: error.message.clone(), source: None, ..*error };
+    outcome.as_ref().map(|&()| ()).map_err(same)
 }
 
 impl fmt::Display for Error {
@@ -186,9 +216,54 @@ pub fn shown(value: &str) -> String {
     format!("{text:?}")
 }
 
+/// A text as a terminal and a line of a log can take it: what a terminal obeys, what ends a line and what turns its direction round is
+/// escaped. Of more than 2,000 characters the middle is left out: a path of 4,096 bytes ends in what tells.
+#[must_use]
+pub fn printable(text: &str) -> String {
+    const LONGEST: usize = 2000;
+    const BEGINNING: usize = 1000;
+    let mut printable = String::with_capacity(text.len());
+    let length = text.chars().count();
+    let left_out = if length > LONGEST { BEGINNING..length - (LONGEST - BEGINNING) } else { 0..0 };
+    for (i, c) in text.chars().enumerate().filter(|(i, _)| !left_out.contains(i)) {
+        if i == left_out.end && i > 0 {
+            printable.push('…');
+        }
+        match c {
+            '\n' | '\r' | '\t' => printable.extend(c.escape_default()),
+            '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => printable.extend(c.escape_unicode()),
+            _ if c.is_control() => printable.extend(c.escape_unicode()),
+            _ => printable.push(c),
+        }
+    }
+    printable
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn messages_are_printable_and_bounded() {
+        let error = Error::io("open /tmp/\u{1b}[31m\u{9b}2J\n\u{202e}fdp", std::io::ErrorKind::NotFound);
+        assert_eq!(error.message(), r"open /tmp/\u{1b}[31m\u{9b}2J\n\u{202e}fdp: entity not found");
+        let error = Error::invalid("options.x", "y".repeat(100_000) + "end");
+        assert_eq!((error.message().chars().count(), error.message().ends_with("yend")), (2001, true));
+        assert!(Error::new(ErrorKind::Closed, "Zoë ✓ 一").message() == "Zoë ✓ 一");
+    }
+
+    #[test]
+    fn what_lasts_is_not_to_be_tried_again() {
+        let of = |e: rustix::io::Errno| Error::io("open x", e);
+        for e in [rustix::io::Errno::NOTDIR, rustix::io::Errno::NOENT, rustix::io::Errno::ACCESS, rustix::io::Errno::LOOP] {
+            assert!(of(e).retryable() && !of(e).at_opening().retryable(), "{e}");
+        }
+        for e in [rustix::io::Errno::NOSPC, rustix::io::Errno::MFILE, rustix::io::Errno::IO, rustix::io::Errno::DQUOT] {
+            assert!(of(e).at_opening().retryable(), "{e}");
+        }
+        assert!(Error::new(ErrorKind::StateLocked, "held").at_opening().retryable());
+        assert!(!again(&Err(of(rustix::io::Errno::NOENT).at_opening())).unwrap_err().retryable());
+    }
 
     #[test]
     fn shown_values_are_bounded_and_escaped() {

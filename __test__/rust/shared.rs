@@ -33,19 +33,44 @@ fn openers_of_one_directory_share_an_engine_by_whatever_path() {
     symlink(&real, &link).unwrap();
     let two = open(&link).unwrap();
     let other = open(&dir.path().join("other")).unwrap();
-    assert!(Arc::ptr_eq(one.engine().unwrap(), two.engine().unwrap()));
-    assert!(!Arc::ptr_eq(one.engine().unwrap(), other.engine().unwrap()));
-    reward(one.engine().unwrap(), "u", EGreedyV1, 1.0).unwrap();
+    assert!(Arc::ptr_eq(&one.engine().unwrap(), &two.engine().unwrap()));
+    assert!(!Arc::ptr_eq(&one.engine().unwrap(), &other.engine().unwrap()));
+    reward(&one.engine().unwrap(), "u", EGreedyV1, 1.0).unwrap();
     assert_eq!((rewards(&two), rewards(&other)), (1, 0));
     close(&one).unwrap();
     assert_eq!(one.engine().unwrap_err().kind(), ErrorKind::Closed);
-    reward(two.engine().unwrap(), "u", EGreedyV1, 1.0).unwrap(); // the other share goes on
+    reward(&two.engine().unwrap(), "u", EGreedyV1, 1.0).unwrap(); // the other share goes on
     let directory = OpenedDirectory::open(&real, false).unwrap();
     assert_eq!(DirectoryLock::acquire(&directory).unwrap_err().kind(), ErrorKind::StateLocked);
     close(&two).unwrap();
     close(&two).unwrap();
     DirectoryLock::acquire(&directory).unwrap();
     assert!(real.join("u_egreedy.json").is_file());
+}
+
+#[test]
+fn a_closed_handle_keeps_nothing_of_its_engine() {
+    let dir = tempfile::tempdir().unwrap();
+    let handle = Arc::new(open(dir.path()).unwrap());
+    let engine = Arc::downgrade(&handle.engine().unwrap());
+    // As a listener in JavaScript does.
+    let bell_of = |handle: &Arc<Handle>| {
+        let held = Arc::clone(handle);
+        Arc::new(move || drop(Arc::clone(&held)))
+    };
+    let (stopped, _) = handle.watch(bell_of(&handle)).unwrap();
+    let bell = bell_of(&handle);
+    let kept = Arc::downgrade(&bell);
+    handle.watch(bell).unwrap();
+    close(&handle).unwrap();
+    handle.unwatch(stopped);
+    assert!(kept.upgrade().is_none());
+    assert_eq!(Arc::strong_count(&handle), 1);
+    assert_eq!(handle.watch(Arc::new(|| {})).unwrap_err().kind(), ErrorKind::Closed);
+    // The thread that told us lets go of it last.
+    while engine.upgrade().is_some() {
+        std::thread::yield_now();
+    }
 }
 
 #[test]
@@ -97,7 +122,7 @@ fn what_was_acknowledged_before_the_close_is_there_after_it() {
         let handle = open(dir.path()).unwrap();
         assert_eq!(rewards(&handle), 5 * round);
         for _ in 0..5 {
-            reward(handle.engine().unwrap(), "u", EGreedyV1, 1.0).unwrap();
+            reward(&handle.engine().unwrap(), "u", EGreedyV1, 1.0).unwrap();
         }
         if round % 2 == 0 {
             close(&handle).unwrap();
@@ -112,11 +137,11 @@ fn what_was_acknowledged_before_the_close_is_there_after_it() {
 fn a_dropped_handle_releases_the_directory_and_a_patient_close_waits_for_it() {
     let dir = tempfile::tempdir().unwrap();
     let handle = open(dir.path()).unwrap();
-    reward(handle.engine().unwrap(), "u", EGreedyV1, 1.0).unwrap();
+    reward(&handle.engine().unwrap(), "u", EGreedyV1, 1.0).unwrap();
     drop(handle);
     is_released(dir.path());
     let handle = open(dir.path()).unwrap();
-    reward(handle.engine().unwrap(), "u", EGreedyV1, 1.0).unwrap();
+    reward(&handle.engine().unwrap(), "u", EGreedyV1, 1.0).unwrap();
     handle.close_within(PATIENCE).unwrap();
     DirectoryLock::acquire(&OpenedDirectory::open(dir.path(), false).unwrap()).unwrap();
     handle.close_within(PATIENCE).unwrap(); // closed already
@@ -139,7 +164,7 @@ fn shares_closed_from_several_threads_are_all_answered_and_the_directory_is_free
     let dir = tempfile::tempdir().unwrap();
     for _ in 0..30 {
         let handles: Vec<_> = (0..6).map(|_| open(dir.path()).unwrap()).collect();
-        reward(handles[0].engine().unwrap(), "u", EGreedyV1, 1.0).unwrap();
+        reward(&handles[0].engine().unwrap(), "u", EGreedyV1, 1.0).unwrap();
         let (barrier, answers) = (Barrier::new(12), AtomicUsize::new(0));
         std::thread::scope(|scope| {
             // Each share is closed twice, at the same time.
@@ -163,7 +188,7 @@ fn whoever_opens_during_the_close_is_let_in() {
     let dir = tempfile::tempdir().unwrap();
     for round in 0..50 {
         let handle = open(dir.path()).unwrap();
-        reward(handle.engine().unwrap(), "u", EGreedyV1, 1.0).unwrap();
+        reward(&handle.engine().unwrap(), "u", EGreedyV1, 1.0).unwrap();
         let barrier = Barrier::new(OPENERS as usize + 1);
         let opened: Vec<_> = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..OPENERS)
@@ -198,7 +223,7 @@ fn opening_and_closing_in_threads_loses_nothing() {
             scope.spawn(move || {
                 for round in 0..ROUNDS {
                     let handle = open(dir.path()).unwrap();
-                    reward(handle.engine().unwrap(), "u", EGreedyV1, 1.0).unwrap();
+                    reward(&handle.engine().unwrap(), "u", EGreedyV1, 1.0).unwrap();
                     if (thread + round) % 3 == 0 {
                         drop(handle);
                     } else {
@@ -221,7 +246,7 @@ fn a_close_that_could_not_write_says_so_and_releases_the_directory() {
     let handle = open(&path).unwrap();
     // A directory where the writer's temporary goes: no save can work.
     std::fs::create_dir(path.join(".state.tmp")).unwrap();
-    reward(handle.engine().unwrap(), "u", EGreedyV1, 1.0).unwrap();
+    reward(&handle.engine().unwrap(), "u", EGreedyV1, 1.0).unwrap();
     assert_eq!(close(&handle).unwrap_err().kind(), ErrorKind::StateIo);
     DirectoryLock::acquire(&OpenedDirectory::open(&path, false).unwrap()).unwrap();
 }

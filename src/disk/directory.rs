@@ -1,7 +1,9 @@
 //! The state directory: what the rest of the crate does with files, on a [`Disk`], with errors that name the path.
 
+use super::real::Identity;
 use super::{Disk, FileIdentity, OpenFile, RealDisk, Room};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, printable};
+use rustix::fs::Mode;
 use std::fs::File;
 use std::io;
 use std::io::Read;
@@ -15,6 +17,7 @@ const LARGEST_FILE: u64 = 8 << 20;
 pub struct Directory {
     path: PathBuf,
     disk: Box<dyn Disk>,
+    warning: Option<String>,
 }
 
 /// A directory that was opened on the machine's own disk.
@@ -23,11 +26,13 @@ pub struct OpenedDirectory {
     path: PathBuf,
     disk: RealDisk,
     key: (u64, u64),
+    warning: Option<String>,
 }
 
 impl OpenedDirectory {
-    /// Opens `path`, and makes it (0700, with its parents) when it is not there. `strict` refuses a link and a directory that
-    /// belongs to another user: right for a path that others can guess.
+    /// Opens `path`, and makes it (0700, with its parents) when it is not there. `strict` refuses a link and a directory that belongs to another
+    /// user or can be written by all: right for a path that others can guess. Without it these get a [`Directory::warning`]; only what
+    /// anybody may have put there is refused, a directory of another user's where all can make some, such as `/tmp`.
     ///
     /// # Errors
     /// `ERR_STATE_IO`, naming the path.
@@ -36,13 +41,15 @@ impl OpenedDirectory {
         let failed = |what: &str, e: io::Error| Error::io(format_args!("{what} state directory {}", path.display()), e);
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|e| failed("create", e))?;
         let (disk, identity) = RealDisk::open(path, !strict).map_err(|e| failed("open", e))?;
-        if strict && identity.owner != rustix::process::geteuid().as_raw() {
-            let message =
-                format!("state directory {} belongs to user {}, not to this process's user", path.display(), identity.owner);
-            return Err(Error::new(ErrorKind::StateIo, message));
-        }
         let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-        Ok(Self { path, disk, key: identity.key })
+        let warning = match foreign_hands(&identity) {
+            Some((problem, is_dangerous)) if strict || is_dangerous => {
+                let message = format!("state directory {} {problem}: use one of this process's own", path.display());
+                return Err(Error::new(ErrorKind::StateIo, message).lasting());
+            }
+            found => found.map(|(problem, _)| printable(&format!("state directory {} {problem}", path.display()))),
+        };
+        Ok(Self { path, disk, key: identity.key, warning })
     }
 
     /// Opens a directory of segments alone, which exists, for reading.
@@ -52,7 +59,7 @@ impl OpenedDirectory {
     pub fn open_log(path: &Path) -> Result<Self> {
         let opened = RealDisk::open(path, true).and_then(|(disk, identity)| Ok((disk.into_its_own_log()?, identity)));
         let (disk, identity) = opened.map_err(|e| Error::io(format_args!("open log directory {}", path.display()), e))?;
-        Ok(Self { path: path.to_owned(), disk, key: identity.key })
+        Ok(Self { path: path.to_owned(), disk, key: identity.key, warning: None })
     }
 
     /// For messages.
@@ -76,9 +83,23 @@ impl OpenedDirectory {
     }
 }
 
+/// Who else can change what is in a directory, if anybody can whom its place does not tell of; and whether anybody may have put it there. Root
+/// can anyway, and a group was chosen by whoever gave the rights.
+fn foreign_hands(identity: &Identity) -> Option<(String, bool)> {
+    let Identity { owner, mode, parent, .. } = identity;
+    if ![rustix::process::geteuid().as_raw(), 0].contains(owner) {
+        let dangerous = parent.contains(Mode::WOTH);
+        let whose = format!("belongs to user {owner}, not to this process's user");
+        return Some((if dangerous { format!("{whose}, in a directory where everybody can make one") } else { whose }, dangerous));
+    }
+    let everybody = mode.contains(Mode::WOTH);
+    everybody
+        .then(|| (format!("can be written by every user of this machine (mode {:03o}; see chmod)", mode.bits() & 0o777), false))
+}
+
 impl From<OpenedDirectory> for Directory {
     fn from(opened: OpenedDirectory) -> Self {
-        Self::on(Box::new(opened.disk), opened.path)
+        Self { warning: opened.warning, ..Self::on(Box::new(opened.disk), opened.path) }
     }
 }
 
@@ -86,13 +107,19 @@ impl Directory {
     /// A directory on any disk; `path` is for messages.
     #[must_use]
     pub fn on(disk: Box<dyn Disk>, path: PathBuf) -> Self {
-        Self { path, disk }
+        Self { path, disk, warning: None }
     }
 
     /// For messages.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Who else can change what is in it, for people; `None`: nobody whom it does not belong to.
+    #[must_use]
+    pub fn warning(&self) -> Option<&str> {
+        self.warning.as_deref()
     }
 
     /// Lets go of the directory: it can be unmounted.

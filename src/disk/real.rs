@@ -29,11 +29,14 @@ struct Rooms {
     set_aside: Option<Arc<OwnedFd>>,
 }
 
-/// A directory's device, inode and owner.
+/// A directory's device and inode, and who can change what is in it.
 #[derive(Debug, Clone, Copy)]
 pub struct Identity {
     pub key: (u64, u64),
     pub owner: u32,
+    pub mode: Mode,
+    /// The rights of the directory that it is in.
+    pub parent: Mode,
 }
 
 impl RealDisk {
@@ -46,7 +49,10 @@ impl RealDisk {
         let descriptor = rustix::fs::openat(CWD, path, DIRECTORY | link, Mode::empty())?;
         let stat = rustix::fs::fstat(&descriptor)?;
         #[allow(clippy::unnecessary_cast, clippy::cast_sign_loss)] // st_dev is signed on some systems
-        let identity = Identity { key: (stat.st_dev as u64, stat.st_ino as u64), owner: stat.st_uid };
+        let key = (stat.st_dev as u64, stat.st_ino as u64);
+        let parent = rustix::fs::statat(&descriptor, "..", AtFlags::empty())?;
+        let [mode, parent] = [stat.st_mode, parent.st_mode].map(Mode::from_raw_mode);
+        let identity = Identity { key, owner: stat.st_uid, mode, parent };
         let rooms = Rooms { state: Arc::new(descriptor), log: None, sync: None, set_aside: None };
         Ok((Self { rooms: Mutex::new(Some(rooms)) }, identity))
     }
@@ -60,13 +66,22 @@ impl RealDisk {
         Ok(Self { rooms: Mutex::new(Some(Rooms { log: Some(Arc::clone(&state)), state, sync: None, set_aside: None })) })
     }
 
-    /// Opens (makes) a file to lock.
+    /// Opens (makes) a file to lock and to write to: the only one that is written in its place, so not one that has another name, too.
     ///
     /// # Errors
-    /// Those of the system calls.
+    /// Those of the system calls; `InvalidInput` for what is no file, or not this directory's alone.
     pub fn open_lock(&self, name: &str) -> io::Result<File> {
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        Ok(rustix::fs::openat(self.room(Room::State)?, name, flags, Mode::from_raw_mode(0o600)).map(File::from)?)
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let descriptor = rustix::fs::openat(self.room(Room::State)?, name, flags, Mode::from_raw_mode(0o600))?;
+        let stat = rustix::fs::fstat(&descriptor)?;
+        let refused = |what: &str| Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{what}; remove it")));
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            return refused("it is no regular file");
+        }
+        if stat.st_nlink > 1 {
+            return refused("it is a hard link: the same file has another name, and would be overwritten");
+        }
+        Ok(File::from(descriptor))
     }
 
     fn forget(&self, room: Room) {

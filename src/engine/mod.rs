@@ -129,6 +129,12 @@ impl Engine {
         &self.settings
     }
 
+    /// [`Directory::warning`].
+    #[must_use]
+    pub fn directory_warning(&self) -> Option<String> {
+        self.directory.as_ref().and_then(|directory| directory.warning()).map(str::to_owned)
+    }
+
     /// What opening the directory found in the log.
     #[must_use]
     pub const fn recovery(&self) -> &RecoveryReport {

@@ -119,6 +119,10 @@ impl Engine {
 /// # Errors
 /// `ERR_INVALID_ARGUMENT` when the directory is not empty; `ERR_STATE_IO`; `ERR_STATE_CORRUPT` when a later release wrote the log.
 pub fn replay(log_dir: &Path, state_dir: &Path, history_size: u32) -> Result<ReplayReport> {
+    replay_into(log_dir, state_dir, history_size).map_err(Error::at_opening)
+}
+
+fn replay_into(log_dir: &Path, state_dir: &Path, history_size: u32) -> Result<ReplayReport> {
     let log: Directory = OpenedDirectory::open_log(log_dir)?.into();
     let opened = OpenedDirectory::open(state_dir, false)?;
     let _lock = DirectoryLock::acquire(&opened)?;

@@ -315,7 +315,7 @@ impl UserRow {
 
 /// The log in a directory that somebody names, which may be another one.
 fn other_log(path: &str) -> Result<Directory> {
-    let directory = Directory::from(OpenedDirectory::open_log(Path::new(path))?);
+    let directory = Directory::from(OpenedDirectory::open_log(Path::new(path)).map_err(Error::at_opening)?);
     if InteractionLog::segments(&directory)?.is_empty() {
         return Err(Error::invalid("log", format_args!("no segment of a log in {path}")));
     }

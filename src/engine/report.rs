@@ -3,6 +3,7 @@
 use super::Engine;
 use super::roles::RoleSource;
 use crate::clock::format_seconds;
+use crate::error::printable;
 use crate::event::{BusReport, ConnectionState};
 use crate::feature::LABELS;
 use crate::generate::{BreakerState, GenerateReport};
@@ -199,6 +200,7 @@ impl Health {
         if settings.state_dir_source == Source::Default {
             warnings.push(format!("state is in {dir}, the default, which a restart of the machine may empty: set STATE_DIR"));
         }
+        warnings.extend(engine.directory_warning());
         if let (true, Some(error)) = (writer.failing, &writer.last_error) {
             ok = false;
             warnings.push(format!("{} users wait to be written, and writing fails: {error}", writer.dirty_users));
@@ -253,7 +255,8 @@ impl Health {
         Self {
             ok,
             version: env!("CARGO_PKG_VERSION"),
-            warnings,
+            // They go to terminals and logs, and name paths.
+            warnings: warnings.iter().map(|warning| printable(warning)).collect(),
             state_dir: StateDir { path: settings.state_dir.clone(), source: settings.state_dir_source },
             active_policy: ActivePolicy { name: active_policy, source: active_source },
             users: users.len(),

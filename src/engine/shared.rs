@@ -25,18 +25,19 @@ struct Entry {
 static OPEN: Mutex<Option<HashMap<Key, Entry>>> = Mutex::new(None);
 static RELEASED: Condvar = Condvar::new();
 
-/// One opener's share of an engine.
+/// One opener's share of an engine. Closed, it keeps nothing of the engine: callers may hold on to it for long.
 #[derive(Debug)]
 pub struct Handle {
-    engine: Arc<Engine>,
     key: Key,
     ending: Arc<Mutex<Ending>>,
     readings: Mutex<Vec<Weak<Reading>>>,
+    /// The numbers of the opener's bells. A bell holds what it calls, which may hold this handle.
+    bells: Mutex<Vec<u64>>,
 }
 
 /// How far a handle's end has come.
 enum Ending {
-    NotYet,
+    NotYet(Arc<Engine>),
     Waited(Vec<Done>),
     Over(Result<()>),
 }
@@ -44,7 +45,7 @@ enum Ending {
 impl std::fmt::Debug for Ending {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Self::NotYet => "NotYet",
+            Self::NotYet(_) => "NotYet",
             Self::Waited(_) => "Waited",
             Self::Over(_) => "Over",
         })
@@ -56,6 +57,10 @@ impl std::fmt::Debug for Ending {
 /// # Errors
 /// `ERR_STATE_LOCKED`, `ERR_STATE_IO`; `ERR_INVALID_ARGUMENT` when the engine is open already and was told otherwise.
 pub fn open_shared(settings: &Settings) -> Result<Handle> {
+    open_or_join(settings).map_err(Error::at_opening)
+}
+
+fn open_or_join(settings: &Settings) -> Result<Handle> {
     // A path that anybody can guess is not taken from anybody's hands.
     let strict = settings.state_dir_source == Source::Default;
     let directory = OpenedDirectory::open(&settings.state_dir, strict)?;
@@ -102,42 +107,74 @@ fn agree(running: &Settings, asked: &Settings) -> Result<()> {
 
 impl Handle {
     fn new(engine: &Arc<Engine>, key: Key) -> Self {
-        Self { engine: Arc::clone(engine), key, ending: Arc::new(Mutex::new(Ending::NotYet)), readings: Mutex::default() }
+        let ending = Arc::new(Mutex::new(Ending::NotYet(Arc::clone(engine))));
+        Self { key, ending, readings: Mutex::default(), bells: Mutex::default() }
     }
 
     /// Answers a question on another thread. [`Handle::close`] ends it: then `done` is told `ERR_CLOSED`, maybe after the closing.
     pub fn ask(&self, question: Question, reading: Arc<Reading>, bell: Bell, done: Answered) {
         let mut readings = self.readings.lock();
         // Who closes ends what stands here.
-        if let Err(e) = self.engine() {
-            drop(readings);
-            return done(Err(e));
-        }
+        let engine = match self.engine() {
+            Ok(engine) => engine,
+            Err(e) => {
+                drop(readings);
+                return done(Err(e));
+            }
+        };
         readings.retain(|reading| reading.strong_count() > 0);
         readings.push(Arc::downgrade(&reading));
         drop(readings);
-        self.engine.ask(question, reading, bell, done);
+        engine.ask(question, reading, bell, done);
     }
 
     /// Nobody wants this answer any more. One that waits leaves its place to others, and `done` is told.
     pub fn cancel(&self, reading: &Reading) {
         reading.cancel();
-        self.engine.reads.sweep();
+        // A closed handle has ended all of its readings.
+        if let Ok(engine) = self.engine() {
+            engine.reads.sweep();
+        }
     }
 
-    fn end_readings(&self) {
+    /// Has `bell` called for each new event ([`EventRing::watch`](crate::event::EventRing::watch)) until [`Handle::unwatch`] or
+    /// [`Handle::close`]. Its number, and the last event before.
+    ///
+    /// # Errors
+    /// `ERR_CLOSED`.
+    pub fn watch(&self, bell: Arc<dyn Fn() + Send + Sync>) -> Result<(u64, u64)> {
+        let mut bells = self.bells.lock();
+        // Who closes lets go of what stands here.
+        let (number, last) = self.engine()?.bus().ring().watch(bell);
+        bells.push(number);
+        Ok((number, last))
+    }
+
+    /// The bell of this number is not called any more.
+    pub fn unwatch(&self, number: u64) {
+        self.bells.lock().retain(|other| *other != number);
+        if let Ok(engine) = self.engine() {
+            engine.bus().ring().unwatch(number);
+        }
+    }
+
+    /// Ends what this opener has asked for.
+    fn end_asking(&self, engine: &Engine) {
         for reading in self.readings.lock().iter().filter_map(Weak::upgrade) {
             reading.cancel();
         }
-        self.engine.reads.sweep();
+        engine.reads.sweep();
+        for number in std::mem::take(&mut *self.bells.lock()) {
+            engine.bus().ring().unwatch(number);
+        }
     }
 
     /// The engine, until [`Handle::close`].
     ///
     /// # Errors
     /// `ERR_CLOSED`.
-    pub fn engine(&self) -> Result<&Arc<Engine>> {
-        if matches!(*self.ending.lock(), Ending::NotYet) { Ok(&self.engine) } else { Err(Error::closed()) }
+    pub fn engine(&self) -> Result<Arc<Engine>> {
+        if let Ending::NotYet(engine) = &*self.ending.lock() { Ok(Arc::clone(engine)) } else { Err(Error::closed()) }
     }
 
     /// Gives up this share; the last one stops the engine. `done` is called when everything is written and the directory is
@@ -145,17 +182,21 @@ impl Handle {
     /// both are told at the end.
     pub fn close(&self, done: Done) {
         let mut ending = self.ending.lock();
-        match &mut *ending {
-            Ending::NotYet => *ending = Ending::Waited(vec![done]),
+        let engine = match &mut *ending {
+            Ending::NotYet(engine) => {
+                let engine = Arc::clone(engine);
+                *ending = Ending::Waited(vec![done]);
+                engine
+            }
             Ending::Waited(waiting) => return waiting.push(done),
             Ending::Over(outcome) => {
                 let outcome = again(outcome);
                 drop(ending);
                 return done(outcome);
             }
-        }
+        };
         drop(ending);
-        self.end_readings();
+        self.end_asking(&engine);
         let ending = Arc::clone(&self.ending);
         let over = Box::new(move |result: Result<()>| {
             if let Ending::Waited(waiting) = std::mem::replace(&mut *ending.lock(), Ending::Over(again(&result))) {
@@ -169,10 +210,10 @@ impl Handle {
         let Some(entry) = guard.as_mut().and_then(|open| open.get_mut(&self.key)) else { return over(Ok(())) };
         entry.handles -= 1;
         if entry.handles > 0 {
-            return self.engine.checkpoint(over);
+            return engine.checkpoint(over);
         }
         let key = self.key;
-        self.engine.close(Box::new(move |result| {
+        engine.close(Box::new(move |result| {
             let mut open = OPEN.lock();
             // The lock file goes while the map is locked: who opens next must find both or neither.
             drop(open.as_mut().and_then(|open| open.remove(&key)));

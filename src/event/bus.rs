@@ -8,7 +8,7 @@ use super::subject::check_subject;
 use super::sync_files::{SyncFiles, SyncState};
 use crate::clock::{Clock, format_millis};
 use crate::disk::Directory;
-use crate::error::{Done, Error, ErrorKind, Result, with_sources};
+use crate::error::{Done, Error, ErrorKind, Result, printable, with_sources};
 use crate::log::{DeadLine, InteractionLog};
 use crate::runtime::runtime;
 use async_nats::Client;
@@ -93,7 +93,7 @@ impl Shared {
 
 #[allow(clippy::print_stderr)] // a person's event is given up: somebody should see it who looks at no health()
 fn say(what: &str) {
-    eprintln!("@oo/bandits: {what}");
+    eprintln!("@oo/bandits: {}", printable(what));
 }
 
 /// A message that was given up.
@@ -311,15 +311,19 @@ impl EventBus {
         if let Err(e) = check_subject("subject", subject) {
             return done(Err(e));
         }
-        let client = self.running.as_ref().and_then(|running| match &*running.life.lock() {
-            Life::Running { client, .. } => client.get().map(|client| (client.clone(), Arc::clone(&running.shared))),
-            _ => None,
-        });
-        let Some((client, shared)) = client else {
-            return done(Err(Error::new(
-                ErrorKind::NatsUnreachable,
-                "no server is connected (was start() called, with a nats.url?)",
-            )));
+        let unreachable = |message: &str| Error::new(ErrorKind::NatsUnreachable, message);
+        let Some(running) = &self.running else {
+            return done(Err(unreachable("there is no event bus: neither nats.url nor NATS_URL was given").lasting()));
+        };
+        let connected = match &*running.life.lock() {
+            Life::NotStarted => Err(unreachable("the event bus is not started: call start()").lasting()),
+            Life::Running { client, .. } => client.get().cloned().ok_or_else(|| unreachable("no server is connected")),
+            Life::Starting | Life::Over => Err(unreachable("no server is connected")),
+        };
+        let shared = Arc::clone(&running.shared);
+        let client = match connected {
+            Ok(client) => client,
+            Err(e) => return done(Err(e)),
         };
         let subject = subject.to_owned();
         let publishing = async move {

@@ -18,7 +18,7 @@ use napi::bindgen_prelude::{AsyncTask, Float64ArraySlice, Function, Object};
 use napi::{Env, Result, Task};
 use napi_derive::napi;
 use serde_json::{Map, Value};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::{Arc, Weak};
@@ -188,18 +188,19 @@ impl Boundary {
 #[napi]
 pub struct NativeChannel {
     gate: Rc<Gate>,
-    number: u32,
+    /// `None` once it is closed: another channel may have its place.
+    number: Cell<Option<u32>>,
 }
 
 impl NativeChannel {
     fn channel(&self) -> Result<Rc<Channel>> {
-        checked(self.gate.channel(self.number as usize))
+        checked(self.number.get().ok_or_else(Error::closed).and_then(|number| self.gate.channel(number as usize)))
     }
 }
 
 impl Drop for NativeChannel {
     fn drop(&mut self) {
-        self.gate.close(self.number);
+        self.close();
     }
 }
 
@@ -207,8 +208,16 @@ impl Drop for NativeChannel {
 impl NativeChannel {
     /// What [`NativeChannel`] is called in the frame.
     #[napi(getter, catch_unwind)]
-    pub fn place(&self) -> u32 {
-        self.number
+    pub fn place(&self) -> Result<u32> {
+        checked(self.number.get().ok_or_else(Error::closed))
+    }
+
+    /// Lets go of the engine and its users, whoever still holds this object. Nothing may be called in its place from here on.
+    #[napi(catch_unwind)]
+    pub fn close(&self) {
+        if let Some(number) = self.number.take() {
+            self.gate.close(number);
+        }
     }
 
     /// Numbers a user.
@@ -260,8 +269,8 @@ impl NativeEngine {
         handles.retain(|handle| handle.strong_count() > 0);
         handles.push(Arc::downgrade(&self.handle));
         let gate = Rc::clone(&boundary.gate);
-        let number = checked(gate.open(Arc::clone(engine)))?;
-        Ok(NativeChannel { gate, number })
+        let number = checked(gate.open(engine))?;
+        Ok(NativeChannel { gate, number: Cell::new(Some(number)) })
     }
 
     /// The number of the active policy.
@@ -312,6 +321,12 @@ impl NativeEngine {
     #[napi(catch_unwind)]
     pub fn health(&self) -> Result<String> {
         json(self.handle.engine().map(|engine| engine.health()))
+    }
+
+    /// What is to be said of the directory when it is opened.
+    #[napi(getter, catch_unwind)]
+    pub fn directory_warning(&self) -> Result<Option<String>> {
+        checked(self.handle.engine().map(|engine| engine.directory_warning()))
     }
 
     /// Removes a user.

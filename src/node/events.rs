@@ -3,7 +3,7 @@
 use super::engine::{NativeEngine, checked, json};
 use super::promise::{promise, promise_of};
 use crate::error::Error;
-use crate::event::{EventBus, EventFilter, SubjectFilter};
+use crate::event::{EventFilter, SubjectFilter};
 use napi::bindgen_prelude::{Function, Object, Uint8Array};
 use napi::threadsafe_function::ThreadsafeFunctionCallMode;
 use napi::{Env, Result};
@@ -28,16 +28,12 @@ fn filter(text: &str) -> crate::Result<EventFilter> {
 
 #[napi]
 impl NativeEngine {
-    fn bus(&self) -> crate::Result<&EventBus> {
-        self.handle.engine().map(|engine| engine.bus())
-    }
-
     /// Starts the consumers.
     #[napi(catch_unwind, ts_return_type = "Promise<void>")]
     pub fn start(&self, env: Env) -> Result<Object<'static>> {
         let (done, promise) = promise(env)?;
-        match self.bus() {
-            Ok(bus) => bus.start(done),
+        match self.handle.engine() {
+            Ok(engine) => engine.bus().start(done),
             Err(error) => done(Err(error)),
         }
         Ok(promise)
@@ -46,20 +42,20 @@ impl NativeEngine {
     /// `BusEvent[]`; `filter` is an `EventFilter`.
     #[napi(catch_unwind)]
     pub fn events(&self, filter_json: String) -> Result<String> {
-        let events = checked(self.bus().and_then(|bus| Ok(bus.ring().list(&filter(&filter_json)?))))?;
+        let events = checked(self.handle.engine().and_then(|engine| Ok(engine.bus().ring().list(&filter(&filter_json)?))))?;
         json(Ok(events.iter().map(AsRef::as_ref).collect::<Vec<_>>()))
     }
 
-    /// Has `bell` called soon after there is something new, and never holds the process for it. Returns the bell's number and the
+    /// Has `bell` called soon after there is something new, until the engine is closed, and never holds the process for it. Returns the bell's number and the
     /// last event before.
     #[napi(catch_unwind, ts_args_type = "bell: () => void", ts_return_type = "[number, number]")]
     pub fn watch(&self, bell: Function<'_, (), ()>) -> Result<Vec<f64>> {
-        let bus = checked(self.bus())?;
         // One call waits at most: whoever is rung looks for all that is new. A full queue is no loss, and nothing waits for it.
         let ring = bell.build_threadsafe_function::<()>().weak::<true>().max_queue_size::<1>().build()?;
-        let (number, last) = bus.ring().watch(Arc::new(move || {
+        let watched = self.handle.watch(Arc::new(move || {
             let _ = ring.call((), ThreadsafeFunctionCallMode::NonBlocking);
         }));
+        let (number, last) = checked(watched)?;
         #[allow(clippy::cast_precision_loss)] // counts of events
         Ok(vec![number as f64, last as f64])
     }
@@ -68,17 +64,15 @@ impl NativeEngine {
     #[napi(catch_unwind)]
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a number that `watch` gave
     pub fn unwatch(&self, number: f64) {
-        if let Ok(bus) = self.bus() {
-            bus.ring().unwatch(number as u64);
-        }
+        self.handle.unwatch(number as u64);
     }
 
     /// `Published`.
     #[napi(catch_unwind, ts_return_type = "Promise<string>")]
     pub fn publish(&self, env: Env, subject: String, payload: Uint8Array) -> Result<Object<'static>> {
         let (done, promise) = promise_of::<String>(env)?;
-        match self.bus() {
-            Ok(bus) => bus.publish(&subject, payload.to_vec(), Box::new(move |published| done(json(published)))),
+        match self.handle.engine() {
+            Ok(engine) => engine.bus().publish(&subject, payload.to_vec(), Box::new(move |published| done(json(published)))),
             Err(error) => done(checked(Err(error))),
         }
         Ok(promise)
@@ -87,6 +81,6 @@ impl NativeEngine {
     /// `SyncState | null`.
     #[napi(catch_unwind)]
     pub fn sync_state(&self, user_id: String) -> Result<String> {
-        json(self.bus().and_then(|bus| bus.sync_state(&user_id)))
+        json(self.handle.engine().and_then(|engine| engine.bus().sync_state(&user_id)))
     }
 }

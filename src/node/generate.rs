@@ -54,6 +54,7 @@ impl NativeEngine {
     /// `Prompt[]`.
     #[napi(catch_unwind)]
     pub fn prompts(&self) -> Result<String> {
-        json(self.handle.engine().map(|engine| engine.generator().prompts()))
+        let engine = checked(self.handle.engine())?;
+        json(Ok(engine.generator().prompts()))
     }
 }

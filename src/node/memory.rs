@@ -1,5 +1,6 @@
 //! Memory that JavaScript and Rust both see.
 
+use super::error::to_napi;
 use napi::bindgen_prelude::Float64ArraySlice;
 use napi::{Env, Error, Result};
 use std::cell::Cell;
@@ -16,7 +17,8 @@ pub fn zeros(words: usize) -> Numbers {
 }
 
 fn copied() -> Error {
-    Error::from_reason("ERR_UNSUPPORTED|0|this JavaScript runtime does not allow external memory, which this package needs")
+    let what = "this JavaScript runtime does not allow external memory, which this package needs";
+    to_napi(&crate::Error::new(crate::ErrorKind::Unsupported, what))
 }
 
 /// Shows a block of numbers to JavaScript. The block lives until both sides have let go of it.

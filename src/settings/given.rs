@@ -7,6 +7,9 @@ use serde_json::{Map, Value};
 use super::Source;
 use std::path::PathBuf;
 
+/// The longest path of Linux; macOS allows fewer bytes, and says so.
+const LONGEST_PATH: usize = 4096;
+
 /// See the module.
 pub struct Given<'a> {
     options: &'a Map<String, Value>,
@@ -24,14 +27,27 @@ pub struct Text {
 }
 
 impl Text {
-    /// A path; whether something is there is another question.
+    /// A path; whether something is there is another question. (`lib/paths.ts` has made paths of `file:` URLs.)
     ///
     /// # Errors
     /// `ERR_INVALID_ARGUMENT` when it cannot be one.
     pub fn into_path(self) -> Result<PathBuf> {
         let Self { text, path, .. } = self;
-        if text.is_empty() || text.contains('\0') { Err(Error::invalid(&path, "must be a path")) } else { Ok(text.into()) }
+        if text.is_empty() || text.contains('\0') || text.len() > LONGEST_PATH || is_url(&text) {
+            let problem = format!("must be a path of 1 to {LONGEST_PATH} bytes or a file: URL, got {}", shown(&text));
+            return Err(Error::invalid(&path, problem));
+        }
+        Ok(text.into())
     }
+}
+
+/// `s3://bucket`, `file:state`: as a path it would be a directory of that name, which nobody means.
+fn is_url(text: &str) -> bool {
+    text.starts_with("file:")
+        || text.split_once("://").is_some_and(|(scheme, _)| {
+            scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+                && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
+        })
 }
 
 impl<'a> Given<'a> {

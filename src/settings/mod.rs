@@ -4,7 +4,7 @@ mod given;
 
 pub use given::{Given, Text};
 
-use crate::error::{Error, Result, shown};
+use crate::error::{Error, Result};
 use crate::event::NatsSettings;
 use crate::generate::LlmSettings;
 use crate::policy::PolicyName;
@@ -76,7 +76,6 @@ const DEFAULT_TTL_HOURS: u64 = 7 * 24;
 const LONGEST_TTL_HOURS: u64 = 100 * 365 * 24;
 const MS_PER_HOUR: u64 = 3600 * 1000;
 const LARGEST_SEED: u64 = (1 << 53) - 1;
-const LONGEST_PATH: usize = 4096;
 
 impl Settings {
     /// The options that [`Settings::check`] takes.
@@ -159,12 +158,8 @@ impl Settings {
     pub fn check(options: &Map<String, Value>, environment: impl Fn(&str) -> Option<String>) -> Result<Self> {
         let given = Given::new(options, &environment, &Self::OPTIONS)?;
         let mut settings = Self { state_dir_source: Source::Default, ..Self::at(DEFAULT_STATE_DIR) };
-        if let Some(Text { text, source, path }) = given.text("stateDir", "STATE_DIR")? {
-            if text.is_empty() || text.contains('\0') || text.len() > LONGEST_PATH {
-                let problem = format!("must be a path of 1 to {LONGEST_PATH} bytes, got {}", shown(&text));
-                return Err(Error::invalid(&path, problem));
-            }
-            (settings.state_dir, settings.state_dir_source) = (text.into(), source);
+        if let Some(text) = given.text("stateDir", "STATE_DIR")? {
+            (settings.state_dir_source, settings.state_dir) = (text.source, text.into_path()?);
         }
         if let Some(Text { text, source, path }) = given.text("activePolicy", "ACTIVE_POLICY")? {
             (settings.active_policy, settings.active_policy_source) = (PolicyName::parse(&path, &text)?, source);
@@ -229,6 +224,9 @@ mod tests {
             (json!({"stateDirectory": "/x"}), vec![], "stateDirectory"),
             (json!({"stateDir": 5}), vec![], "options.stateDir"),
             (json!({"stateDir": ""}), vec![], "options.stateDir"),
+            (json!({"stateDir": "s3://bucket/state"}), vec![], "options.stateDir"),
+            (json!({}), vec![("STATE_DIR", "file:state")], "STATE_DIR"),
+            (json!({"nats.caFile": "https://ca", "nats.url": "nats://x"}), vec![], "options.nats.caFile"),
             (json!({"seed": -1}), vec![], "options.seed"),
             (json!({"seed": 0.5}), vec![], "options.seed"),
             (json!({"seed": "7"}), vec![], "options.seed"),
