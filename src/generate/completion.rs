@@ -365,6 +365,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(super::super::any_reply::cases())]
+
         #[test]
         fn any_bytes_are_answered(changes in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>(), 0..4), 0..20)) {
             let mut body = json!({
