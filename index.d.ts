@@ -47,7 +47,7 @@ export type BanditErrorCode =
   | 'ERR_NATS_UNREACHABLE'
   /** The LLM proxy could not be reached, did not answer in time, or was down a moment ago and is not asked. Retryable. */
   | 'ERR_LLM_UNREACHABLE'
-  /** The LLM proxy answered with an error status: see `status`. Retryable where the status says so: 408, 429 and 5xx. */
+  /** The LLM proxy answered with an error status, or with an error that names one: see `status`. Retryable where that says so: 408, 429 and 5xx. */
   | 'ERR_LLM_STATUS'
   /** The model's replies could not be used, three times. Retryable: another time it may do better. */
   | 'ERR_LLM_INVALID_REPLY'
@@ -71,7 +71,7 @@ export class BanditError extends Error {
   readonly code: BanditErrorCode
   /** True when the same call may succeed later although the caller changes nothing. */
   readonly retryable: boolean
-  /** `ERR_LLM_STATUS` only: the HTTP status that the proxy answered with. */
+  /** `ERR_LLM_STATUS` only: the HTTP status that the proxy answered with, or, of an error that came with 200, the one that it names. */
   readonly status?: number
 }
 
@@ -671,7 +671,10 @@ export interface GeneratedCandidate {
 export interface DroppedReply {
   /** The item's place in the reply, from 0; `null` when it is about the reply as a whole. */
   index: number | null
-  /** What was not used: the whole item, or its id (another was made) or rationale only; `count`: not as many as asked for. */
+  /**
+   * What was not used: the whole item (also the one at which the token limit cut the list), or its id (another was made) or rationale
+   * only; `count`: not as many as asked for.
+   */
   what: 'item' | 'id' | 'rationale' | 'count'
   /** Why, for people. */
   reason: string
@@ -760,7 +763,7 @@ export interface LiteLlmHealth {
   aborted: number
   /** Requests sent. */
   attempts: number
-  /** Of these: because a reply could not be used; because of a status or a connection. */
+  /** Of these: because a reply could not be used; because of a status, a connection, or an answer that was no completion. */
   retriedReplies: number
   retriedFailures: number
   /** Requests under way, and calls that wait for their turn. */

@@ -108,6 +108,42 @@ describe('the export', () => {
     assert.equal(deadline.tasks[0]?.title, 'a, b')
   })
 
+  test('a row ends with any line end, whatever the others end with', () => {
+    const titlesOf = (/** @type {string} */ text) => parseTodoistCsv(text, START).tasks.map(({ title, description }) => [title, description])
+    const rows = [HEADER, 'task,a,,4,1', 'task,b,,4,1', 'task,c,,4,1', '']
+    const expected = [['a', ''], ['b', ''], ['c', '']]
+    for (const ends of [['\n'], ['\r\n'], ['\r'], ['\r\n', '\n'], ['\n', '\r\n'], ['\r', '\n', '\r\n'], ['\n\n', '\r\n\r\n', '\r\r'], ['\r\n', '\n \n']]) {
+      for (const mark of ['', '\ufeff']) {
+        const text = mark + rows.map((row, i) => row + ends[i % ends.length]).join('')
+        assert.deepEqual(titlesOf(text), expected, JSON.stringify(text))
+      }
+    }
+    // Those within quotes are the text's.
+    assert.deepEqual(titlesOf(`${HEADER}\r\ntask,a,"one\ntwo\r\nthree\rfour",4,1\ntask,b,,4,1`), [['a', 'one\ntwo\r\nthree\rfour'], ['b', '']])
+  })
+
+  test('every task of an export with mixed line ends is read, and demonstrated', () => {
+    const header = `${HEADER},DURATION,DURATION_UNIT,DEADLINE,DEADLINE_LANG\r\n`
+    const path = file('mixed.csv', header + Array.from({ length: 20 }, (_task, i) => `task,Task ${i + 1},,${1 + (i % 4)},1,,,,en,,,,,\n`).join(''))
+    const { stdout } = spawnSync(process.execPath, [MAIN, '--days', '1', path], { cwd: ROOT, encoding: 'utf8' })
+    assert.match(stdout.replace(/\s+/g, ' '), /: 20 tasks \(0 sub-tasks, 0 recurring\)/)
+  })
+
+  test('what separates is told from the first row, wherever that ends', () => {
+    for (const [delimiter, end] of /** @type {const} */ ([[';', '\r'], ['\t', '\r'], [';', '\n'], ['\t', '\r\n'], [',', '\r']])) {
+      const rows = [['TYPE', 'CONTENT', 'PRIORITY', 'DESCRIPTION'], ['task', '"a, b; c"', '2', 'd'], ['task', 'e', '1', '']]
+      const { tasks } = parseTodoistCsv(rows.map((row) => row.join(delimiter)).join(end), START)
+      assert.deepEqual(tasks.map(({ title, priority, description }) => [title, priority, description]), [['a, b; c', 3, 'd'], ['e', 4, '']])
+    }
+  })
+
+  test('blanks around cells, in quotes or not, do not matter', () => {
+    const { tasks } = parseTodoistCsv(' TYPE , CONTENT ,PRIORITY, INDENT \ntask , "a, b" , 2 , 1 \n task,  c  ,"1" ,2\t\n   \n', START)
+    assert.deepEqual(tasks.map(({ title, priority, indent }) => [title, priority, indent]), [['a, b', 3, 1], ['c', 4, 2]])
+    const tabs = parseTodoistCsv('TYPE\tCONTENT\tPRIORITY\tDESCRIPTION\ntask \t"a" \t\t d \n', START)
+    assert.deepEqual(tabs.tasks.map(({ title, priority, description }) => [title, priority, description]), [['a', 4, 'd']])
+  })
+
   test('the same export has the same ages', () => {
     const again = parseTodoistCsv(readFileSync(SAMPLE, 'utf8'), START)
     assert.deepEqual(again.tasks.map(({ ageDays }) => ageDays), sample.tasks.map(({ ageDays }) => ageDays))

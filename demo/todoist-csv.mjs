@@ -80,7 +80,15 @@ export function parseTodoistCsv(text, startDay, name = 'the export') {
 /** @param {string} text @param {string} name @returns {Row[]} */
 function readRows(text, name) {
   if (text.replace(/^\ufeff/, '').trim() === '') throw new DemoError(`${name} is empty.`)
-  const options = { bom: true, delimiter: delimiterOf(text), relax_column_count: true, skip_empty_lines: true }
+  const options = {
+    bom: true,
+    delimiter: delimiterOf(text),
+    // An editor or a script may have written some of the lines. Left to itself, csv-parse takes the first line end for that of all rows.
+    record_delimiter: ['\r\n', '\n', '\r'],
+    trim: true,
+    relax_column_count: true,
+    skip_empty_lines: true,
+  }
   try {
     /** @type {string[]} */
     let header = []
@@ -98,7 +106,7 @@ function readRows(text, name) {
 
 /** A spreadsheet may have saved it with semicolons or tabs. @param {string} text */
 function delimiterOf(text) {
-  const header = text.slice(0, 2000).split(/\r?\n/, 1)[0] ?? ''
+  const header = text.slice(0, 2000).split(/[\r\n]/, 1)[0] ?? ''
   return [',', ';', '\t'].find((delimiter) => header.includes(delimiter)) ?? ','
 }
 

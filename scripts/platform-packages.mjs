@@ -15,6 +15,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { parseTriple } from '@napi-rs/cli'
 import { withMissingPlatforms } from './lock-file.mjs'
+import { NOTICES } from './third-party.mjs'
 
 /** 5 MB, the promise for one installed binary. */
 export const MAX_BINARY_BYTES = 5_000_000
@@ -41,7 +42,7 @@ export function platformPackages(manifest = readJson('package.json')) {
         author: manifest.author,
         ...(manifest.repository && { repository: manifest.repository }),
         main: binary,
-        files: [binary],
+        files: [binary, NOTICES],
         os: [platform],
         cpu: [arch],
         ...(platform === 'linux' && { libc: [abi === 'musl' ? 'musl' : 'glibc'] }),
@@ -84,7 +85,7 @@ function expectedFiles(manifest, packages) {
   for (const { dir, manifest: own, readme } of packages) {
     files.set(`${dir}/package.json`, json(own))
     files.set(`${dir}/README.md`, readme)
-    files.set(`${dir}/LICENSE`, readFileSync(join(root, 'LICENSE'), 'utf8'))
+    for (const name of ['LICENSE', NOTICES]) files.set(`${dir}/${name}`, readFileSync(join(root, name), 'utf8'))
   }
   return files
 }

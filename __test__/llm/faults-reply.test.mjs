@@ -1,6 +1,6 @@
 // @ts-check
-// Replies with status 200 that cannot be used: the model is told so and asked again, twice. The server counts, and keeps what it was
-// told.
+// Replies with status 200 that cannot be used: the model is told so and asked again, twice; where it was no model that spoke, the proxy is
+// asked again later. The server counts, and keeps what it was told.
 
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
@@ -29,7 +29,7 @@ const says = (content) => (response, received) => json(completion(content(echoOf
 /** A completion, changed. @param {(whole: any, echo: string) => unknown} change @returns {Answer} */
 const changed = (change) => (response, received) => json(change(completion('[]'), echoOf(received)))(response, received)
 
-/** The envelope is at fault: nothing is fed back. @type {Record<string, Answer>} */
+/** The proxy is at fault: nothing is fed back, and it is given time. @type {Record<string, Answer>} */
 const ENVELOPES = {
   'no body': body(() => ''),
   'plain text': body((echo) => `no ${echo}`, 'text/plain'),
@@ -47,15 +47,24 @@ const ENVELOPES = {
   'half a surrogate pair as if in UTF-8': body(() => Buffer.concat([Buffer.from('{"x":"'), Buffer.from([0xed, 0xa0, 0x80]), Buffer.from(JSON.stringify(completion('[]')).replace('{', '",'))])),
   'no end to its brackets': body(() => '['.repeat(100_000)),
   'a stream of events': body((echo) => `data: ${JSON.stringify({ ...completion('[]'), echo })}\n\ndata: [DONE]\n\n`, 'text/event-stream'),
-  'one byte over a MiB': body(() => sized(MIB + 1)),
-}
-
-/** There is no text to feed back. @type {Record<string, Answer>} */
-const SILENT = {
-  'an error in place of an answer': changed((_whole, echo) => ({ error: { message: echo, type: 'x', param: null, code: '500' } })),
   'no choices': changed(({ choices: _choices, ...rest }, echo) => ({ ...rest, echo })),
   'choices that are null': changed((whole, echo) => ({ ...whole, choices: null, echo })),
   'choices that are no array': changed((whole, echo) => ({ ...whole, choices: { 0: whole.choices[0] }, echo })),
+  'an error in place of an answer': changed((_whole, echo) => ({ error: { message: echo, type: 'x', param: null, code: 'x' } })),
+  'an error that is a text': changed((_whole, echo) => ({ error: echo })),
+  'an error beside a list': changed((whole, echo) => ({ ...whole, choices: completion(JSON.stringify(ITEMS)).choices, error: { message: echo } })),
+  'an error in a choice': changed((_whole, echo) => ({ choices: [{ ...completion(JSON.stringify(ITEMS)).choices[0], error: { message: echo, code: 'x' } }] })),
+  'an error as the reason to finish': (response, received) => json(completion(JSON.stringify(ITEMS), { finishReason: 'error', model: echoOf(received) }))(response, received),
+}
+
+/** Tips as the arguments of a tool. @param {unknown} given */
+const call = (given) => ({ id: 'x', type: 'function', function: { name: 'tips', arguments: given } })
+/** A message of these entries. @param {(echo: string) => object} entries @param {string} [finish] @returns {Answer} */
+const message = (entries, finish = 'stop') => changed((whole, echo) => ({ ...whole, choices: [{ finish_reason: finish, index: 0, message: { role: 'assistant', ...entries(echo) } }] }))
+
+/** There is no text to feed back. @type {Record<string, Answer>} */
+const SILENT = {
+  'one byte over a MiB': body(() => sized(MIB + 1)),
   'empty choices': changed((whole, echo) => ({ ...whole, choices: [], echo })),
   'a choice that is null': changed((whole) => ({ ...whole, choices: [null] })),
   'a choice without a message': changed((whole, echo) => ({ ...whole, choices: [{ index: 0, text: echo }] })),
@@ -66,6 +75,14 @@ const SILENT = {
   'content that is an object': says((echo) => ({ tips: [], echo })),
   'empty content': says(() => ''),
   'blank content': says(() => ' \n\t '),
+  'content in parts of thoughts': says((echo) => [{ type: 'thinking', thinking: `${JSON.stringify(ITEMS)} ${echo}` }, { type: 'text', text: JSON.stringify(ITEMS), thought: true }]),
+  'thoughts without content': message((echo) => ({ content: null, reasoning_content: `${JSON.stringify(ITEMS)} ${echo}`, thinking_blocks: [{ type: 'thinking', thinking: 'x' }] })),
+  'a refusal beside a list': message((echo) => ({ content: JSON.stringify(ITEMS), refusal: `no, ${echo}` })),
+  'a refusal as a part': says((echo) => [{ type: 'refusal', refusal: `no, ${echo}` }]),
+  'a list and the call of a tool': message((echo) => ({ content: JSON.stringify(ITEMS), tool_calls: [call(`{"query":"${echo}"}`)] }), 'tool_calls'),
+  'the calls of two tools': message(() => ({ content: null, tool_calls: [call(JSON.stringify(ITEMS)), call(JSON.stringify(ITEMS))] }), 'tool_calls'),
+  'the call of a tool without arguments': message(() => ({ content: null, tool_calls: [call(null)] }), 'tool_calls'),
+  'a list that a filter has stopped': message(() => ({ content: JSON.stringify(ITEMS) }), 'content_filter'),
 }
 
 /** There is text, and no list of items in it. @type {Record<string, (echo: string) => string>} */
@@ -89,6 +106,18 @@ const TEXTS = {
   'two lists': (echo) => `[{"content":"${echo}"}] or [{"content":"b"}]`,
   'only thoughts': (echo) => `<think>${echo}</think>`,
   'thoughts without an end': (echo) => `<think>${echo} [{"content":"a"}]`,
+  'thoughts whose beginning stood in the prompt': (echo) => `Maybe [{"content":"${echo}"}]. Hm, unkind.\n</think>\nSorry, not today.`,
+  'thoughts in two blocks': (echo) => `<think>a</think><think>b [{"content":"${echo}"}]</think>\nNothing today.`,
+  'thoughts after a word': (echo) => `Sure!\n<think>Maybe [{"content":"${echo}"}]</think>\nNo tips.`,
+  'thoughts after a list': (echo) => `[{"content":"${echo}"}]\n<Thinking>Unkind, no.</Thinking>`,
+  'thoughts in a channel': (echo) => `<|channel|>analysis<|message|>Maybe [{"content":"${echo}"}]<|end|><|start|>assistant<|channel|>final<|message|>Nothing today.`,
+  'thoughts in a channel whose tokens are gone': (echo) => `analysisMaybe [{"content":"${echo}"}]assistantfinalNothing today.`,
+  'thoughts in capitals': (echo) => `[THINK]Maybe [{"content":"${echo}"}][/THINK]Nothing today.`,
+  'thoughts in an object': (echo) => JSON.stringify({ reasoning: [{ content: echo }], rejected: [{ content: 'b' }] }),
+  'a token that is not known': (echo) => `<|plan|>[{"content":"${echo}"}]<|done|>`,
+  'an item a line': (echo) => `{"content":"${echo}"}\n{"content":"b"}`,
+  'typographic quotes': (echo) => `[{“content”: “${echo}”}]`,
+  'JSON in JSON': (echo) => JSON.stringify(JSON.stringify([{ content: echo }])),
   'a list of numbers': () => '[1, 2, 3]',
   'a list of strings': (echo) => JSON.stringify([echo, 'b']),
   'a list of lists': (echo) => JSON.stringify([[{ content: echo }]]),
@@ -110,13 +139,41 @@ function sized(bytes) {
 /** @param {Received[]} requests */
 const conversations = (requests) => requests.map(({ body: { messages } }) => messages)
 
-describe('an envelope that cannot be read:', { concurrency: 4 }, () => {
+describe('what no model has said:', { concurrency: 4 }, () => {
   for (const [name, answer] of Object.entries(ENVELOPES)) {
     test(name, async (t) => {
-      const { requests: [first, ...again] } = await assertFault(t, { answer, ends: THRICE })
-      for (const { body: repeated } of again) assert.deepEqual(repeated, first?.body, 'the same is asked again')
+      const { requests, long } = await assertFault(t, { answer, ends: THRICE })
+      for (const [i, { body: repeated, at }] of requests.entries()) {
+        assert.deepEqual(repeated, requests[0]?.body, 'the same is asked again')
+        const gap = at - Number(requests[i - 1]?.at)
+        assert.ok(i === 0 || gap >= 245 * 2 ** (i - 1), `${gap} ms before request ${i + 1}`)
+      }
+      assert.deepEqual([long.health.retriedReplies, long.health.retriedFailures], [0, 2])
     })
   }
+
+  /** @type {Record<string, [answer: object, end: Partial<import('../support/llm-faults.mjs').End>]>} */
+  const named = {
+    '429 in the error': [{ error: { message: 'Rate limit exceeded', code: 429 } }, { status: 429, requests: 3 }],
+    '503 as a text': [{ error: { message: 'Overloaded', code: '503' } }, { status: 503, requests: 3 }],
+    '502 in a choice': [{ choices: [{ error: { code: 502, message: 'Upstream' }, finish_reason: 'error', message: { content: JSON.stringify(ITEMS) } }] }, { status: 502, requests: 3 }],
+    '400 of the error itself': [{ object: 'error', message: 'Too long', code: 400 }, { status: 400, requests: 1, retryable: false }],
+    '401 in the error': [{ error: { message: 'No', status: 401 } }, { status: 401, requests: 1, retryable: false }],
+    '408 in the error': [{ error: { message: 'Late', code: 408 } }, { status: 408, requests: 1 }],
+  }
+  for (const [name, [answer, end]] of Object.entries(named)) {
+    test(`an error with the status that it names: ${name}`, async (t) => {
+      const status = new RegExp(`answered 200 with an error of status ${end.status}: `)
+      await assertFault(t, { answer: json(answer), ends: { code: 'ERR_LLM_STATUS', requests: 0, message: status, ...end } })
+    })
+  }
+
+  test('an error that says when to come back is waited for', async (t) => {
+    const busy = json({ error: { message: 'Rate limit exceeded', code: 429 } }, 200, { 'retry-after': '1.25' })
+    const { requests: [first, second] } = await assertFault(t, { answer: inTurn(busy, GOOD), ends: { requests: 2 }, endsSoon: { code: 'ERR_LLM_STATUS', status: 429, requests: 1 } })
+    const gap = Number(second?.at) - Number(first?.at)
+    assert.ok(gap >= 1245 && gap < 4000, `${gap} ms`)
+  })
 })
 
 describe('a reply without text:', { concurrency: 4 }, () => {
@@ -134,6 +191,36 @@ describe('a reply without text:', { concurrency: 4 }, () => {
       await bandits.generate({ userId: 'u' })
       const [first, again] = server.requests
       assert.deepEqual(again?.body, first?.body)
+    }
+  })
+
+  test('a refusal is fed back, a filtered text is not', async (t) => {
+    const refused = await startLlm(t, inTurn(message(() => ({ content: null, refusal: 'I cannot.' })), GOOD))
+    await refused.bandits.generate({ userId: 'u' })
+    assertFedBack(conversations(refused.server.requests), ['I cannot.'])
+    const filtered = await startLlm(t, inTurn(message(() => ({ content: '[{"content":"a"}' }), 'content_filter'), GOOD))
+    await filtered.bandits.generate({ userId: 'u' })
+    const [first, again] = filtered.server.requests
+    assert.deepEqual(again?.body, first?.body)
+  })
+
+  test('it is said why there is none', async (t) => {
+    /** @type {[Answer, RegExp][]} */
+    const cases = [
+      [message(() => ({ content: null, reasoning_content: 'Hm' }), 'length'), /there were only thoughts in it, cut at the token limit \(finish_reason: length\): /],
+      [message(() => ({ content: '<think>Hm' }), 'MAX_TOKENS'), /it ended within its thoughts, cut at the token limit \(finish_reason: MAX_TOKENS\): /],
+      [message(() => ({ content: '[{"content":"a' }), 'length'), /no item of its list was whole, cut at the token limit \(finish_reason: length\): /],
+      [message(() => ({ content: 'Maybe [{"content":"a"}] or' }), 'length'), /it may have ended within its thoughts, cut at the token limit \(finish_reason: length\): /],
+      [message(() => ({ content: '[{"content":"a"' }), 'stop'), /it was not valid JSON: /],
+      [message(() => ({ content: '[{"content":"a"' }), 'abort'), /it was not valid JSON \(finish_reason: abort\): /],
+      [message(() => ({ content: 'x' }), 'y\n'.repeat(1000)), /it held no list of items \(finish_reason: y y .{190,210}…\): x/],
+      [message(() => ({ content: null, refusal: 'Not today.' })), /the model declined: Not today\./],
+      [message(() => ({ content: '[]' }), 'content_filter'), /a filter of the provider's stopped it \(finish_reason: content_filter\)/],
+      [body(() => 'data: {"choices":[]}\n\n', 'text/event-stream'), /the proxy's answer is a stream, which was not asked for: data: /],
+    ]
+    for (const [answer, expected] of cases) {
+      const { bandits } = await startLlm(t, answer)
+      await assert.rejects(bandits.generate({ userId: 'u' }), { code: 'ERR_LLM_INVALID_REPLY', retryable: true, message: expected })
     }
   })
 

@@ -106,6 +106,18 @@ describe('Retry-After', { concurrency: 4 }, () => {
       assert.ok(gap >= 995 && gap < 3000, `${gap} ms`)
     })
 
+    for (const [headers, ms] of /** @type {[Record<string, string>, number][]} */ ([
+      [{ 'retry-after': '1.5' }, 1500],
+      [{ 'retry-after-ms': '750', 'retry-after': '30' }, 750],
+      [{ 'retry-after': 'soon', 'llm_provider-retry-after': '1.25' }, 1250],
+    ])) {
+      test(`of ${status} in parts of a second is waited for: ${JSON.stringify(headers)}`, async (t) => {
+        const { requests: [first, second] } = await assertFault(t, { answer: inTurn(refusal(status, headers), GOOD), ends: { requests: 2 }, endsSoon: { code, status, requests: 1 } })
+        const gap = Number(second?.at) - Number(first?.at)
+        assert.ok(gap >= ms - 5 && gap < ms + 2500, `${gap} ms`)
+      })
+    }
+
     test(`of ${status} as a date is waited for`, async (t) => {
       let due = 0
       const { requests: [, second] } = await assertFault(t, {
@@ -123,7 +135,7 @@ describe('Retry-After', { concurrency: 4 }, () => {
   }
 
   /** @type {[name: string, header: () => string][]} */
-  const beyond = [['an hour', () => '3600'], ['a date', () => date(3_600_000)], ['a year of four digits', () => 'Fri, 31 Dec 9999 23:59:59 GMT'], ['2^32', () => String(2 ** 32)], ['2^63', () => String(2n ** 63n)], ['2^64 - 1', () => String(2n ** 64n - 1n)]]
+  const beyond = [['an hour', () => '3600'], ['a date', () => date(3_600_000)], ['a year of four digits', () => 'Fri, 31 Dec 9999 23:59:59 GMT'], ['2^32', () => String(2 ** 32)], ['2^63', () => String(2n ** 63n)], ['2^64 - 1', () => String(2n ** 64n - 1n)], ['2^64', () => String(2n ** 64n)], ['forty digits', () => '9'.repeat(40)], ['an hour and a half', () => '5400.5']]
   for (const [name, header] of beyond) {
     test(`past the deadline ends the call at once: ${name}`, async (t) => {
       await assertFault(t, { answer: (response, received) => refusal(429, { 'retry-after': header() })(response, received), ends: once(429, { retryable: true, ...AT_ONCE }) })
@@ -131,12 +143,17 @@ describe('Retry-After', { concurrency: 4 }, () => {
   }
 
   /** @type {[name: string, header: () => string][]} */
-  const meaningless = [['0', () => '0'], ['a word', () => 'soon'], ['nothing', () => ''], ['a negative number', () => '-5'], ['a date in the past', () => date(-60_000)], ['bytes', () => 'caf\xe9']]
+  const meaningless = [['0', () => '0'], ['a word', () => 'soon'], ['nothing', () => ''], ['a negative number', () => '-5'], ['a negative decimal', () => '-0.5'], ['an exponent', () => '1e3'], ['infinity', () => 'inf'], ['a unit', () => '30s'], ['a date in the past', () => date(-60_000)], ['bytes', () => 'caf\xe9']]
   for (const [name, header] of meaningless) {
     test(`that says nothing changes nothing: ${name}`, async (t) => {
       await assertFault(t, { answer: (response, received) => refusal(429, { 'retry-after': header() })(response, received), ends: thrice(429, { withinMs: 10_000 }) })
     })
   }
+})
+
+test('when a limit is whole again is not waited for: a request may get through before', async (t) => {
+  const headers = { 'x-ratelimit-reset-requests': '1h0m0s', 'x-ratelimit-reset-tokens': '59.5s', 'x-ratelimit-reset': '1796112000', 'x-ratelimit-remaining-requests': '0' }
+  await assertFault(t, { answer: inTurn(refusal(429, headers), GOOD), ends: { requests: 2, withinMs: 5000 } })
 })
 
 describe('what an error says of the body', () => {

@@ -133,7 +133,7 @@ describe('the breaker', () => {
   })
 
   /** @type {[string, Answer, import('@oo/bandits').LiteLlmOptions?][]} */
-  const counting = [['500', refusal(500)], ['502', refusal(502)], ['599', refusal(599)], ['a reset', (response) => response.socket?.resetAndDestroy(), ONCE], ['a time-out', () => undefined, { timeoutMs: 100, deadlineMs: 300 }]]
+  const counting = [['500', refusal(500)], ['502', refusal(502)], ['599', refusal(599)], ['a page with status 200', (response) => { response.end('<html>') }, ONCE], ['an error of 500 with status 200', json({ error: { message: 'no', code: 500 } }), ONCE], ['a reset', (response) => response.socket?.resetAndDestroy(), ONCE], ['a time-out', () => undefined, { timeoutMs: 100, deadlineMs: 300 }]]
   for (const [name, answer, litellm] of counting) {
     test(`counts ${name}`, async (t) => {
       const { bandits, server } = await startChanging(t, answer, litellm)
@@ -155,6 +155,14 @@ describe('the breaker', () => {
       assert.deepEqual([breakerOf(bandits), server.requests.length], ['closed', 12])
     })
   }
+
+  test('does not count an error of 429 with status 200, nor one that names no status', async (t) => {
+    for (const error of [{ message: 'no', code: 429 }, 'no']) {
+      const { bandits } = await startChanging(t, json({ error }), ONCE)
+      await failing(bandits, 12)
+      assert.equal(breakerOf(bandits), 'closed')
+    }
+  })
 
   test('does not count replies that cannot be used, nor redirects', async (t) => {
     const { bandits, now } = await startChanging(t, json(completion('no')))

@@ -76,7 +76,7 @@ describe('the real proxy passes on', { skip: NO_LITELLM }, () => {
 
   test('two replies that cannot be used, what was wrong with them, and a third', async (t) => {
     const [prose, broken] = ['Drink some water.', '[{"content":"Water the plants"},']
-    const { provider, bandits } = await startBehind(t, inTurn(json(completion(prose)), json(completion(broken, { finishReason: 'length' })), GOOD))
+    const { provider, bandits } = await startBehind(t, inTurn(json(completion(prose)), json(completion(broken)), GOOD))
     const { candidates, attempts, promptTokens, completionTokens } = await bandits.generate(REQUEST)
     assert.deepEqual([candidates.length, attempts, promptTokens, completionTokens, provider.requests.length], [1, 3, 30, 15, 3])
     const lastTurns = provider.requests.map(({ body }) => body.messages.slice(-2).map((/** @type {any} */ { role }) => role))

@@ -55,7 +55,24 @@ describe('three tips are found', { concurrency: 8 }, () => {
     'in prose with brackets': `Here are 3 tips [as asked for]: ${LIST} (all {short}).`,
     'after thoughts': `<think>The user wants [{"content":"wrong"}] … or not?</think>\n${LIST}`,
     'in a fence after thoughts': `<think>\nHm.\n</think>\n\n\`\`\`json\n${PRETTY}\n\`\`\``,
+    'after thoughts whose beginning stood in the prompt': `First [{"content":"wrong"}], but no.\n</think>\n${LIST}`,
+    'after two blocks of thoughts and a word': `Sure!\n<think>a [{"content":"wrong"}]</think> <think>b</think>\n${LIST}`,
+    'after thoughts in capitals': `<THINKING>Hm: [{"content":"wrong"}]</THINKING>\n${LIST}`,
+    'after thoughts in another tag': `<reasoning effort="high">[{"content":"wrong"}]</reasoning>${LIST}`,
+    'after thoughts of Mistral': `[THINK]Hm: [{"content":"wrong"}][/THINK]${LIST}`,
+    'after thoughts of Gemma': `<|channel>thought\nHm: [{"content":"wrong"}]<channel|>${LIST}`,
+    'after thoughts of gpt-oss': `<|channel|>analysis<|message|>[{"content":"wrong"}]<|end|><|start|>assistant<|channel|>final<|message|>${LIST}<|return|>`,
+    'after thoughts of gpt-oss, without its tokens': `analysisMaybe [{"content":"wrong"}].assistantfinal${LIST}`,
+    'after thoughts of Granite': `Here is my thought process: [{"content":"wrong"}] Here is my response: ${LIST}`,
+    'in a tag': `Maybe [{"content":"wrong"}].\n<answer>\n${LIST}\n</answer>`,
+    'in a fence of tildes': `~~~json\n${PRETTY}\n~~~`,
+    'in a fence in a fence': `\`\`\`\`markdown\n\`\`\`json\n${PRETTY}\n\`\`\`\n\`\`\`\``,
+    'in a fence without an end': `\`\`\`json\n${PRETTY}`,
+    'twice the same': `${PRETTY}\n\nAs JSON:\n\`\`\`json\n${LIST}\n\`\`\``,
+    'with the token that ends a message': `${LIST}<|im_end|>\n`,
     'in an object': JSON.stringify({ tips: THREE }),
+    'in an object in an object': JSON.stringify({ response: { tips: THREE } }),
+    'in an object beside thoughts and drafts': JSON.stringify({ reasoning: [{ step: 1 }], drafts: [{ content: 'wrong' }], tips: THREE }),
     'in an object, by another name': JSON.stringify({ candidates: THREE }),
     'in an object with more in it': JSON.stringify({ note: 'as asked for', tips: THREE, count: 3, tags: [] , words: ['a', 'b'] }),
     'in an object in a fence': `\`\`\`json\n${JSON.stringify({ tips: THREE }, undefined, 2)}\n\`\`\``,
@@ -69,6 +86,70 @@ describe('three tips are found', { concurrency: 8 }, () => {
       assert.deepEqual(result.dropped, [])
     })
   }
+})
+
+test('texts with fences, tags and brackets in them are found, too', async (t) => {
+  const odd = ['Wrap it in ``` fences', '</think>', '<think>', '~~~', '[{"content":"x"}]', '<|channel|>analysis', 'assistantfinal', '}]'].map((content) => ({ content }))
+  for (const text of [`\`\`\`json\n${JSON.stringify(odd)}\n\`\`\``, `Here: ${JSON.stringify(odd)}`, `<think>Hm</think>\`\`\`\n${JSON.stringify(odd, undefined, 2)}`]) {
+    const { candidates, dropped } = await made(t, text, { n: odd.length })
+    assert.deepEqual([candidates.map(({ content }) => ({ content })), dropped], [odd, []])
+  }
+})
+
+describe('tips are found in a message', () => {
+  /** What a call makes of one choice. @param {TestContext} t @param {object} choice */
+  async function madeOf(t, choice) {
+    const { server, bandits } = await startLlm(t, json({ ...completion(''), choices: [choice] }))
+    const result = await bandits.generate({ userId: 'u' })
+    assert.deepEqual([server.requests.length, plain(result), result.dropped], [1, THREE, []])
+  }
+  const draft = '[{"content":"wrong"}]'
+
+  test('with its text in parts', async (t) => {
+    for (const content of [
+      [{ type: 'text', text: LIST }],
+      [{ type: 'text', text: LIST.slice(0, 40) }, { type: 'text', text: LIST.slice(40) }],
+      [{ type: 'thinking', thinking: [{ type: 'text', text: draft }] }, { type: 'text', text: LIST, annotations: [] }],
+      [{ type: 'text', text: draft, thought: true }, { type: 'reasoning', text: draft }, null, { type: 'text', text: LIST }],
+    ]) await madeOf(t, { message: { role: 'assistant', content } })
+  })
+
+  test('with thoughts beside it', async (t) => {
+    await madeOf(t, { message: { content: LIST, refusal: null, reasoning_content: draft, reasoning: draft, reasoning_details: [{ text: draft }], thinking_blocks: [{ thinking: draft }] } })
+  })
+
+  test('that calls a tool', async (t) => {
+    for (const given of [LIST, JSON.stringify({ tips: THREE }), { tips: THREE }]) {
+      const tool = { name: 'tips', arguments: given }
+      await madeOf(t, { message: { content: null, tool_calls: [{ id: 'x', type: 'function', function: tool }] }, finish_reason: 'tool_calls' })
+      await madeOf(t, { message: { content: '', tool_calls: [], function_call: tool }, finish_reason: 'function_call' })
+    }
+  })
+})
+
+describe('a reply that the token limit has cut', () => {
+  /** @param {TestContext} t @param {string} text @param {string} [finishReason] */
+  async function madeOfCut(t, text, finishReason = 'length') {
+    const { server, bandits } = await startLlm(t, inTurn(json(completion(text, { finishReason })), tips([{ content: 'asked again' }])))
+    return { ...await bandits.generate({ userId: 'u' }), requests: server.requests.length }
+  }
+  const cut = LIST.slice(0, LIST.indexOf('Reason 3'))
+
+  test('gives the items before the cut, which is said', async (t) => {
+    for (const [text, reason] of [[cut], [`\`\`\`json\n${cut}`], [`{"tips":${cut}`], [`<think>${LIST}</think>${cut}`], [cut, 'max_tokens']]) {
+      const result = await madeOfCut(t, String(text), reason)
+      assert.deepEqual([result.requests, plain(result)], [1, THREE.slice(0, 2)], text)
+      assert.deepEqual(droppedOf(result), [[2, 'item'], [null, 'count']])
+      assert.match(String(result.dropped[0]?.reason), /cut at the token limit \(finish_reason: length\)/)
+    }
+  })
+
+  test('is asked for again where nothing of it is whole, where it may be thoughts, and where it was not the limit', async (t) => {
+    for (const [text, reason] of [[LIST.slice(0, 30)], [`Maybe ${cut}`], [`Maybe ${LIST} or`], [`<think>${cut}`], [`{"drafts":${cut}`], [cut, 'stop'], [cut, 'content_filter']]) {
+      const result = await madeOfCut(t, String(text), reason)
+      assert.deepEqual([result.requests, result.candidates.map(({ content }) => content)], [2, ['asked again']], text)
+    }
+  })
 })
 
 describe('one object', () => {
@@ -197,6 +278,19 @@ describe('the envelope', () => {
 
   test('may say that the model was cut short: what is whole is taken', async (t) => {
     const { bandits } = await startLlm(t, json(completion(LIST, { finishReason: 'length' })))
+    assert.deepEqual(plain(await bandits.generate({ userId: 'u' })), THREE)
+  })
+
+  test('may count tokens in texts, or under other names', async (t) => {
+    for (const usage of [{ prompt_tokens: '12', completion_tokens: '3' }, { input_tokens: 12, output_tokens: 3.0 }]) {
+      const { bandits } = await startLlm(t, json({ ...completion(LIST), usage }))
+      const { promptTokens, completionTokens } = await bandits.generate({ userId: 'u' })
+      assert.deepEqual([promptTokens, completionTokens], [12, 3])
+    }
+  })
+
+  test('may begin with a byte order mark', async (t) => {
+    const { bandits } = await startLlm(t, (response) => { response.end(`\ufeff${JSON.stringify(completion(LIST))}`) })
     assert.deepEqual(plain(await bandits.generate({ userId: 'u' })), THREE)
   })
 

@@ -55,14 +55,25 @@ test('the binary is at most 5 MB', () => {
 
 test('the package holds the compiled face and its documents, no binary, no source, no test', () => {
   for (const file of packed.files)
-    assert.match(file, /^(dist\/[\w/-]+\.js|docs\/[\w/-]+\.(md|svg|png)|index\.d\.ts|package\.json|README\.md|CHANGELOG\.md|LICENSE)$/)
-  for (const file of ['dist/index.js', 'dist/addon.js', 'index.d.ts', 'README.md', 'CHANGELOG.md', 'LICENSE'])
+    assert.match(file, /^(dist\/[\w/-]+\.js|docs\/[\w/-]+\.(md|svg|png)|index\.d\.ts|package\.json|README\.md|CHANGELOG\.md|LICENSE|THIRD-PARTY\.md)$/)
+  for (const file of ['dist/index.js', 'dist/addon.js', 'index.d.ts', 'README.md', 'CHANGELOG.md', 'LICENSE', 'THIRD-PARTY.md'])
     assert.ok(packed.files.includes(file), `${file} is missing`)
   assert.ok(packed.size < 200_000, `${packed.size} bytes packed`)
 })
 
 test('a platform package holds its binary and nothing that runs', () => {
-  assert.deepEqual(packedPlatform.files.sort(), ['LICENSE', 'README.md', platform.binary, 'package.json'].sort())
+  assert.deepEqual(packedPlatform.files.sort(), ['LICENSE', 'README.md', 'THIRD-PARTY.md', platform.binary, 'package.json'].sort())
+})
+
+test('both hold the licences of what the binary contains of others', () => {
+  const expected = readFileSync(join(root, 'THIRD-PARTY.md'), 'utf8')
+  for (const { name } of [manifest, platform.manifest]) {
+    assert.equal(readFileSync(join(project.directory, 'node_modules', name, 'THIRD-PARTY.md'), 'utf8'), expected, name)
+  }
+  // One of each kind: a choice, none, parts under several licences, macOS alone, and what ships no text.
+  for (const crate of ['serde_json', 'async-nats', 'ring', 'security-framework', 'napi']) assert.match(expected, new RegExp(`^\\| \\[${crate} [\\d.]+\\]\\(https://.+\\) \\| .+ \\|$`, 'm'))
+  // What compiles it, and what tests it, is not in it.
+  for (const crate of ['syn', 'serde_derive', 'proptest', 'napi-build']) assert.doesNotMatch(expected, new RegExp(`^\\| \\[${crate} `, 'm'))
 })
 
 test('the installed package names the platform packages at its own version', () => {

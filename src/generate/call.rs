@@ -1,11 +1,11 @@
 //! The course of one call: what is asked, what is asked again, and when it is given up.
 
 use super::breaker::Pass;
-use super::client::Failure;
-use super::completion::{Completion, Usage, read_completion};
+use super::client::{Failure, Received};
+use super::completion::{Answer, Completion, Said, Usage, read_answer};
 use super::extract::extract;
 use super::generator::Shared;
-use super::items::{Candidate, Dropped, read_items};
+use super::items::{CUT, Candidate, Dropped, read_items};
 use super::prompt::Prompt;
 use super::render::{GenerateRequest, Messages, render};
 use super::settings::{LlmSettings, excerpt};
@@ -156,8 +156,7 @@ impl<'s> Call<'s> {
                 Verdict::Done(result) => return Ok(result),
                 Verdict::Refused(error) => return Err(error),
                 Verdict::Unusable { problem, shown, reply } => {
-                    let error =
-                        Error::new(ErrorKind::LlmInvalidReply, format!("the model's reply cannot be used, {problem}: {shown}"));
+                    let error = invalid_reply(&problem, &shown);
                     if self.reply_retries == REPLY_RETRIES {
                         return Err(error);
                     }
@@ -166,7 +165,7 @@ impl<'s> Call<'s> {
                 }
                 Verdict::Failed { error, at_least } => {
                     // On top of what the proxy asks for: those whom it sends away together must not come back together.
-                    let wait = at_least + spread_wait(FIRST_WAIT, self.failure_retries.into(), LAST_WAIT, SPREAD);
+                    let wait = spread_wait(FIRST_WAIT, self.failure_retries.into(), LAST_WAIT, SPREAD).saturating_add(at_least);
                     let now = Instant::now();
                     let is_late = self.deadline.saturating_duration_since(now) <= wait;
                     if self.failure_retries == FAILURE_RETRIES || is_late || self.shared.breaker.refuses(now).is_some() {
@@ -189,7 +188,7 @@ impl<'s> Call<'s> {
     }
 
     /// Sends the conversation, when it is our turn and the proxy is not known to be down.
-    async fn ask(&mut self, turn: Result<Turn>) -> Result<Result<Vec<u8>, Failure>> {
+    async fn ask(&mut self, turn: Result<Turn>) -> Result<Result<(Answer, Received), Failure>> {
         let Self { shared, deadline, .. } = *self;
         let settings = &shared.settings;
         // Nobody waits for a turn only to be refused.
@@ -208,8 +207,12 @@ impl<'s> Call<'s> {
         self.attempts += 1;
         shared.tally.lock().attempts += 1;
         let _in_flight = Counted::new(shared, |tally| &mut tally.in_flight);
-        let answer = client.post(settings, body, patience).await;
+        let answer = client.post(settings, body, patience).await.map(|received| (read_answer(&received.body), received));
         match &answer {
+            // No working proxy says so.
+            Ok((Answer::Error(Some(500..)) | Answer::Foreign(_), received)) => {
+                underway.failed(format!("200: {}", self.shown(&received.body)));
+            }
             Err(Failure::Unreachable(problem)) => underway.failed(problem.clone()),
             // Whether that says anything depends on how long it was.
             Err(Failure::Late) => drop(underway),
@@ -229,46 +232,73 @@ impl<'s> Call<'s> {
         }
     }
 
-    fn judge(&mut self, answer: Result<Vec<u8>, Failure>) -> Verdict {
+    /// The first of what the proxy said, for people.
+    fn shown(&self, said: &[u8]) -> String {
+        excerpt(&self.shared.settings.key.redact(&String::from_utf8_lossy(said)))
+    }
+
+    fn judge(&mut self, answer: Result<(Answer, Received), Failure>) -> Verdict {
         let url = || self.shared.settings.shown_url();
         let unreachable = |problem: String| {
             let error = Error::new(ErrorKind::LlmUnreachable, format!("the LLM proxy at {}: {problem}", url()));
             Verdict::Failed { error, at_least: Duration::ZERO }
         };
         let unusable = |problem: &str, shown: String, reply| Verdict::Unusable { problem: problem.to_owned(), shown, reply };
-        let body = match answer {
-            Ok(body) => body,
+        let of_status = |status: u16, message: String, retry_after: Option<Duration>| {
+            let error = Error::llm_status(status, message);
+            let at_least = retry_after.unwrap_or_default();
+            if status == 429 || status >= 500 { Verdict::Failed { error, at_least } } else { Verdict::Refused(error) }
+        };
+        let (answer, Received { body, retry_after }) = match answer {
+            Ok(answer) => answer,
             Err(Failure::TooLarge) => return unusable("the proxy's answer is larger than 1 MiB", "(not read)".to_owned(), None),
             Err(Failure::Unreachable(problem)) => return unreachable(problem),
             Err(Failure::Late) => return unreachable(self.late()),
             Err(Failure::Status { status, problem, retry_after }) => {
-                let error = Error::llm_status(status, format!("the LLM proxy at {} answered {status}: {problem}", url()));
-                let at_least = retry_after.unwrap_or_default();
-                return if status == 429 || status >= 500 { Verdict::Failed { error, at_least } } else { Verdict::Refused(error) };
+                return of_status(status, format!("the LLM proxy at {} answered {status}: {problem}", url()), retry_after);
             }
         };
-        let shown = |text: &str| excerpt(&self.shared.settings.key.redact(text));
-        let Some(completion) = read_completion(&body) else {
-            return unusable("the proxy's answer is no completion", shown(&String::from_utf8_lossy(&body)), None);
+        let completion = match answer {
+            Answer::Completion(completion) => completion,
+            Answer::Error(Some(status)) => {
+                let message =
+                    format!("the LLM proxy at {} answered 200 with an error of status {status}: {}", url(), self.shown(&body));
+                return of_status(status, message, retry_after);
+            }
+            Answer::Error(None) => return self.failed("the proxy answered with an error", &body, retry_after),
+            Answer::Foreign(problem) => return self.failed(problem, &body, retry_after),
         };
-        let Completion { content, model, usage } = completion;
-        let Some(content) = content else {
-            self.count(usage);
-            // What the proxy says instead, an error say, or why the model stopped, is for people; the model is not told.
-            return unusable("there was no text in it", shown(&String::from_utf8_lossy(&body)), None);
-        };
-        let shown = shown(&content);
+        let Completion { said, finish, model, usage } = completion;
         self.count(usage);
-        let items = match extract(&content) {
-            Ok(items) => items,
-            Err(problem) => return unusable(problem, shown, Some(content)),
+        // Why the model stopped, where that tells more than the text.
+        let because = match finish.unusual() {
+            None => String::new(),
+            Some(reason) if finish.is_cut() => format!(", {CUT} (finish_reason: {})", self.shown(reason.as_bytes())),
+            Some(reason) => format!(" (finish_reason: {})", self.shown(reason.as_bytes())),
+        };
+        if finish.is_filtered() {
+            // Not shown to the model again: the filter would see it, too.
+            return unusable(&format!("a filter of the provider's stopped it{because}"), self.shown(&body), None);
+        }
+        let content = match said {
+            Said::Text(content) => content,
+            Said::Refusal(refusal) => {
+                return unusable(&format!("the model declined{because}"), self.shown(refusal.as_bytes()), Some(refusal));
+            }
+            // What the proxy says instead is for people; the model is not told.
+            Said::Nothing(problem) => return unusable(&format!("{problem}{because}"), self.shown(&body), None),
+        };
+        let shown = self.shown(content.as_bytes());
+        let list = match extract(&content, finish.is_cut()) {
+            Ok(list) => list,
+            Err(problem) => return unusable(&format!("{problem}{because}"), shown, Some(content)),
         };
         let Self { prompt, request, .. } = *self;
         let taken: HashSet<&str> = request.context.tasks.iter().filter_map(|task| task.get("id")?.as_str()).collect();
-        let (candidates, dropped) = read_items(&items, request.n, &prompt.version, &taken);
-        if candidates.is_empty() && !items.is_empty() {
+        let (candidates, dropped) = read_items(&list, request.n, &prompt.version, &taken);
+        if candidates.is_empty() && !list.items.is_empty() {
             let reason = dropped.first().map(|dropped| dropped.reason.as_str()).unwrap_or_default();
-            return unusable(&format!("none of its items had usable content ({reason})"), shown, Some(content));
+            return unusable(&format!("none of its items had usable content ({reason}){because}"), shown, Some(content));
         }
         Verdict::Done(GenerateResult {
             candidates,
@@ -279,6 +309,11 @@ impl<'s> Call<'s> {
             dropped,
             attempts: self.attempts,
         })
+    }
+
+    /// Something else than a model's reply came with a status of success: the proxy is asked again, later.
+    fn failed(&self, problem: &str, body: &[u8], retry_after: Option<Duration>) -> Verdict {
+        Verdict::Failed { error: invalid_reply(problem, &self.shown(body)), at_least: retry_after.unwrap_or_default() }
     }
 
     fn count(&mut self, usage: Usage) {
@@ -307,4 +342,8 @@ impl<'s> Call<'s> {
         );
         self.messages.push(Message { role: "user", content: correction });
     }
+}
+
+fn invalid_reply(problem: &str, shown: &str) -> Error {
+    Error::new(ErrorKind::LlmInvalidReply, format!("the model's reply cannot be used, {problem}: {shown}"))
 }

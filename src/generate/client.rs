@@ -1,9 +1,10 @@
 //! One HTTP request to the proxy.
 
+use super::retry_after::retry_after;
 use super::settings::{LlmSettings, excerpt};
 use crate::error::{Error, ErrorKind, Result, with_sources};
 use crate::tls::{client_config, trusting_nobody};
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap};
 use reqwest::{Response, Url};
 use std::time::{Duration, SystemTime};
 use tokio::time::{Instant, timeout_at};
@@ -15,8 +16,6 @@ const LARGEST_ERROR_BODY: usize = 64 * 1024;
 /// And so long is waited for it: what counts is the status.
 const ERROR_PATIENCE: Duration = Duration::from_secs(1);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How `LiteLLM` 1.106 passes on what a provider has said.
-const OF_PROVIDER: &str = "llm_provider-retry-after";
 const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The proxy's connections, kept for the next request.
@@ -26,7 +25,15 @@ pub struct Client {
     endpoint: Url,
 }
 
-/// What came back instead of a body.
+/// What came back with a status of success.
+#[derive(Debug)]
+pub struct Received {
+    pub body: Vec<u8>,
+    /// How long the proxy asks to be left alone: an error may come with such a status, too.
+    pub retry_after: Option<Duration>,
+}
+
+/// What came back instead.
 #[derive(Debug)]
 pub enum Failure {
     /// No answer, or not all of it.
@@ -70,16 +77,17 @@ impl Client {
     }
 
     /// Sends a request and reads the whole answer, within `patience`.
-    pub async fn post(&self, settings: &LlmSettings, body: String, patience: Duration) -> Result<Vec<u8>, Failure> {
+    pub async fn post(&self, settings: &LlmSettings, body: String, patience: Duration) -> Result<Received, Failure> {
         let until = Instant::now() + patience;
         let late = |_| Failure::Late;
         let lost = |e: reqwest::Error| Failure::Unreachable(settings.key.redact(&with_sources(&e.without_url())));
         let request = self.http.post(self.endpoint.clone()).header(CONTENT_TYPE, "application/json").body(body);
         let mut response = timeout_at(until, request.send()).await.map_err(late)?.map_err(lost)?;
         let (status, mut body) = (response.status(), Vec::new());
+        let retry_after = retry_after(response.headers(), SystemTime::now());
         if status.is_success() {
             timeout_at(until, read_up_to(&mut response, LARGEST_BODY, &mut body)).await.map_err(late)?.map_err(lost)?;
-            return if body.len() > LARGEST_BODY { Err(Failure::TooLarge) } else { Ok(body) };
+            return if body.len() > LARGEST_BODY { Err(Failure::TooLarge) } else { Ok(Received { body, retry_after }) };
         }
         let until = until.min(Instant::now() + ERROR_PATIENCE);
         let is_whole = timeout_at(until, read_up_to(&mut response, LARGEST_ERROR_BODY, &mut body)).await;
@@ -88,7 +96,7 @@ impl Client {
             body.truncate(body.len().saturating_sub(settings.key.longest_form()));
         }
         let problem = excerpt(&settings.key.redact(&String::from_utf8_lossy(&body)));
-        Err(Failure::Status { status: status.as_u16(), problem, retry_after: retry_after(response.headers()) })
+        Err(Failure::Status { status: status.as_u16(), problem, retry_after })
     }
 }
 
@@ -100,30 +108,4 @@ async fn read_up_to(response: &mut Response, largest: usize, body: &mut Vec<u8>)
         body.extend_from_slice(&chunk);
     }
     Ok(())
-}
-
-/// For how long the proxy, or the provider behind it, asks to be left alone: seconds, or a date (RFC 9110, section 10.2.3).
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER).or_else(|| headers.get(OF_PROVIDER))?.to_str().ok()?.trim();
-    let seconds = text.parse().ok().map(Duration::from_secs);
-    seconds.or_else(|| Some(httpdate::parse_http_date(text).ok()?.duration_since(SystemTime::now()).unwrap_or_default()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn retry_after_is_seconds_or_a_date() {
-        let read = |text: &'static str| retry_after(&HeaderMap::from_iter([(RETRY_AFTER, text.parse().unwrap())]));
-        let passed_on = HeaderMap::from_iter([(OF_PROVIDER.parse().unwrap(), "5".parse().unwrap())]);
-        assert_eq!(retry_after(&passed_on), Some(Duration::from_secs(5)));
-        assert_eq!(read("7"), Some(Duration::from_secs(7)));
-        assert_eq!(read("Fri, 31 Dec 1999 23:59:59 GMT"), Some(Duration::ZERO));
-        assert!(read("Fri, 31 Dec 2100 23:59:59 GMT") > Some(Duration::from_hours(24)));
-        for text in ["", "soon", "-1", "1.5"] {
-            assert_eq!(read(text), None, "{text}");
-        }
-        assert_eq!(retry_after(&HeaderMap::new()), None);
-    }
 }

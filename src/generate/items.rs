@@ -1,5 +1,6 @@
 //! What a model's list of items becomes: candidates that can be shown and scored, and what was not used of it, with reasons.
 
+use super::list::List;
 use super::text::is_blank;
 use crate::rng::Chance;
 use serde::Serialize;
@@ -45,11 +46,14 @@ const LONGEST_CONTENT: usize = 1000;
 const LONGEST_RATIONALE: usize = 2000;
 const MOST_ITEMS: usize = 100;
 
+/// Why a list ends before the model was done with it.
+pub const CUT: &str = "cut at the token limit";
+
 /// The candidates in a list of items, for a request that asked for `n`; `taken` are ids that they must not have.
-pub fn read_items(items: &[Value], n: u32, prompt_version: &str, taken: &HashSet<&str>) -> (Vec<Candidate>, Vec<Dropped>) {
+pub fn read_items(list: &List, n: u32, prompt_version: &str, taken: &HashSet<&str>) -> (Vec<Candidate>, Vec<Dropped>) {
     let (mut candidates, mut dropped) = (Vec::new(), Vec::new());
     let mut used: HashSet<String> = HashSet::new();
-    for (index, item) in items.iter().enumerate() {
+    for (index, item) in list.items.iter().enumerate() {
         let mut drop = |what: What, reason: &str| dropped.push(Dropped { index: Some(index), what, reason: reason.to_owned() });
         if candidates.len() == MOST_ITEMS {
             drop(What::Item, "more than 100");
@@ -88,6 +92,10 @@ pub fn read_items(items: &[Value], n: u32, prompt_version: &str, taken: &HashSet
             }
         };
         candidates.push(Candidate { id, content, source: "llm", rationale, prompt_version: prompt_version.to_owned() });
+    }
+    if list.is_cut {
+        let reason = format!("the list was {CUT} (finish_reason: length): from here on it was not written");
+        dropped.push(Dropped { index: Some(list.items.len()), what: What::Item, reason });
     }
     if candidates.len() != n as usize {
         dropped.push(Dropped { index: None, what: What::Count, reason: format!("{n} asked for, {} usable", candidates.len()) });
@@ -135,7 +143,8 @@ mod tests {
     use serde_json::json;
 
     fn read(items: &Value, n: u32) -> (Vec<Candidate>, Vec<Dropped>) {
-        read_items(items.as_array().unwrap(), n, "v1", &HashSet::from(["task-1"]))
+        let list = List { items: items.as_array().unwrap().clone(), is_cut: false };
+        read_items(&list, n, "v1", &HashSet::from(["task-1"]))
     }
 
     #[test]
@@ -179,5 +188,9 @@ mod tests {
         assert_eq!(dropped[3], Dropped { index: None, what: What::Count, reason: "3 asked for, 100 usable".to_owned() });
         assert_eq!(read(&json!([]), 3).1.len(), 1);
         assert_eq!(read(&json!([item]), 1).1, []);
+        let cut = List { items: vec![item; 2], is_cut: true };
+        let (candidates, dropped) = read_items(&cut, 2, "v1", &HashSet::new());
+        assert_eq!((candidates.len(), dropped.len(), dropped[0].index, dropped[0].what), (2, 1, Some(2), What::Item));
+        assert!(dropped[0].reason.contains("cut at the token limit (finish_reason: length)"));
     }
 }
