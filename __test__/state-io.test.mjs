@@ -8,15 +8,19 @@ import { join } from 'node:path'
 import { describe, test } from 'node:test'
 
 import { Bandits } from '@oo/bandits'
+import { missing } from '../scripts/obtained.mjs'
 import { run } from './support/child.mjs'
 import { linesIn } from './support/log-lines.mjs'
 import { assertRefusal, assertRefuses } from './support/refusal.mjs'
 import { POLICIES, rewardOnce } from './support/standing.mjs'
 import { contentsOf, emptyDirectory, namesIn, openEngine, stateIn, stateText } from './support/state-dir.mjs'
 import { until } from './support/until.mjs'
+import { hasProgram, isRoot } from './torture/skip.mjs'
 
 const IO = { code: 'ERR_STATE_IO', retryable: true, name: 'BanditError' }
-const IS_ROOT = process.getuid?.() === 0
+/** A process of another user is started by setpriv, which is Linux's. */
+const CANNOT_BE_ANOTHER = isRoot() && hasProgram('setpriv') ? false : missing('state-io: a directory without rights is not tested, only root can become another user', { needsRoot: true })
+const NO_MOUNT = 'state-io: a small file system is not tested, it cannot be mounted here (only root can)'
 
 describe('the directory is removed', () => {
   test('calls go on, health() says so, checkpoint() and flush() reject', async (t) => {
@@ -63,7 +67,7 @@ test('a directory that is moved goes with its engine', async (t) => {
   assert.equal(stateIn(join(parent, 'moved'), 'u_egreedy.json').meta['reward_count'], 1)
 })
 
-describe('a directory that this user may not write to', { skip: IS_ROOT ? false : 'only root can become another user' }, () => {
+describe('a directory that this user may not write to', { skip: CANNOT_BE_ANOTHER }, () => {
   const prefix = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups']
   const ROUND = `
     import { chmodSync } from 'node:fs'
@@ -138,7 +142,7 @@ test('a full disk: nothing that was written is lost, and writing goes on when th
   try {
     execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=256k', 'tmpfs', stateDir], { stdio: 'ignore' })
   } catch {
-    t.skip('a small file system cannot be mounted here')
+    t.skip(missing(NO_MOUNT, { needsRoot: true }))
     return
   }
   try {
@@ -191,7 +195,7 @@ test('a closed engine does not keep its file system busy', async (t) => {
   try {
     execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', stateDir], { stdio: 'ignore' })
   } catch {
-    t.skip('a small file system cannot be mounted here')
+    t.skip(missing(NO_MOUNT, { needsRoot: true }))
     return
   }
   const bandits = Bandits.open({ stateDir })

@@ -22,7 +22,7 @@ let found
 
 /**
  * The path of the binary, fetched at the first call. Any number of processes may ask at once.
- * Where it can't be had this says so in one line on stderr and gives null; with CI=true it throws.
+ * Where it can't be had this says so in one line on stderr and gives null; with REQUIRE_ALL=1 it throws.
  * @returns {Promise<string | null>}
  */
 export function natsServer() {

@@ -1,5 +1,21 @@
 // @ts-check
-// What tests need from elsewhere and may not get: then one line on stderr says so, and with CI=true it is an error.
+// What tests and lints need from elsewhere and may not have: a line on stderr says what is missing, and what needs it is skipped.
+// With REQUIRE_ALL=1 that is an error. CI=true changes nothing: every runner sets it, and a fork has no service to compare with.
+
+export const REQUIRE_ALL = process.env['REQUIRE_ALL'] === '1'
+
+/**
+ * Says that something is missing.
+ * @template {string} T
+ * @param {T} message what is skipped and why
+ * @param {{ cause?: unknown, needsRoot?: boolean }} [kind] `needsRoot`: never an error, because few machines give root
+ * @returns {T} for `skip` of node:test
+ */
+export function missing(message, { cause, needsRoot = false } = {}) {
+  if (REQUIRE_ALL && !needsRoot) throw new Error(`${message} (REQUIRE_ALL=1: nothing may be skipped)`, { cause })
+  process.stderr.write(`${message}\n`)
+  return message
+}
 
 /**
  * What `obtain` resolves with; null where it can't be had.
@@ -12,9 +28,7 @@ export async function obtained(what, obtain) {
   try {
     return await obtain()
   } catch (error) {
-    const message = `${what}: ${firstLine(error)}`
-    if (process.env['CI'] === 'true') throw new Error(message, { cause: error })
-    process.stderr.write(`${message}\n`)
+    missing(`${what}: ${firstLine(error)}`, { cause: error })
     return null
   }
 }

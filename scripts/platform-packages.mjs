@@ -1,6 +1,6 @@
-// The platform packages under npm/ and everything that must agree with them: each manifest, the root's
-// `optionalDependencies`, the lock file's links to npm/, and the version in Cargo.toml. All of it follows from the root
-// package.json; `--write` makes it so (after a version bump or a new target), without it differences are an error.
+// The platform packages under npm/ and everything that must agree with them: each manifest, the root's `optionalDependencies`,
+// `homepage` and `bugs`, the lock file's links to npm/, and the version in Cargo.toml. All of it follows from the root package.json;
+// `--write` makes it so (after a version bump, a new target or another repository), without it differences are an error.
 //
 //   node scripts/platform-packages.mjs             check
 //   node scripts/platform-packages.mjs --write     write
@@ -16,6 +16,7 @@ import { parseArgs } from 'node:util'
 import { parseTriple } from '@napi-rs/cli'
 import { withMissingPlatforms } from './lock-file.mjs'
 import { NOTICES } from './third-party.mjs'
+import { addresses, isAddress } from './repository.mjs'
 
 /** 5 MB, the promise for one installed binary. */
 export const MAX_BINARY_BYTES = 5_000_000
@@ -40,7 +41,7 @@ export function platformPackages(manifest = readJson('package.json')) {
         description: `The ${triple} binary of ${manifest.name}`,
         license: manifest.license,
         author: manifest.author,
-        ...(manifest.repository && { repository: manifest.repository }),
+        ...addresses(manifest.repository, `npm/${platformArchABI}`),
         main: binary,
         files: [binary, NOTICES],
         os: [platform],
@@ -78,7 +79,7 @@ function expectedFiles(manifest, packages) {
   const optionalDependencies = Object.fromEntries(
     packages.map(({ manifest: { name, version } }) => [name, version]).sort(([a], [b]) => a.localeCompare(b, 'en')),
   )
-  const files = new Map([['package.json', json({ ...manifest, optionalDependencies })]])
+  const files = new Map([['package.json', json({ ...manifest, ...addresses(manifest.repository), optionalDependencies })]])
   const lock = readJson('package-lock.json')
   lock.version = lock.packages[''].version = manifest.version
   files.set('package-lock.json', json(linkedLock(lock, packages, optionalDependencies)))
@@ -134,6 +135,9 @@ function main() {
       console.log(`wrote ${path}`)
     } else problems.push(`${path} does not follow from package.json: run node scripts/platform-packages.mjs --write`)
   }
+
+  const { url } = manifest.repository
+  if (!isAddress(url)) problems.push(`repository.url in package.json is ${JSON.stringify(url)}: it must read git+https://github.com/<owner>/<name>.git`)
 
   const metadata = execFileSync('cargo', ['metadata', '--no-deps', '--format-version', '1', '--offline'], { cwd: root })
   for (const crate of JSON.parse(metadata.toString()).packages) {

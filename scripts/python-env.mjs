@@ -27,7 +27,7 @@ const environments = new Map()
 
 /**
  * The environment `name`, made at the first call. Any number of processes may ask at once.
- * Without Python (or when it can't be installed) this says so in one line on stderr and gives null; with CI=true it throws.
+ * Without Python (or when it can't be installed) this says so in one line on stderr and gives null; with REQUIRE_ALL=1 it throws.
  * @param {string} name
  * @returns {Promise<PythonEnv | null>}
  */

@@ -10,6 +10,7 @@ import { test } from 'node:test'
 
 import { Bandits } from '@oo/bandits'
 
+import { missing } from '../../scripts/obtained.mjs'
 import { startDriver } from './driver.mjs'
 import { assertAllClose, assertClose, POLICIES, replay, Tally } from './replay.mjs'
 import { assertSameBits, assertSameState, readState, scratch, startingState, stateFileNames, SUFFIX } from './state-files.mjs'
@@ -24,9 +25,9 @@ const CALLS_PER_TURN = 150
 const fileName = (userId, policy) => `${userId.replace(/[^\p{L}\p{N}]/gu, '_')}${SUFFIX[policy]}.json`
 
 const referenceDir = process.env['REFERENCE_DIR']
-if (!referenceDir) process.stdout.write('exchange-live: skipped, REFERENCE_DIR is not set (a directory with serving/main.py)\n')
+const SKIP = referenceDir ? false : missing('exchange-live: skipped, REFERENCE_DIR is not set (a directory with serving/main.py)')
 
-test('the package and the service take turns on one directory', { skip: !referenceDir }, async (t) => {
+test('the package and the service take turns on one directory', { skip: SKIP }, async (t) => {
   assert.ok(referenceDir)
   assert.ok(existsSync(join(referenceDir, 'serving', 'main.py')), 'REFERENCE_DIR has no serving/main.py')
   const seed = Number(process.env['EXCHANGE_SEED'] ?? Math.floor(Math.random() * 2 ** 32))

@@ -7,6 +7,7 @@ import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { test } from 'node:test'
 
+import { missing } from '../../scripts/obtained.mjs'
 import { startLlmServer } from '../support/llm-server.mjs'
 import { openEngine } from '../support/state-dir.mjs'
 import { startDriver } from './driver.mjs'
@@ -15,9 +16,9 @@ import { differences, generateBy, isComparable, Upstream } from './generate.mjs'
 const SCRIPTS = 200
 
 const referenceDir = process.env['REFERENCE_DIR']
-if (!referenceDir) process.stdout.write('generate-live: skipped, REFERENCE_DIR is not set (a directory with serving/main.py)\n')
+const SKIP = referenceDir ? false : missing('generate-live: skipped, REFERENCE_DIR is not set (a directory with serving/main.py)')
 
-test('the package and the service make the same of the same proxy', { skip: !referenceDir }, async (t) => {
+test('the package and the service make the same of the same proxy', { skip: SKIP }, async (t) => {
   assert.ok(referenceDir)
   assert.ok(existsSync(join(referenceDir, 'serving', 'main.py')), 'REFERENCE_DIR has no serving/main.py')
   const seed = Number(process.env['GENERATE_SEED'] ?? Math.floor(Math.random() * 2 ** 32))

@@ -2,7 +2,7 @@
 
 use crate::support::{reward, wait};
 use oo_bandits::clock::SystemClock;
-use oo_bandits::disk::OpenedDirectory;
+use oo_bandits::disk::{Directory, Disk, FileStat, OpenFile, OpenedDirectory, RealDisk, Room};
 use oo_bandits::engine::Engine;
 use oo_bandits::feature::TaskFeatures;
 use oo_bandits::log::Seq;
@@ -12,33 +12,32 @@ use oo_bandits::state::{
     Counters, DirectoryLock, Record, Stamp, StateFiles, StateStore, distinct_name, parse, plain_name, serialise,
 };
 use oo_bandits::{ErrorKind, Result};
-use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::{fs, io};
 use tempfile::TempDir;
 
 /// A directory and the state files in it.
 struct Place {
     dir: TempDir,
+    open: fn(&Path) -> Directory,
     files: StateFiles,
 }
 
 impl Place {
     fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let files = Self::files(dir.path());
-        Self { dir, files }
+        Self::on(tempfile::tempdir().unwrap(), |path| OpenedDirectory::open(path, false).unwrap().into())
     }
 
-    fn files(path: &Path) -> StateFiles {
-        StateFiles::new(Arc::new(OpenedDirectory::open(path, false).unwrap().into()))
+    fn on(dir: TempDir, open: fn(&Path) -> Directory) -> Self {
+        let files = StateFiles::new(Arc::new(open(dir.path())));
+        Self { dir, open, files }
     }
 
     /// The same directory as the next process sees it.
     fn reopened(self) -> Self {
-        let files = Self::files(self.dir.path());
-        Self { dir: self.dir, files }
+        Self::on(self.dir, self.open)
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -78,7 +77,66 @@ impl Place {
 
     fn engine(&self) -> Engine {
         let settings = Settings { seed: Some(1), ..Settings::at(self.dir.path()) };
-        Engine::new(settings, Arc::new(Self::files(self.dir.path())), Arc::new(SystemClock)).unwrap()
+        let files = StateFiles::new(Arc::new((self.open)(self.dir.path())));
+        Engine::new(settings, Arc::new(files), Arc::new(SystemClock)).unwrap()
+    }
+}
+
+/// This machine's disk with the error numbers of macOS. What cannot be opened is EOPNOTSUPP there when it is a socket (ENXIO on Linux),
+/// and a directory that is removed as if it were a file is EPERM, as POSIX has it (EISDIR on Linux).
+#[derive(Debug)]
+struct MacErrors(RealDisk);
+
+const EPERM: i32 = 1;
+const ENXIO: i32 = 6;
+const EISDIR: i32 = 21;
+const EOPNOTSUPP: i32 = 95;
+
+impl MacErrors {
+    fn open(path: &Path) -> Directory {
+        Directory::on(Box::new(Self(RealDisk::open(path, true).unwrap().0)), path.to_owned())
+    }
+}
+
+fn renumbered<T>(outcome: io::Result<T>, from: i32, to: i32) -> io::Result<T> {
+    outcome.map_err(|e| if e.raw_os_error() == Some(from) { io::Error::from_raw_os_error(to) } else { e })
+}
+
+impl Disk for MacErrors {
+    fn read(&self, room: Room, name: &str, from: u64, limit: u64) -> io::Result<Option<(Vec<u8>, FileStat)>> {
+        renumbered(self.0.read(room, name, from, limit), ENXIO, EOPNOTSUPP)
+    }
+
+    fn stat(&self, room: Room, name: &str) -> io::Result<Option<FileStat>> {
+        self.0.stat(room, name)
+    }
+
+    fn list(&self, room: Room) -> io::Result<Vec<String>> {
+        self.0.list(room)
+    }
+
+    fn make(&self, room: Room) -> io::Result<()> {
+        self.0.make(room)
+    }
+
+    fn create(&self, room: Room, name: &str) -> io::Result<Box<dyn OpenFile>> {
+        self.0.create(room, name)
+    }
+
+    fn rename(&self, from: (Room, &str), to: (Room, &str)) -> io::Result<()> {
+        self.0.rename(from, to)
+    }
+
+    fn remove(&self, room: Room, name: &str) -> io::Result<()> {
+        renumbered(self.0.remove(room, name), EISDIR, EPERM)
+    }
+
+    fn sync(&self, room: Room) -> io::Result<()> {
+        self.0.sync(room)
+    }
+
+    fn close(&self) {
+        self.0.close();
     }
 }
 
@@ -386,7 +444,12 @@ fn a_link_in_a_file_s_place_is_not_followed() {
 
 /// What is no regular file is damage like any other: told as such, gone after a reset, and no hindrance to an erase then.
 fn is_reset_away(make: impl Fn(&Path)) {
-    let place = Place::new();
+    for place in [Place::new(), Place::on(tempfile::tempdir().unwrap(), MacErrors::open)] {
+        is_reset_away_at(&place, &make);
+    }
+}
+
+fn is_reset_away_at(place: &Place, make: impl Fn(&Path)) {
     make(&place.path("user.json"));
     let engine = place.engine();
     assert_eq!(engine.stats("user", LinUcbV1).unwrap_err().kind(), ErrorKind::StateCorrupt);
@@ -403,10 +466,11 @@ fn is_reset_away(make: impl Fn(&Path)) {
 
 /// A person can be erased whatever stands under the name, without a reset before.
 fn is_erased(make: impl Fn(&Path)) {
-    let place = Place::new();
-    make(&place.path("user.json"));
-    place.files.erase("user", LinUcbV1).unwrap();
-    assert!(fs::symlink_metadata(place.path("user.json")).is_err());
+    for place in [Place::new(), Place::on(tempfile::tempdir().unwrap(), MacErrors::open)] {
+        make(&place.path("user.json"));
+        place.files.erase("user", LinUcbV1).unwrap();
+        assert!(fs::symlink_metadata(place.path("user.json")).is_err());
+    }
 }
 
 fn link(path: &Path) {
@@ -467,6 +531,11 @@ fn a_huge_file_is_erased() {
 #[test]
 fn a_link_is_erased() {
     is_erased(link);
+}
+
+#[test]
+fn a_socket_is_erased() {
+    is_erased(socket);
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use crate::support::{PATIENCE, wait};
 use oo_bandits::Result;
 use oo_bandits::clock::Clock;
-use oo_bandits::disk::{Directory, Disk, FileStat, OpenFile, Room};
+use oo_bandits::disk::{Directory, Disk, FileKind, FileStat, OpenFile, Room};
 use oo_bandits::engine::{Engine, open};
 use oo_bandits::rng::Chance;
 use oo_bandits::settings::Settings;
@@ -491,7 +491,7 @@ impl Moment {
 
 fn stat_of(number: u64, file: &File) -> FileStat {
     let size = file.bytes.len() as u64;
-    FileStat { identity: (number << 32) + size + 1, size, is_regular: true, modified_ms: file.modified_ms }
+    FileStat { identity: (number << 32) + size + 1, size, kind: FileKind::Regular, modified_ms: file.modified_ms }
 }
 
 impl Disk for MemoryDisk {

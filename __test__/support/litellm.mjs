@@ -1,6 +1,6 @@
 // @ts-check
-// The real LiteLLM proxy, in front of a provider that the test brings. Tests run it with LITELLM_TESTS=1 or CI=true only: it is large,
-// and takes its time to start.
+// The real LiteLLM proxy, in front of a provider that the test brings. Tests run it with LITELLM_TESTS=1 or REQUIRE_ALL=1 only: it is
+// large, and takes its time to start.
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -8,6 +8,7 @@ import { mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
+import { REQUIRE_ALL } from '../../scripts/obtained.mjs'
 import { pythonEnv } from '../../scripts/python-env.mjs'
 import { KEY } from './llm-engine.mjs'
 import { freePort } from './ports.mjs'
@@ -23,8 +24,8 @@ import { until } from './until.mjs'
  * @property {number} [upstreamTimeoutS] how long the provider may take
  */
 
-const isWanted = process.env['CI'] === 'true' || process.env['LITELLM_TESTS'] === '1'
-if (!isWanted) process.stdout.write('litellm: skipped, set LITELLM_TESTS=1 (installs 530 MB of Python)\n')
+const isWanted = REQUIRE_ALL || process.env['LITELLM_TESTS'] === '1'
+if (!isWanted) process.stderr.write('litellm: skipped, set LITELLM_TESTS=1 (installs 530 MB of Python)\n')
 const environment = isWanted ? await pythonEnv('litellm') : null
 /** For `skip` of a test that needs the proxy: why there is none, or false. */
 export const NO_LITELLM = isWanted ? environment === null && 'there is no Python' : 'LITELLM_TESTS is not 1'

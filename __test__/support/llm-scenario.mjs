@@ -2,7 +2,7 @@
 // One call of generate() after the other, each on an engine of its own, in a process of its own: what came of them goes to standard
 // output as JSON. It lives until its standard input ends, so that the server can be looked at while it does.
 
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { fstatSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 import { Bandits } from '@oo/bandits'
@@ -20,14 +20,11 @@ import { until } from './until.mjs'
  * @property {number} socketsLeft after close()
  */
 
-const ON_LINUX = process.platform === 'linux'
-
 /** How many sockets this process has. */
 function sockets() {
-  if (!ON_LINUX) return 0
-  return readdirSync('/proc/self/fd').filter((fd) => {
+  return readdirSync('/dev/fd').filter((fd) => {
     try {
-      return readlinkSync(`/proc/self/fd/${fd}`).startsWith('socket:')
+      return fstatSync(Number(fd)).isSocket()
     } catch {
       // that of the listing itself
       return false
@@ -35,9 +32,9 @@ function sockets() {
   }).length
 }
 
-/** The most memory that this process has had, in bytes. */
+/** The most memory that this process has had, in bytes; getrusage on Linux counts what its parent had, too. */
 function peak() {
-  if (!ON_LINUX) return 0
+  if (process.platform !== 'linux') return process.resourceUsage().maxRSS * 1024
   return Number(/VmHWM:\s*(\d+) kB/.exec(readFileSync('/proc/self/status', 'utf8'))?.[1]) * 1024
 }
 

@@ -1,7 +1,9 @@
 // @ts-check
-// What a machine lacks is said aloud. With CI=true that is a failure, except for what needs root: few machines give that.
+// What a machine lacks is said aloud. With REQUIRE_ALL=1 that is a failure, except for what needs root: few machines give that.
 
 import { execFileSync, spawnSync } from 'node:child_process'
+
+import { missing } from '../../scripts/obtained.mjs'
 
 export class Skipped extends Error {
   /** @param {string} why @param {{ needsRoot?: boolean }} [kind] */
@@ -16,15 +18,13 @@ export function skip(why, kind) {
   throw new Skipped(why, kind)
 }
 
-/** Runs it; a skip is printed and told to `onSkip`, or thrown on. @template T @param {string} what @param {() => Promise<T>} work @param {(why: string) => void} [onSkip] */
+/** Runs it; a skip is said and told to `onSkip`, or thrown on. @template T @param {string} what @param {() => Promise<T>} work @param {(why: string) => void} [onSkip] */
 export async function orSkip(what, work, onSkip = () => {}) {
   try {
     return await work()
   } catch (error) {
     if (!(error instanceof Skipped)) throw error
-    const isFailure = process.env['CI'] === 'true' && !error.needsRoot
-    process.stdout.write(`torture: ${what} ${isFailure ? 'cannot run' : 'SKIPPED'}: ${error.message}\n`)
-    if (isFailure) throw error
+    missing(`torture: ${what} SKIPPED: ${error.message}`, { cause: error, needsRoot: error.needsRoot })
     onSkip(error.message)
     return undefined
   }

@@ -1,7 +1,7 @@
 //! The state directory: what the rest of the crate does with files, on a [`Disk`], with errors that name the path.
 
 use super::real::Identity;
-use super::{Disk, FileIdentity, OpenFile, RealDisk, Room};
+use super::{Disk, FileIdentity, FileKind, OpenFile, RealDisk, Room};
 use crate::error::{Error, ErrorKind, Result, printable};
 use rustix::fs::Mode;
 use std::fs::File;
@@ -146,18 +146,18 @@ impl Directory {
     pub fn read(&self, room: Room, name: &str) -> Result<Option<(Vec<u8>, FileIdentity)>> {
         match self.disk.read(room, name, 0, LARGEST_FILE + 1) {
             Ok(None) => Ok(None),
-            Ok(Some((bytes, stat))) if stat.is_regular && bytes.len() as u64 <= LARGEST_FILE => Ok(Some((bytes, stat.identity))),
-            Ok(Some(_)) => Err(self.no_state_file(room, name)),
-            // A link, a socket.
-            Err(e)
-                if [rustix::io::Errno::LOOP, rustix::io::Errno::NXIO]
-                    .map(|e| Some(e.raw_os_error()))
-                    .contains(&e.raw_os_error()) =>
-            {
-                Err(self.no_state_file(room, name))
+            Ok(Some((bytes, stat))) if stat.kind == FileKind::Regular && bytes.len() as u64 <= LARGEST_FILE => {
+                Ok(Some((bytes, stat.identity)))
             }
+            Ok(Some(_)) => Err(self.no_state_file(room, name)),
+            Err(_) if self.kind(room, name).is_some_and(|kind| kind != FileKind::Regular) => Err(self.no_state_file(room, name)),
             Err(e) => Err(self.failed("read", room, name, e)),
         }
+    }
+
+    /// What stands under a name with which something failed; `None` when nothing does, or that fails as well.
+    fn kind(&self, room: Room, name: &str) -> Option<FileKind> {
+        Some(self.disk.stat(room, name).ok()??.kind)
     }
 
     fn no_state_file(&self, room: Room, name: &str) -> Error {
@@ -217,8 +217,8 @@ impl Directory {
     pub fn remove(&self, room: Room, name: &str) -> Result<()> {
         match self.disk.remove(room, name) {
             Ok(()) => Ok(()),
-            // POSIX says EPERM for a directory, Linux EISDIR.
-            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::IsADirectory) => Ok(()),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(_) if self.kind(room, name) == Some(FileKind::Directory) => Ok(()),
             Err(e) => Err(self.failed("remove", room, name, e)),
         }
     }

@@ -41,6 +41,18 @@ impl Room {
 /// Which file it is and in which version, in 62 bits: device, inode, size and time of change, hashed. 0 is "no file".
 pub type FileIdentity = u64;
 
+/// What stands under a name. Asked of a file rather than read from an error number: these differ between systems (a socket that is opened
+/// is ENXIO on Linux and EOPNOTSUPP on macOS, a directory that is removed like a file EISDIR and EPERM).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileKind {
+    /// A regular file.
+    Regular,
+    /// A directory.
+    Directory,
+    /// A link, a socket, a FIFO, a device.
+    Other,
+}
+
 /// What is known of a file without reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileStat {
@@ -48,8 +60,8 @@ pub struct FileStat {
     pub identity: FileIdentity,
     /// Bytes.
     pub size: u64,
-    /// A regular file, as all of ours are.
-    pub is_regular: bool,
+    /// Regular, as all of ours are, or not.
+    pub kind: FileKind,
     /// When it was last changed, in milliseconds since 1970.
     pub modified_ms: u64,
 }
@@ -59,7 +71,7 @@ pub trait Disk: Debug + Send + Sync {
     /// At most `limit` bytes of a file from byte `from` on, with the file's stat; `None` when there is none.
     ///
     /// # Errors
-    /// Those of opening and reading; `ELOOP` for a link. What is no regular file gives its stat and no bytes.
+    /// Those of opening and reading. What is no regular file gives its stat and no bytes, or, as a link and a socket do, an error.
     fn read(&self, room: Room, name: &str, from: u64, limit: u64) -> io::Result<Option<(Vec<u8>, FileStat)>>;
 
     /// A file to be read part by part, as it was when it was opened, whatever takes its place meanwhile; `None` when there is none.
@@ -104,13 +116,13 @@ pub trait Disk: Debug + Send + Sync {
     /// Removes a file.
     ///
     /// # Errors
-    /// Those of `unlinkat`.
+    /// Those of `unlinkat`; always for a directory.
     fn remove(&self, room: Room, name: &str) -> io::Result<()>;
 
     /// Makes the names in a room survive power loss.
     ///
     /// # Errors
-    /// Those of `fsync`. It must not be taken for done when it is called again and then succeeds.
+    /// Those of [`File::sync_all`](std::fs::File::sync_all). It must not be taken for done when it is called again and then succeeds.
     fn sync(&self, room: Room) -> io::Result<()>;
 
     /// Lets go of the directory; afterwards every call fails.
@@ -128,7 +140,8 @@ pub trait OpenFile: Debug + Send + Sync {
     /// Makes what was written survive power loss.
     ///
     /// # Errors
-    /// Those of `fdatasync`. Afterwards the file is not to be used again: the system may have dropped what it could not write.
+    /// Those of [`File::sync_data`](std::fs::File::sync_data). Afterwards the file is not to be used again: the system may have dropped
+    /// what it could not write.
     fn sync(&self) -> io::Result<()>;
 
     /// What is known of it.

@@ -1,13 +1,15 @@
 //! A directory of the machine, through one descriptor that was opened and checked once.
+//!
+//! Synced by the standard library: on Apple's systems `fsync` leaves the bytes in the drive's own cache and `fdatasync` does not exist;
+//! [`File::sync_all`] and [`File::sync_data`] are `F_FULLFSYNC` there. clippy.toml refuses the other two.
 
-use super::{Disk, FileStat, OpenFile, Room};
+use super::{Disk, FileKind, FileStat, OpenFile, Room};
 use parking_lot::Mutex;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use std::fs::File;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Read, Seek, SeekFrom};
-use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -23,10 +25,10 @@ pub struct RealDisk {
 
 #[derive(Debug)]
 struct Rooms {
-    state: Arc<OwnedFd>,
-    log: Option<Arc<OwnedFd>>,
-    sync: Option<Arc<OwnedFd>>,
-    set_aside: Option<Arc<OwnedFd>>,
+    state: Arc<File>,
+    log: Option<Arc<File>>,
+    sync: Option<Arc<File>>,
+    set_aside: Option<Arc<File>>,
 }
 
 /// A directory's device and inode, and who can change what is in it.
@@ -53,7 +55,7 @@ impl RealDisk {
         let parent = rustix::fs::statat(&descriptor, "..", AtFlags::empty())?;
         let [mode, parent] = [stat.st_mode, parent.st_mode].map(Mode::from_raw_mode);
         let identity = Identity { key, owner: stat.st_uid, mode, parent };
-        let rooms = Rooms { state: Arc::new(descriptor), log: None, sync: None, set_aside: None };
+        let rooms = Rooms { state: Arc::new(descriptor.into()), log: None, sync: None, set_aside: None };
         Ok((Self { rooms: Mutex::new(Some(rooms)) }, identity))
     }
 
@@ -96,7 +98,7 @@ impl RealDisk {
     }
 
     /// A room's descriptor, opened at first use: a room that is replaced later, by a link say, is not looked at.
-    fn room(&self, room: Room) -> io::Result<Arc<OwnedFd>> {
+    fn room(&self, room: Room) -> io::Result<Arc<File>> {
         let mut rooms = self.rooms.lock();
         let Rooms { state, log, sync, set_aside } =
             rooms.as_mut().ok_or_else(|| io::Error::new(io::ErrorKind::NotConnected, "the engine was closed"))?;
@@ -110,14 +112,14 @@ impl RealDisk {
             return Ok(Arc::clone(descriptor));
         }
         let opened = rustix::fs::openat(&**state, room.name(), DIRECTORY | OFlags::NOFOLLOW, Mode::empty())?;
-        Ok(Arc::clone(slot.insert(Arc::new(opened))))
+        Ok(Arc::clone(slot.insert(Arc::new(opened.into()))))
     }
 }
 
 impl RealDisk {
-    fn open_to_read(&self, room: Room, name: &str) -> io::Result<Option<OwnedFd>> {
+    fn open_to_read(&self, room: Room, name: &str) -> io::Result<Option<File>> {
         match self.room(room).and_then(|room| Ok(rustix::fs::openat(room, name, TO_READ, Mode::empty())?)) {
-            Ok(descriptor) => Ok(Some(descriptor)),
+            Ok(descriptor) => Ok(Some(descriptor.into())),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(e),
         }
@@ -126,11 +128,10 @@ impl RealDisk {
 
 impl Disk for RealDisk {
     fn read(&self, room: Room, name: &str, from: u64, limit: u64) -> io::Result<Option<(Vec<u8>, FileStat)>> {
-        let Some(descriptor) = self.open_to_read(room, name)? else { return Ok(None) };
-        let stat = file_stat(&rustix::fs::fstat(&descriptor)?);
+        let Some(mut file) = self.open_to_read(room, name)? else { return Ok(None) };
+        let stat = file_stat(&rustix::fs::fstat(&file)?);
         let mut bytes = Vec::new();
-        if stat.is_regular {
-            let mut file = File::from(descriptor);
+        if stat.kind == FileKind::Regular {
             file.seek(SeekFrom::Start(from))?;
             let left = stat.size.saturating_sub(from).min(limit);
             bytes.reserve_exact(usize::try_from(left).unwrap_or(0).saturating_add(1));
@@ -140,9 +141,9 @@ impl Disk for RealDisk {
     }
 
     fn open(&self, room: Room, name: &str) -> io::Result<Option<Box<dyn Read>>> {
-        let Some(descriptor) = self.open_to_read(room, name)? else { return Ok(None) };
-        let is_regular = file_stat(&rustix::fs::fstat(&descriptor)?).is_regular;
-        Ok(Some(if is_regular { Box::new(File::from(descriptor)) } else { Box::new(io::empty()) }))
+        let Some(file) = self.open_to_read(room, name)? else { return Ok(None) };
+        let is_regular = file_stat(&rustix::fs::fstat(&file)?).kind == FileKind::Regular;
+        Ok(Some(if is_regular { Box::new(file) } else { Box::new(io::empty()) }))
     }
 
     fn stat(&self, room: Room, name: &str) -> io::Result<Option<FileStat>> {
@@ -186,7 +187,7 @@ impl Disk for RealDisk {
         // O_APPEND: where this process writes does not depend on what anybody else does to the file.
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::APPEND | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let descriptor = rustix::fs::openat(self.room(room)?, name, flags, Mode::from_raw_mode(0o600))?;
-        Ok(Box::new(RealFile(descriptor)))
+        Ok(Box::new(RealFile(descriptor.into())))
     }
 
     fn rename(&self, from: (Room, &str), to: (Room, &str)) -> io::Result<()> {
@@ -198,7 +199,7 @@ impl Disk for RealDisk {
     }
 
     fn sync(&self, room: Room) -> io::Result<()> {
-        Ok(rustix::fs::fsync(self.room(room)?)?)
+        self.room(room)?.sync_all()
     }
 
     fn close(&self) {
@@ -207,7 +208,7 @@ impl Disk for RealDisk {
 }
 
 #[derive(Debug)]
-struct RealFile(OwnedFd);
+struct RealFile(File);
 
 impl OpenFile for RealFile {
     fn write(&self, bytes: &[u8]) -> io::Result<usize> {
@@ -215,7 +216,7 @@ impl OpenFile for RealFile {
     }
 
     fn sync(&self) -> io::Result<()> {
-        Ok(rustix::fs::fdatasync(&self.0)?)
+        self.0.sync_data()
     }
 
     fn stat(&self) -> io::Result<FileStat> {
@@ -230,7 +231,11 @@ fn file_stat(stat: &rustix::fs::Stat) -> FileStat {
     FileStat {
         identity: (hasher.finish() >> 2).max(1),
         size: stat.st_size as u64,
-        is_regular: FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile,
+        kind: match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => FileKind::Regular,
+            FileType::Directory => FileKind::Directory,
+            _ => FileKind::Other,
+        },
         modified_ms: (stat.st_mtime as u64).saturating_mul(1000) + stat.st_mtime_nsec as u64 / 1_000_000,
     }
 }

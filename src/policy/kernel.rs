@@ -64,6 +64,7 @@ impl Kernel {
 
     /// With vectors of four; of two, which every processor has, where there are none.
     #[inline]
+    #[cfg_attr(not(target_arch = "x86_64"), allow(clippy::unused_self))] // only there is there a choice
     fn run_some(self, run: impl WithSimd<Output = usize>) -> usize {
         #[cfg(target_arch = "x86_64")]
         if let Some(four) = self.four {
