@@ -84,7 +84,9 @@ export interface BanditsOptions {
    */
   activePolicy?: PolicyName
   /**
-   * An integer from 0 to 2^53−1 that makes exploration reproducible.
+   * An integer from 0 to 2^53−1 that makes exploration reproducible: the same calls from an empty directory choose the same. What is drawn
+   * follows from the seed, the number of the opening (`recovery.epoch`) and how many draws came before in it, so that a directory that goes
+   * on never draws the same again.
    * @default drawn from the operating system
    */
   seed?: number

@@ -281,7 +281,7 @@ describe("log: 'off'", () => {
     await bandits.checkpoint()
     await bandits.close()
     assert.equal(existsSync(join(stateDir, 'log')), false)
-    assert.deepEqual(readdirSync(stateDir).sort(), ['.lock', 'v_egreedy.json'])
+    assert.deepEqual(readdirSync(stateDir).sort(), ['.epoch', '.lock', 'v_egreedy.json'])
   })
 
   test('and on, in turns: nothing is lost or learned twice', async (t) => {

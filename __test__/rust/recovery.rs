@@ -183,20 +183,23 @@ fn somebody_elses_file_is_taken_as_it_is_and_told_to_the_log() {
 /// Numbers go on above those of the files: otherwise what comes next would be taken for known.
 #[test]
 fn files_without_their_log_lose_nothing_that_comes_next() {
-    for clock_and_restarts in 0..4 {
+    for (restarts, has_epoch) in (0..4).flat_map(|restarts| [(restarts, true), (restarts, false)]) {
         let mut image = killed_after(3);
-        for _ in 0..clock_and_restarts {
+        for _ in 0..restarts {
             let (disk, engine) = open_image(image);
             reward(&engine, "u", EGreedyV1, 0.0).unwrap();
             engine.close().unwrap();
             image = disk.image();
         }
         image.clear(Room::Log);
+        if !has_epoch {
+            image.remove(Room::State, ".epoch");
+        }
         let (disk, engine) = open_image(image);
         keep_files_back(&disk);
         reward(&engine, "u", EGreedyV1, 8.0).unwrap();
         let (_, engine) = open_image(disk.image());
-        assert_eq!(sum(&engine, "u"), 15.0, "after {clock_and_restarts} restarts");
+        assert_eq!(sum(&engine, "u"), 15.0, "after {restarts} restarts, {has_epoch}");
     }
 }
 

@@ -138,7 +138,7 @@ impl Engine {
         let (assigned, active, shadows) = self.evaluated_policies(&user.id);
         let mut state = user.lock();
         may_change(&mut state)?;
-        let (draw, candidates) = (self.chance.draw(), call.lanes.len());
+        let ((numbers, draw), candidates) = (self.chance.numbered_draw(), call.lanes.len());
         let holdout = (call.holdout > 0.0).then(|| (call.holdout, draw.part(HOLDOUT_PART).happens(call.holdout)));
         let held_out = holdout.is_some_and(|(_, held_out)| held_out);
         let own = Self::evaluate(&state, active, call, draw, scratch)?;
@@ -182,6 +182,7 @@ impl Engine {
                 choices: &choices,
                 ordinal,
                 draw: draw.number(),
+                drawn: numbers,
                 latency_us: Some(self.microseconds_since(began)),
             };
             log.decision(seq, ms, &line).map(|()| explanation)

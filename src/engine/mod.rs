@@ -69,6 +69,8 @@ pub struct Keeping {
     pub directory: Option<Arc<Directory>>,
     /// What operators decided about policies.
     pub registry: PolicyRegistry,
+    /// The number of this opening of the directory, from 1: what chance does follows from it.
+    pub epoch: u32,
 }
 
 impl Engine {
@@ -79,7 +81,7 @@ impl Engine {
     pub fn new(settings: Settings, store: Arc<dyn StateStore>, clock: Arc<dyn Clock>) -> Result<Self> {
         Self::with(
             settings,
-            Keeping { store, log: None, journal: None, directory: None, registry: PolicyRegistry::default() },
+            Keeping { store, log: None, journal: None, directory: None, registry: PolicyRegistry::default(), epoch: 1 },
             clock,
         )
     }
@@ -89,7 +91,7 @@ impl Engine {
     /// # Errors
     /// As [`Engine::new`].
     pub fn with(settings: Settings, keeping: Keeping, clock: Arc<dyn Clock>) -> Result<Self> {
-        let Keeping { store, log, journal, directory, registry } = keeping;
+        let Keeping { store, log, journal, directory, registry, epoch } = keeping;
         let most = usize::try_from(settings.max_hot_users).unwrap_or(usize::MAX);
         let users = Arc::new(Users::new(Arc::clone(&store), journal, settings.history_size, most));
         let bus = Arc::new(EventBus::new(settings.nats.clone(), directory.clone(), log.clone(), Arc::clone(&clock)));
@@ -101,8 +103,8 @@ impl Engine {
         let writer = Writer::start(Arc::clone(&users), Arc::clone(&store), log.clone(), erase_elsewhere)?;
         let seed = settings.seed.unwrap_or_else(Chance::unrepeatable_seed);
         // Draws of its own: who asks for tips must not change who explores.
-        let generator = Generator::new(Arc::clone(&settings.litellm), !seed, Arc::clone(&clock));
-        let chance = Chance::seeded(seed);
+        let generator = Generator::new(Arc::clone(&settings.litellm), Chance::of_opening(!seed, epoch), Arc::clone(&clock));
+        let chance = Chance::of_opening(seed, epoch);
         Ok(Self {
             settings,
             clock,

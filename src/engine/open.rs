@@ -9,8 +9,8 @@ use crate::log::{InteractionLog, LogSettings, Seq};
 use crate::policy::PolicyName;
 use crate::settings::Settings;
 use crate::state::{
-    DirectoryLock, Journal, Progress, Rebuilt, Recovered, ReplayReport, StateFiles, gather_tail, load_policies, rebuild,
-    replay as replay_log, survey,
+    DirectoryLock, Journal, Progress, Rebuilt, Recovered, ReplayReport, StateFiles, gather_tail, load_policies, next_epoch,
+    rebuild, replay as replay_log, reserve_epoch, survey,
 };
 use std::path::Path;
 use std::sync::Arc;
@@ -43,9 +43,13 @@ pub fn open(settings: Settings, directory: Arc<Directory>, clock: Arc<dyn Clock>
     let registry = load_policies(&directory)?;
     let mut progress = Progress::default();
     let standing = survey(&directory)?;
+    let epoch = next_epoch(&directory, &standing)?;
     let store = Arc::new(StateFiles::new(Arc::clone(&directory)));
     if !settings.log && standing.segments.is_empty() {
-        return Engine::with(settings, Keeping { store, log: None, journal: None, directory: Some(directory), registry }, clock);
+        reserve_epoch(&directory, epoch)?;
+        directory.sync(Room::State)?;
+        let keeping = Keeping { store, log: None, journal: None, directory: Some(directory), registry, epoch };
+        return Engine::with(settings, keeping, clock);
     }
     let gathered = gather_tail(&directory, &standing, &mut progress)?;
     let log_settings = LogSettings {
@@ -53,12 +57,13 @@ pub fn open(settings: Settings, directory: Arc<Directory>, clock: Arc<dyn Clock>
         retention_ms: settings.log_retention_days.saturating_mul(MS_PER_DAY),
         retention_bytes: settings.log_retention_bytes,
     };
-    let epoch = standing.next_epoch();
+    // The name of the log's next segment has the number, too, and is synced with it: where no state file can be written, that is enough.
+    let _ = reserve_epoch(&directory, epoch);
     let log = InteractionLog::begin(Arc::clone(&directory), Arc::clone(&clock), log_settings, epoch, &standing)?;
     let history_size = settings.history_size;
     let journal = Box::new(OpenLog { directory: Arc::clone(&directory), log: Arc::clone(&log) });
     let kept_in = Some(Arc::clone(&directory));
-    let keeping = Keeping { store, log: Some(Arc::clone(&log)), journal: Some(journal), directory: kept_in, registry };
+    let keeping = Keeping { store, log: Some(Arc::clone(&log)), journal: Some(journal), directory: kept_in, registry, epoch };
     let engine = Engine::with(settings, keeping, clock);
     let mut engine = engine.inspect_err(|_| log.stop(Box::new(|_| {})))?;
     // Until everybody is queued, a round of the writer's says nothing about what the files have.

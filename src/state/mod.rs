@@ -7,6 +7,7 @@
 
 mod alnum_table;
 mod byte_ring;
+mod epoch_file;
 mod file;
 mod file_name;
 mod history;
@@ -23,6 +24,7 @@ mod user;
 mod users;
 mod writer;
 
+pub use epoch_file::{next_epoch, reserve_epoch};
 pub use file::{parse, serialise, serialise_state};
 pub use file_name::hashed_name;
 pub use file_name::{distinct_name, plain_name};

@@ -139,6 +139,8 @@ pub struct Gathered {
     /// Epochs, and those of them that have their last mark: in the others pulls of the last moments before a kill are in no line.
     epochs: BTreeSet<u32>,
     ended: BTreeSet<u32>,
+    /// The first segment that was read says that there was none before it.
+    has_beginning: bool,
     /// The segment that was read last.
     previous: Option<SegmentName>,
     /// Segments that another one names as the one before it, and that are not there.
@@ -210,6 +212,7 @@ impl Gathered {
             self.epochs.insert(recorded.seq.epoch);
         }
         match recorded.event {
+            Event::Segment { previous: None, .. } if recorded.seq == name.0 => self.has_beginning |= self.previous.is_none(),
             Event::Off => self.silent.push(recorded.seq),
             Event::Mark { end: true, .. } => drop(self.ended.insert(recorded.seq.epoch)),
             // A segment that was copied behind another one still says which one it is.
@@ -570,7 +573,7 @@ pub fn replay(from: &Directory, store: &dyn StateStore, history_size: u32) -> Re
     let mut reasons = Vec::new();
     match names.first() {
         None => reasons.push("there is no segment".to_owned()),
-        Some(first) if first.0 != (Seq { epoch: 1, n: 0 }) => {
+        Some(first) if first.0 != (Seq { epoch: 1, n: 0 }) && !gathered.has_beginning => {
             reasons.push(format!("the log begins with {first}: what came before was removed"));
         }
         Some(_) => {}
