@@ -1,32 +1,34 @@
 // The one error class, and how errors from native code become it.
 
-import type { BanditErrorCode, BanditError as Contract } from '../index'
+import type { BanditErrorCode, BanditErrorReason, BanditError as Contract } from '../index'
 
 export class BanditError extends Error implements Contract {
   declare readonly name: 'BanditError'
   readonly code: BanditErrorCode
   readonly retryable: boolean
   declare readonly status?: number
+  declare readonly reason?: BanditErrorReason
 
   static {
     Object.defineProperty(this.prototype, 'name', { value: 'BanditError', configurable: true, writable: true })
   }
 
-  constructor(code: BanditErrorCode, message: string, options: { retryable?: boolean; status?: number; cause?: unknown } = {}) {
+  constructor(code: BanditErrorCode, message: string, options: { retryable?: boolean; status?: number; reason?: BanditErrorReason; cause?: unknown } = {}) {
     super(message, 'cause' in options ? { cause: options.cause } : undefined)
     this.code = code
     this.retryable = options.retryable ?? false
     if (options.status !== undefined) this.status = options.status
+    if (options.reason !== undefined) this.reason = options.reason
   }
 }
 
-/** Native errors carry `code|retryable|status|message` (src/node/error.rs); what does not is a defect of this package. */
+/** Native errors carry `code|retryable|status|reason|message` (src/node/error.rs); what does not is a defect of this package. */
 export function fromNative(error: unknown): BanditError {
   if (error instanceof BanditError) return error
   const text = error instanceof Error ? error.message : String(error)
-  const [, code, retryable, status, message] = /^(ERR_[A-Z_]+)\|([01])\|(\d*)\|(.*)$/s.exec(text) ?? []
+  const [, code, retryable, status, reason, message] = /^(ERR_[A-Z_]+)\|([01])\|(\d*)\|([a-zA-Z]*)\|(.*)$/s.exec(text) ?? []
   if (code === undefined) return new BanditError('ERR_INTERNAL', text, { cause: error })
-  const details = { retryable: retryable === '1', cause: error, ...(status && { status: Number(status) }) }
+  const details = { retryable: retryable === '1', cause: error, ...(status && { status: Number(status) }), ...(reason && { reason: reason as BanditErrorReason }) }
   return new BanditError(code as BanditErrorCode, message ?? '', details)
 }
 

@@ -2,7 +2,7 @@
 //! from the log, and what can fail changes nothing.
 
 use crate::memory_disk::{Call, EIO, Fault, Image, MemoryDisk, Running, open_on};
-use crate::support::{ManualClock, normalised, score, some_tasks, unit, wait, with_lanes};
+use crate::support::{ManualClock, normalised, reward, score, some_tasks, unit, wait, with_lanes};
 use oo_bandits::disk::Room;
 use oo_bandits::engine::{Engine, FeedbackCall, FeedbackOutcome, RecommendCall, Recommendation, Refused};
 use oo_bandits::feature::{self, Moment, Profile, TaskFeatures};
@@ -76,8 +76,10 @@ fn recommend(engine: &Engine, user_id: &str, tasks: &[TaskFeatures], asked: Aske
     }
 }
 
-fn feedback(engine: &Engine, decision: Seq, reward: f64, at: Option<u64>) -> Result<FeedbackOutcome> {
-    engine.feedback(&FeedbackCall { decision, action: None, reward, at })
+/// `after`: so many milliseconds after `NOW`.
+fn feedback(engine: &Engine, decision: Seq, reward: f64, after: Option<u64>) -> Result<FeedbackOutcome> {
+    let at = after.map(|ms| NOW * 1000 + ms);
+    engine.feedback(&FeedbackCall { decision, action: None, reward, at, user_id: None })
 }
 
 fn set(engine: &Engine, policy: PolicyName, mode: Mode) -> Result<()> {
@@ -406,7 +408,7 @@ fn a_decision_expires_after_its_time_whether_in_memory_or_in_the_log() {
         }
         clock.set(NOW + after);
         // When the person reacted does not matter; when we hear of it does.
-        let outcome = feedback(&engine, decision, 1.0, Some(NOW * 1000));
+        let outcome = feedback(&engine, decision, 1.0, Some(0));
         match outcome {
             Ok(outcome) => assert!(counts && outcome.applied, "{restart} {after}"),
             Err(e) => assert!(!counts && e.kind() == ErrorKind::UnknownDecision, "{restart} {after}: {e}"),
@@ -415,6 +417,49 @@ fn a_decision_expires_after_its_time_whether_in_memory_or_in_the_log() {
         clock.set(NOW + ttl + 1);
         assert_eq!(feedback(&engine, decision, 0.5, None).unwrap_err().kind(), ErrorKind::UnknownDecision, "a revision, too");
     }
+}
+
+#[test]
+fn a_reaction_happened_between_its_decision_and_now_but_for_five_minutes() {
+    const SLACK: u64 = 5 * 60 * 1000;
+    const HOUR: u64 = 3600 * 1000;
+    let (made, tasks) = (NOW * 1000, some_tasks(3, &Chance::seeded(1)));
+    for restart in [false, true] {
+        let (disk, clock) = (MemoryDisk::default(), ManualClock::at(NOW));
+        let mut engine = open_on(&disk, settings(), &clock).unwrap();
+        let times = [(made - SLACK - 1, false), (made - SLACK, true), (made, true), (made + HOUR + SLACK, true)];
+        let times = times.into_iter().chain([(made + HOUR + SLACK + 1, false), (0, false), (u64::MAX, false)]);
+        let decided: Vec<_> =
+            times.map(|time| (recommend(&engine, "u", &tasks, Asked::default()).unwrap().decision, time)).collect();
+        if restart {
+            engine.close().unwrap();
+            engine = open_on(&disk, settings(), &clock).unwrap();
+        }
+        clock.set_ms(made + HOUR);
+        for &(decision, (at, counts)) in &decided {
+            let outcome = engine.feedback(&FeedbackCall { decision, action: None, reward: 1.0, at: Some(at), user_id: None });
+            match outcome {
+                Ok(outcome) => assert!(counts && outcome.applied, "{at}"),
+                Err(e) => assert!(!counts && e.kind() == ErrorKind::InvalidArgument, "{at}: {e}"),
+            }
+        }
+        assert_eq!((engine.stats("u", EGreedyV1).unwrap().reward_count, engine.health().refused.at), (3, 4));
+        // What was refused has changed nothing: its decision still has its first reaction to come.
+        assert!(!feedback(&engine, decided[0].0, 1.0, None).unwrap().revision);
+    }
+}
+
+#[test]
+fn a_reaction_that_one_policy_cannot_take_is_refused_by_all() {
+    let (disk, clock) = (MemoryDisk::default(), ManualClock::at(NOW));
+    // No option allows so much.
+    let engine = open_on(&disk, Settings { max_reward: f64::MAX, ..settings() }, &clock).unwrap();
+    reward(&engine, "u", EGreedyV2, 9e299).unwrap();
+    let decision = recommend(&engine, "u", &some_tasks(3, &Chance::seeded(1)), Asked::default()).unwrap().decision;
+    assert_eq!(feedback(&engine, decision, 9e299, None).unwrap_err().kind(), ErrorKind::InvalidArgument);
+    let sums = || PolicyName::ALL.map(|policy| engine.stats("u", policy).unwrap().cumulative_reward);
+    assert_eq!(sums(), [0.0, 0.0, 9e299]);
+    assert!(!feedback(&engine, decision, -1.0, None).unwrap().revision);
 }
 
 /// In a log of several megabytes, in which pulls stand behind what was numbered after them.

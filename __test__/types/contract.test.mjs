@@ -54,7 +54,7 @@ const changes = {
   'a public constructor': ['usage.ts', 'export class Bandits {\n  private constructor()', 'export class Bandits {'],
   'a log that is a flag': ['usage.ts', "log?: 'on' | 'off'", "log?: 'on' | 'off' | boolean"],
   'a recovery that can be set': ['usage.ts', 'readonly recovery: RecoveryReport', 'recovery: RecoveryReport'],
-  'a replay of lib/ undeclared': ['implementation.ts', 'export function replay(logDir: string, stateDir: string, options?: { historySize?: number }): Promise<ReplayReport>', ''],
+  'a replay of lib/ undeclared': ['implementation.ts', 'export function replay(logDir: string, stateDir: string, options?: { historySize?: number; revisableDecisions?: number }): Promise<ReplayReport>', ''],
   'a report without its reasons': ['usage.ts', '  reasons: string[]\n', ''],
   'a mutable set': ['usage.ts', 'readonly ids: readonly string[]', 'readonly ids: string[]'],
 }

@@ -1,6 +1,7 @@
 //! What the engine tells about itself and its users, in the shape of the public contract.
 
 use super::Engine;
+use super::refusals::RefusedReactions;
 use super::roles::RoleSource;
 use crate::clock::format_seconds;
 use crate::event::{BusReport, ConnectionState};
@@ -118,6 +119,7 @@ pub struct Health {
     pub evicted_users: u64,
     pub writer: WriterHealth,
     pub log: LogHealth,
+    pub refused: RefusedReactions,
     pub recovery: RecoveryReport,
     pub damaged_files: Vec<DamagedFile>,
     pub nats: BusReport,
@@ -190,6 +192,7 @@ impl Health {
         let Engine { settings, users, writer, store, log, recovery, .. } = engine;
         let (writer, store) = (writer.report(), store.report());
         let log = log.as_ref().map_or_else(LogHealth::default, |log| LogHealth::new(log.is_on(), log.report()));
+        let refused = engine.refusals.report();
         let damaged_files = users.damaged();
         let (active_policy, active_source) = engine.active_policy();
         let (nats, litellm) = (engine.bus.report(), engine.generator.report());
@@ -217,6 +220,12 @@ impl Health {
         }
         if log.dropped_pulls > 0 {
             warnings.push(format!("{} pulls are in no log line: writing was impossible for too long", log.dropped_pulls));
+        }
+        if let Some(last) = &refused.last_at {
+            warnings.push(format!("{} reactions were refused for their `at`; the last: {last}", refused.at));
+        }
+        if let Some(last) = &refused.last_reward {
+            warnings.push(format!("{} rewards were refused for their size; the last: {last}", refused.reward));
         }
         if recovery.damaged_lines > 0 {
             ok = false;
@@ -259,6 +268,7 @@ impl Health {
             users: users.len(),
             evicted_users: users.evicted(),
             log,
+            refused,
             recovery: recovery.clone(),
             damaged_files,
             writer: WriterHealth {

@@ -33,7 +33,7 @@ pub use ledger::{Entry, Ledger};
 pub use listing::{ListedUser, Place, place_of};
 pub use lock::DirectoryLock;
 pub use policy_file::{load_policies, remove_unfinished, save_policies};
-pub use record::{Counters, Extra, Record};
+pub use record::{Counters, Extra, Record, UserBounds};
 pub use recovery::{
     Change, Damage, Gathered, Progress, Rebuilt, Recovered, RecoveryReport, ReplayReport, What, gather_all, gather_tail, rebuild,
     replay, survey,

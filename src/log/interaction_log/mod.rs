@@ -7,6 +7,7 @@ mod segments;
 mod syncing;
 mod writing;
 
+pub use finding::Lookup;
 pub use segments::is_covered;
 
 use super::active::{Active, Numbering};
