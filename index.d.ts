@@ -61,7 +61,7 @@ export type BanditErrorCode =
  * Why `feedback()` knows no decision to learn from:
  * - `invalid`: there is none with this id in this directory. Another directory's id, a mistake, a damaged line, a person who was erased, or
  *   `log/` was deleted.
- * - `expired`: it was made longer ago than `decisionTtlHours`, or the log was cut since (`logRetentionBytes`).
+ * - `expired`: it was made longer ago than `decisionTtlHours`, or the log was cut since (`logRetentionBytes`; `health().warnings` warns).
  * - `reset`: its user was reset since (or is being erased).
  * - `superseded`: it had a reaction, and the user reacted to `revisableDecisions` later decisions since: it cannot be revised any more. After
  *   a restart also one that had none, because that is not known any more.
@@ -1025,9 +1025,14 @@ export interface Health {
   log: {
     enabled: boolean
     epoch: number
-    /** Segments on disk, and their bytes as of the last look (at open, and when a segment begins). */
+    /** Segments on disk as of the last look (at open, and when a segment begins), and their bytes with what came since. */
     segments: number
     bytes: number
+    /**
+     * For how long the log reaches back once it is full, at the rate at which it grows; null where it is not on, or too little was written to
+     * tell (less than an hour, and less than a tenth of `logRetentionBytes`). Below `decisionTtlHours` there is a warning.
+     */
+    lastsHours: number | null
     /** All up to this `[epoch, n]` is in the state files, synced. */
     lowWater: [number, number]
     /** Bytes of lines that no sync has covered: what power loss would cost now, with the pulls of the last 10 ms. */

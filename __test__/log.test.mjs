@@ -237,7 +237,7 @@ test('health().log says how it is doing', async (t) => {
   rewardOnce(bandits, 'u')
   await bandits.checkpoint()
   const { lowWater, bytes, unsyncedBytes, ...rest } = bandits.health().log
-  assert.deepEqual(rest, { enabled: true, epoch: 1, segments: 1, droppedPulls: 0, errors: 0, lastError: null, failing: false })
+  assert.deepEqual(rest, { enabled: true, epoch: 1, segments: 1, lastsHours: null, droppedPulls: 0, errors: 0, lastError: null, failing: false })
   assert.ok(bytes > 0 && unsyncedBytes >= 0)
   assert.ok(lowWater.length === 2 && lowWater.every(Number.isSafeInteger))
 })

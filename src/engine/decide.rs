@@ -425,7 +425,7 @@ impl Engine {
                 let hours = self.settings.decision_ttl_ms / MS_PER_HOUR;
                 let problem = format_args!(
                     "{decision} is not in the log any more, which begins with {first}: it is older than decisionTtlHours ({hours}), or \
-                     logRetentionBytes did not let it stay that long"
+                     logRetentionBytes did not let it stay that long (health().warnings says what would)"
                 );
                 return Err(Error::unknown_decision(Reason::Expired, problem));
             }

@@ -66,6 +66,8 @@ impl InteractionLog {
 
 /// What the first line of a segment says.
 pub(super) struct Head {
+    /// When it was begun, in milliseconds since 1970.
+    pub ms: u64,
     /// The number of the segment before it.
     pub previous: Option<Seq>,
 }
@@ -76,7 +78,7 @@ pub(super) fn head_of(directory: &Directory, name: SegmentName) -> Result<Option
     let bytes = directory.read_range(Room::Log, &name.to_string(), 0, LINE)?;
     let Some(Piece::Line(0, line)) = pieces(&bytes).next() else { return Ok(None) };
     Ok(read_line(line).ok().and_then(|recorded| match recorded.event {
-        Event::Segment { previous, .. } => Some(Head { previous }),
+        Event::Segment { previous, .. } => Some(Head { ms: recorded.ms, previous }),
         _ => None,
     }))
 }
