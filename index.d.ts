@@ -13,7 +13,7 @@ export type BanditErrorCode =
   | 'ERR_NO_CANDIDATES'
   /** `policy` is not one of {@link PolicyName}. */
   | 'ERR_UNKNOWN_POLICY'
-  /** There is no such decision, or it has expired: its reaction cannot be learned from. */
+  /** There is no decision to learn from (any more): `reason` says why. Drop the reaction. */
   | 'ERR_UNKNOWN_DECISION'
   /**
    * Too little was logged to answer honestly: `simulate()` below `minEffective`. The message says what there is. Log more decisions with a
@@ -59,12 +59,24 @@ export type BanditErrorCode =
   | 'ERR_INTERNAL'
 
 /**
+ * Why `feedback()` knows no decision to learn from:
+ * - `invalid`: there is none with this id in this directory. Another directory's id, a mistake, a damaged line, a person who was erased, or
+ *   `log/` was deleted.
+ * - `expired`: it was made longer ago than `decisionTtlHours`, or the log was cut since (`logRetentionBytes`; `health().warnings` warns).
+ * - `reset`: its user was reset since (or is being erased).
+ * - `superseded`: it had a reaction, and the user reacted to `revisableDecisions` later decisions since: it cannot be revised any more. After
+ *   a restart also one that had none, because that is not known any more.
+ * - `otherUser`: it was not made for the `userId` that the call names.
+ */
+export type BanditErrorReason = 'invalid' | 'expired' | 'reset' | 'superseded' | 'otherUser'
+
+/**
  * Every error that this package throws or rejects with. `instanceof` works where the package was loaded once; where it was loaded several times
  * (test runners load it for each file), `name` and `code` tell.
  */
 export class BanditError extends Error {
   /** Made by the package; public so that tests can make one. `retryable` defaults to false. */
-  constructor(code: BanditErrorCode, message: string, options?: { retryable?: boolean; status?: number; cause?: unknown })
+  constructor(code: BanditErrorCode, message: string, options?: { retryable?: boolean; status?: number; reason?: BanditErrorReason; cause?: unknown })
   /** Always `'BanditError'`. */
   readonly name: 'BanditError'
   /** What happened, for programs. */
@@ -73,6 +85,8 @@ export class BanditError extends Error {
   readonly retryable: boolean
   /** `ERR_LLM_STATUS` only: the HTTP status that the proxy answered with, or, of an error that came with 200, the one that it names. */
   readonly status?: number
+  /** `ERR_UNKNOWN_DECISION` only: why. */
+  readonly reason?: BanditErrorReason
 }
 
 /** Options of {@link Bandits.open}. Each overrides its environment variable, which overrides the default. */
@@ -90,7 +104,9 @@ export interface BanditsOptions {
    */
   activePolicy?: PolicyName
   /**
-   * An integer from 0 to 2^53−1 that makes exploration reproducible.
+   * An integer from 0 to 2^53−1 that makes exploration reproducible: the same calls from an empty directory choose the same. What is drawn
+   * follows from the seed, the number of the opening (`recovery.epoch`) and how many draws came before in it, so that a directory that goes
+   * on never draws the same again.
    * @default drawn from the operating system
    */
   seed?: number
@@ -127,7 +143,19 @@ export interface BanditsOptions {
    * @default 168 (7 days), or as long as the log is kept
    */
   decisionTtlHours?: number
-  /** What actions are worth to `feedback()`. @default done 1, helpful 0.5, snooze 0, not_helpful -0.5, dismiss -1 */
+  /**
+   * Of how many decisions of a user, the last ones that were reacted to, a later reaction can replace an earlier one; 1 to 10,000. Each takes
+   * 32 bytes of memory and about 30 of a state file, for each policy that is not off.
+   * @default 64
+   */
+  revisableDecisions?: number
+  /**
+   * The largest reward that is learned from, in either direction: above 0, up to 1e12. When a reaction is revised, what is left of the former
+   * reward in a user's sums is some 1e-16 of it: keep it near what your rewards are.
+   * @default 1000000
+   */
+  maxReward?: number
+  /** What actions are worth to `feedback()`, within `maxReward`. @default done 1, helpful 0.5, snooze 0, not_helpful -0.5, dismiss -1 */
   rewards?: Partial<Record<Action, number>>
   /** The event bus. Without a URL there is none. */
   nats?: NatsOptions
@@ -221,7 +249,7 @@ export interface RewardRequest {
   userId: string
   /** The tip that was shown, 1 to 512 UTF-16 units; logged. */
   tipId: string
-  /** +1 done, +0.5 helpful, 0 snooze, −0.5 not helpful, −1 dismissed; any finite number is accepted. */
+  /** +1 done, +0.5 helpful, 0 snooze, −0.5 not helpful, −1 dismissed; any number within `maxReward` is accepted. */
   reward: number
   /** The features that the tip was shown with, and the hour at which it was. */
   features: CandidateFeatures & { hourOfDay?: number }
@@ -286,10 +314,15 @@ export interface FeedbackRequest {
   /** What `recommend()` gave. */
   decisionId: string
   action?: Action
-  /** Any finite number. @default what `options.rewards` says of the action */
+  /** Any number within `maxReward`. @default what `options.rewards` says of the action */
   reward?: number
-  /** When it happened: of several reactions to one decision the latest counts. @default now; the same reward again is no other reaction */
+  /**
+   * When it happened, between the decision and now (five minutes either way): of several reactions to one decision the latest counts.
+   * @default now; the same reward again is no other reaction
+   */
   at?: Moment
+  /** Whose decision it has to be: one of another user is refused (`otherUser`). Pass it where ids come from clients. @default whosever */
+  userId?: string
 }
 
 /** What became of a reaction. */
@@ -343,6 +376,7 @@ export interface ReadOptions {
 /**
  * A time: a Date, an ISO 8601 text (a date, which begins at 00:00 UTC, or date and time with `Z` or an offset), or milliseconds since 1970.
  * The log's clock may be up to 10 ms behind `Date.now()`: with `since: Date.now()` the decision made right after may be missing.
+ * What would be a time from 2001 to 2100 in seconds or microseconds is refused, and the message says so.
  */
 export type Moment = Date | string | number
 
@@ -520,7 +554,7 @@ export interface DataQuality {
   features: { feature: string; missing: number | null; atDefault: number | null }[]
   /** From the decision to the reaction: median and 90 % quantile, in ms. `negative`: reactions said to be older than their decision. */
   delay: { medianMs: number | null; p90Ms: number | null; negative: number }
-  /** Decisions without a profile, with one that does not say when it was computed (`computedAt`), and with one of over 24 hours; all as a share. */
+  /** Decisions without a profile, with one that does not say when it was computed (`computedAt`; a time after the decision is none), and with one of over 24 hours; all as a share. */
   profiles: { withoutProfile: number; withoutTime: number; stale: number; staleShare: number | null }
   /**
    * Day by day (UTC, `YYYY-MM-DD`), from the first with a decision or a gap to the last; empty ones between them, too. `gaps` and
@@ -1000,9 +1034,14 @@ export interface Health {
   log: {
     enabled: boolean
     epoch: number
-    /** Segments on disk, and their bytes as of the last look (at open, and when a segment begins). */
+    /** Segments on disk as of the last look (at open, and when a segment begins), and their bytes with what came since. */
     segments: number
     bytes: number
+    /**
+     * For how long the log reaches back once it is full, at the rate at which it grows; null where it is not on, or too little was written to
+     * tell (less than an hour, and less than a tenth of `logRetentionBytes`). Below `decisionTtlHours` there is a warning.
+     */
+    lastsHours: number | null
     /** All up to this `[epoch, n]` is in the state files, synced. */
     lowWater: [number, number]
     /** Bytes of lines that no sync has covered: what power loss would cost now, with the pulls of the last 10 ms. */
@@ -1018,6 +1057,21 @@ export interface Health {
     lastError: string | null
     /** True while appending or syncing fails. While appending does, `reward()` and `reset()` try each time, and throw. */
     failing: boolean
+  }
+  /** Rewards and reactions that were refused since open for what they say. Each was thrown to its caller, too. */
+  refused: {
+    /** Past `maxReward`. */
+    reward: number
+    /** An `at` that is not between the decision and now. */
+    at: number
+    /** `ERR_UNKNOWN_DECISION`, by its {@link BanditErrorReason}. */
+    invalid: number
+    expired: number
+    reset: number
+    superseded: number
+    otherUser: number
+    /** The message of the last of all these. */
+    last: string | null
   }
   /** What opening the directory found in the log. */
   recovery: RecoveryReport
@@ -1090,9 +1144,9 @@ export class Bandits {
   /**
    * Learns from a reaction to a decision, once: the same reaction twice counts once, a later one replaces an earlier one. All policies
    * that are not off learn, from the features that were decided on. Survives what a `reward()` survives. Throws
-   * `ERR_UNKNOWN_DECISION` for one that is not in the log (any more), or is older than `decisionTtlHours` or the user's last reset.
+   * `ERR_UNKNOWN_DECISION` where there is no decision to learn from, with a {@link BanditErrorReason}.
    * @example
-   * bandits.feedback({ decisionId, action: 'done' })
+   * bandits.feedback({ decisionId, action: 'done', userId })
    */
   feedback(request: FeedbackRequest): FeedbackResult
   /** What each policy does. */
@@ -1195,11 +1249,11 @@ export class Bandits {
 /**
  * Makes, in an empty directory, the state files that follow from a log alone: for audits, to see whether a log is complete, and to
  * get back single users. `logDir` is the `log` directory itself; it is only read, and may be a running engine's. `stateDir` is made
- * where it does not exist. `historySize` (default 100) as of the engine that wrote the log.
+ * where it does not exist. `historySize` (default 100) and `revisableDecisions` (default 64) as of the engine that wrote the log.
  * @example
  * const { complete, reasons } = await replay('/var/lib/tips/log', '/tmp/replayed')
  */
-export function replay(logDir: string | URL, stateDir: string | URL, options?: { historySize?: number }): Promise<ReplayReport>
+export function replay(logDir: string | URL, stateDir: string | URL, options?: { historySize?: number; revisableDecisions?: number }): Promise<ReplayReport>
 
 /** {@link Bandits.score} on the default engine, which the first call opens from the environment. */
 export function score(request: ScoreRequest): ScoreResult

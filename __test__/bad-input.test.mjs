@@ -251,15 +251,15 @@ test('the last of 100,000 is checked as the first is', () => changesNothing(() =
   assertRefuses(() => bandits.score({ userId: 'known', candidates: many }), INVALID, 'candidates[99999].features.priority')
 }))
 
-test('a reward that would leave the range of doubles', (t) => {
-  const own = openEngine(t)
+test('a reward past `maxReward`', (t) => {
+  const own = openEngine(t, { maxReward: 1e12 })
   for (const policy of POLICIES) {
-    const huge = { userId: 'rich', tipId: 'a', reward: 1e300, features: { isOverdue: true, priority: 4 }, policy }
+    const huge = { userId: 'rich', tipId: 'a', reward: 1e12, features: { isOverdue: true, priority: 4 }, policy }
     own.reward(huge)
     const before = standingOf(own, ['rich'])
-    for (const reward of [1e300, 1e308, Number.MAX_VALUE, -Number.MAX_VALUE]) assertRefuses(() => own.reward({ ...huge, reward }), INVALID, 'reward')
+    for (const reward of [1.01e12, 1e300, Number.MAX_VALUE, -Number.MAX_VALUE]) assertRefuses(() => own.reward({ ...huge, reward }), INVALID, 'reward')
     assert.deepEqual(standingOf(own, ['rich']), before)
-    own.reward({ ...huge, reward: -1e300 })
+    own.reward({ ...huge, reward: -1e12 })
     const { theta, cumulativeReward } = own.stats('rich', policy)
     assert.equal(cumulativeReward, 0)
     assert.ok(theta.every(Number.isFinite))

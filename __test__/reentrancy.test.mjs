@@ -57,7 +57,7 @@ const OUTER = {
   'prepare, in a candidate': (b, meanwhile) => b.score({ userId: 'out', candidates: b.prepare(spiked(list(9), 4, meanwhile)) }),
   'recommend, in a candidate': (b, meanwhile) => decided(b.recommend({ userId: 'out', candidates: spiked(list(3), 1, meanwhile), context: { hourOfDay: 7 } })),
   'recommend of 70, in the mask': (b, meanwhile) => decided(b.recommend({ userId: 'out', candidates: list(70), mask: Object.defineProperty(list(70).map(() => true), 5, { get() { meanwhile(); return false } }) })),
-  'feedback, in the time': (b, meanwhile) => b.feedback({ decisionId: decisionOf(b, 'out'), reward: 0.5, get at() { meanwhile(); return 60_000 } }),
+  'feedback, in the time': (b, meanwhile) => b.feedback({ decisionId: decisionOf(b, 'out'), reward: 0.5, get at() { meanwhile(); return Date.now() } }),
 }
 
 /** A decision without its number and the time it took. @param {import('@oo/bandits').Recommendation} recommendation */

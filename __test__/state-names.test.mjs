@@ -49,7 +49,7 @@ describe('every id under every policy', () => {
       for (const name of names) {
         assert.ok(Buffer.byteLength(name) <= 255 && name.endsWith('.json') && !name.includes('/'), name)
       }
-      assert.deepEqual(readdirSync(stateDir).filter((name) => !name.endsWith('.json')).sort(), ['.lock', 'log'])
+      assert.deepEqual(readdirSync(stateDir).filter((name) => !name.endsWith('.json')).sort(), ['.epoch', '.lock', 'log'])
       // Each file names its owner.
       const owners = names.map((name) => stateIn(stateDir, name).meta).map(({ user_id, policy }) => JSON.stringify([user_id, policy]))
       assert.equal(new Set(owners).size, owners.length)

@@ -48,7 +48,7 @@ import { answer, answerOf, chosenId, decision } from './answer'
 import { scoreBatch } from './batch'
 import type { CandidateSet as PreparedSet } from './candidate-set'
 import { ALONE, checkId, checkLength, checkPolicy, checkSignal, isObject, policyNumber } from './check'
-import { addExplanation, packedDecision, packReaction, policyChangeJson, reacted, readExtras, type Rewards, rewardTable } from './decisions'
+import { addExplanation, largestOf, packedDecision, packReaction, policyChangeJson, reacted, readExtras, type Rewards, rewardTable } from './decisions'
 import { BanditError, fromNative, native, refuse } from './error'
 import { listen, listEvents, payloadBytes } from './events'
 import { closeAtExit, forgetAtExit } from './exit'
@@ -113,10 +113,10 @@ export class Bandits implements Contract {
     if (directoryWarning !== null) process.emitWarning(directoryWarning, { type: 'BanditsWarning', code: 'OO_BANDITS_SHARED_STATE_DIR' })
   }
 
-  static open(options?: BanditsOptions): Bandits {
+  static open(options: BanditsOptions = {}): Bandits {
     const { rewards, ...rest } = isObject(options) ? options : { rewards: undefined }
     const table = rewardTable(rewards)
-    const json = optionsJson(isObject(options) ? rest : options)
+    const json = optionsJson(isObject(options) ? { ...rest, rewards: largestOf(table) } : options)
     return new Bandits(secret, native(() => addon.NativeEngine.open(json, environment())), table)
   }
 
@@ -126,7 +126,7 @@ export class Bandits implements Contract {
     const table = rewardTable(rewards)
     if (typeof lockTimeoutMs !== 'number' || !(lockTimeoutMs >= 0)) refuse('options.lockTimeoutMs', 'a number of at least 0', lockTimeoutMs)
     checkSignal(signal)
-    const json = optionsJson(rest)
+    const json = optionsJson({ ...rest, rewards: largestOf(table) })
     const env = environment()
     const deadline = performance.now() + lockTimeoutMs
     for (;;) {
@@ -229,9 +229,9 @@ export class Bandits implements Contract {
   feedback(request: FeedbackRequest): FeedbackResult {
     if (running.busy) return nested(() => this.feedback(request))
     this.#check()
-    packReaction(this.#rewards, request)
+    const userId = packReaction(this.#rewards, request)
     this.#check()
-    react(this.#place)
+    react(this.#place, userId)
     return reacted()
   }
 

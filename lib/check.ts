@@ -118,14 +118,32 @@ export function checkSignal(signal: unknown): asserts signal is AbortSignal | un
   if (signal !== undefined && !isSignal(signal)) refuse('options.signal', 'an AbortSignal', signal)
 }
 
-/** Milliseconds since 1970 of a time in any of the forms in which callers may give one. */
-export function moment(at: unknown, path: string): number | undefined {
+/** The last time that a Date can have, in milliseconds since 1970. */
+const LAST_MS = 8.64e15
+
+/** Milliseconds since 1970, at most `last`, of a time in any of the forms in which callers may give one. */
+export function moment(at: unknown, path: string, last = LAST_MS): number | undefined {
   if (at === undefined) return undefined
   const ms = isDate(at) ? at.getTime() : typeof at === 'string' ? parsed(at) : at
-  if (typeof ms !== 'number' || !Number.isFinite(ms) || ms < 0 || ms > 8.64e15) {
-    refuse(path, 'a time: a Date, an ISO 8601 date, or date and time with Z or an offset, or milliseconds since 1970', at)
+  if (typeof ms !== 'number' || !Number.isFinite(ms) || ms < 0 || ms > last) {
+    const hint = typeof ms === 'number' && isLikely(ms / 1e6) ? ' (nanoseconds?)' : ''
+    refuse(path, `a time: a Date, an ISO 8601 date, or date and time with Z or an offset, or milliseconds since 1970${hint}`, at)
   }
   return Math.floor(ms)
+}
+
+/** The same, of a question: in another unit it would be answered with everything, or with nothing. */
+export function askedMoment(at: unknown, path: string): number | undefined {
+  const ms = moment(at, path)
+  if (ms === undefined || typeof at === 'string') return ms
+  const unit = isLikely(ms * 1000) ? 'seconds' : isLikely(ms / 1000) ? 'microseconds' : undefined
+  if (unit !== undefined) refuse(path, `in milliseconds since 1970 (${unit}?)`, Number(at))
+  return ms
+}
+
+/** From 2001 to 2100. */
+function isLikely(ms: number): boolean {
+  return ms >= 1e12 && ms < 4_102_444_800_000
 }
 
 /** Date.parse() alone takes `tip 5` for a day in May, the 31st of November for the 1st of December, and a time without a zone for this machine's. */

@@ -19,6 +19,7 @@ const REACTION_REWARD = 2
 const REACTION_AT = 3
 const REACTION_ACTION = 4
 const REACTION_FLAGS = 5
+const REACTION_OF_USER = 6
 /** There is no name for what was done. */
 const NONE = -1
 
@@ -36,6 +37,11 @@ const MODES = ['active', 'shadow', 'off', 'default']
 
 /** What each action is worth. */
 export type Rewards = Readonly<Record<Action, number>>
+
+/** The largest of them, in either direction: what native code holds against `options.maxReward`. */
+export function largestOf(rewards: Rewards): number {
+  return Math.max(...Object.values(rewards).map(Math.abs))
+}
 
 /** The table with what `options.rewards` changes of it. */
 export function rewardTable(given: unknown): Rewards {
@@ -108,18 +114,22 @@ interface NativeExplanation {
   runnerUp: [number, number] | null
 }
 
-/** Reads, checks and packs what a person did. */
-export function packReaction(rewards: Rewards, request: FeedbackRequest): void {
+/** Reads, checks and packs what a person did; returns whose decision it has to be, where that was said. */
+export function packReaction(rewards: Rewards, request: FeedbackRequest): string | undefined {
   if (!isObject(request)) refuse('request', 'an object', request)
-  const { decisionId, action, reward, at } = request as FeedbackRequest
+  const { decisionId, action, reward, at, userId } = request as FeedbackRequest
   const [epoch, n] = decisionSeq(decisionId, 'decisionId')
   const worthOfIt = worth(rewards, action, reward)
-  const when = moment(at, 'at')
+  // However late: native code knows when the decision was made, and counts what it refuses.
+  const when = moment(at, 'at', Number.MAX_VALUE)
+  if (userId !== undefined) checkId(userId, 'userId')
   halves[2 * (FIRST + REACTION_EPOCH)] = epoch
   words[FIRST + REACTION_N] = n
   words[FIRST + REACTION_REWARD] = worthOfIt
   words[FIRST + REACTION_AT] = when ?? NaN
   halves[2 * (FIRST + REACTION_ACTION)] = action === undefined ? NONE : ACTION_NAMES.indexOf(action)
+  halves[2 * (FIRST + REACTION_OF_USER)] = Number(userId !== undefined)
+  return userId
 }
 
 /** What became of it. */

@@ -1,7 +1,7 @@
 // The one error class, and how errors from native code become it.
 
 import { setImmediate } from 'node:timers'
-import type { BanditErrorCode, BanditError as Contract } from '../index'
+import type { BanditErrorCode, BanditErrorReason, BanditError as Contract } from '../index'
 import { isNamed, messageOf } from './realm'
 
 export class BanditError extends Error implements Contract {
@@ -9,29 +9,31 @@ export class BanditError extends Error implements Contract {
   readonly code: BanditErrorCode
   readonly retryable: boolean
   declare readonly status?: number
+  declare readonly reason?: BanditErrorReason
 
   static {
     Object.defineProperty(this.prototype, 'name', { value: 'BanditError', configurable: true, writable: true })
   }
 
-  constructor(code: BanditErrorCode, message: string, options: { retryable?: boolean; status?: number; cause?: unknown } = {}) {
+  constructor(code: BanditErrorCode, message: string, options: { retryable?: boolean; status?: number; reason?: BanditErrorReason; cause?: unknown } = {}) {
     super(message, 'cause' in options ? { cause: options.cause } : undefined)
     this.code = code
     this.retryable = options.retryable ?? false
     if (options.status !== undefined) this.status = options.status
+    if (options.reason !== undefined) this.reason = options.reason
   }
 }
 
 /**
- * Native errors carry `code|retryable|status|message` (src/node/error.rs), and nothing else: they are no `cause`, which would be printed as the
- * same message once more. What carries something else is a defect of this package, and is the cause.
+ * Native errors carry `code|retryable|status|reason|message` (src/node/error.rs), and nothing else: they are no `cause`, which would be printed as
+ * the same message once more. What carries something else is a defect of this package, and is the cause.
  */
 export function fromNative(error: unknown): BanditError {
   if (isNamed(error, 'BanditError')) return error as BanditError
   const text = messageOf(error)
-  const [, code, retryable, status, message] = /^(ERR_[A-Z_]+)\|([01])\|(\d*)\|(.*)$/s.exec(text) ?? []
+  const [, code, retryable, status, reason, message] = /^(ERR_[A-Z_]+)\|([01])\|(\d*)\|([a-zA-Z]*)\|(.*)$/s.exec(text) ?? []
   if (code === undefined) return new BanditError('ERR_INTERNAL', text, { cause: error })
-  const details = { retryable: retryable === '1', ...(status && { status: Number(status) }) }
+  const details = { retryable: retryable === '1', ...(status && { status: Number(status) }), ...(reason && { reason: reason as BanditErrorReason }) }
   return new BanditError(code as BanditErrorCode, message ?? '', details)
 }
 

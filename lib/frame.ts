@@ -187,10 +187,11 @@ export function recommend(channel: number, ids: readonly string[], computedAt: s
 }
 
 /** Learns from the reaction to a decision in the frame. */
-export function react(channel: number): void {
+export function react(channel: number, userId: string | undefined): void {
   halves[2 * CHANNEL] = channel
   halves[2 * START] = FIRST
-  feedbackFrame()
+  if (userId === undefined) feedbackFrame()
+  else feedbackFrame(userId)
   if (halves[2 * STATUS] !== DONE) throwError()
 }
 

@@ -15,7 +15,7 @@ import type {
 } from '../index'
 import type { NativeEngine } from '../dist/addon'
 import { throwIfAborted, unlessAborted } from './abort'
-import { checkId, checkKeys, checkPolicy, checkSignal, checkWhole, isObject, moment } from './check'
+import { askedMoment, checkId, checkKeys, checkPolicy, checkSignal, checkWhole, isObject } from './check'
 import { decisionSeq } from './decisions'
 import { callListener, fromNative, native, refuse } from './error'
 import { addon } from './native'
@@ -79,7 +79,7 @@ function known(query: unknown, keys: readonly string[]): Record<string, unknown>
 }
 
 function times(since: unknown, until: unknown): { since: number | undefined; until: number | undefined } {
-  const [from, to] = [moment(since, 'since'), moment(until, 'until')]
+  const [from, to] = [askedMoment(since, 'since'), askedMoment(until, 'until')]
   if (from !== undefined && to !== undefined && to < from) refuse('until', 'a time that is not before since', until)
   return { since: from, until: to }
 }

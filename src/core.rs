@@ -24,4 +24,4 @@ pub mod policy;
 pub mod rng;
 pub mod state;
 
-pub use error::{Error, ErrorKind, Result};
+pub use error::{Error, ErrorKind, Reason, Result};

@@ -72,10 +72,40 @@ impl ErrorKind {
     }
 }
 
+/// Why there is no decision to learn from. Becomes `BanditError.reason`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// There is no such decision.
+    Invalid,
+    /// It is older than reactions are learned from, or than the log.
+    Expired,
+    /// Its user was reset since.
+    Reset,
+    /// Its user reacted to so many others since that it cannot be revised any more.
+    Superseded,
+    /// It was made for another user than the caller says.
+    OtherUser,
+}
+
+impl Reason {
+    /// The stable name that programs compare.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Invalid => "invalid",
+            Self::Expired => "expired",
+            Self::Reset => "reset",
+            Self::Superseded => "superseded",
+            Self::OtherUser => "otherUser",
+        }
+    }
+}
+
 /// An error with its kind and a message that names the path and the value, [`printable`] whatever these are.
 #[derive(Debug)]
 pub struct Error {
     kind: ErrorKind,
+    reason: Option<Reason>,
     message: String,
     status: Option<u16>,
     /// It does not pass by itself, whatever its kind.
@@ -93,7 +123,7 @@ impl Error {
     /// An error of `kind`.
     #[must_use]
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: printable(&message.into()), status: None, lasting: false, source: None }
+        Self { kind, reason: None, message: printable(&message.into()), status: None, lasting: false, source: None }
     }
 
     /// A bad argument: `path` is what the caller wrote, e.g. `features.priority`.
@@ -139,6 +169,12 @@ impl Error {
         if passes { self } else { self.lasting() }
     }
 
+    /// There is no decision to learn from.
+    #[must_use]
+    pub fn unknown_decision(reason: Reason, problem: impl fmt::Display) -> Self {
+        Self { reason: Some(reason), ..Self::new(ErrorKind::UnknownDecision, format!("decisionId: {problem}")) }
+    }
+
     /// What every call on a closed engine gets.
     #[must_use]
     pub fn closed() -> Self {
@@ -149,6 +185,12 @@ impl Error {
     #[must_use]
     pub const fn kind(&self) -> ErrorKind {
         self.kind
+    }
+
+    /// Why, of `ERR_UNKNOWN_DECISION`.
+    #[must_use]
+    pub const fn reason(&self) -> Option<Reason> {
+        self.reason
     }
 
     /// The HTTP status of `ERR_LLM_STATUS`.

@@ -21,5 +21,5 @@ mod node;
 
 pub use engine::Engine;
 pub use oo_bandits_cold::{event, generate, insight, settings};
-pub use oo_bandits_core::{Error, ErrorKind, Result, clock, disk, error, feature, log, policy, rng, state};
+pub use oo_bandits_core::{Error, ErrorKind, Reason, Result, clock, disk, error, feature, log, policy, rng, state};
 use oo_bandits_core::{background, json};

@@ -14,17 +14,28 @@ const fn mix(state: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// Hands out one independent [`Draw`] a pull.
+/// Hands out one independent [`Draw`] a pull. A draw is a function of the seed, the number of the opening (the epoch of an engine on
+/// its directory) and how many draws came before in it: so where state goes on, chance does, and nothing is drawn twice.
 #[derive(Debug)]
 pub struct Chance {
-    state: AtomicU64,
+    opening: u32,
+    /// What `SplitMix64`, seeded with the seed, gives out as number `opening`.
+    start: u64,
+    next: AtomicU64,
 }
 
 impl Chance {
-    /// The same seed gives the same draws in the same order.
+    /// The draws of one opening, from its first one on.
+    #[must_use]
+    pub const fn of_opening(seed: u64, opening: u32) -> Self {
+        let start = mix(seed.wrapping_add(GAMMA.wrapping_mul(opening as u64)));
+        Self { opening, start, next: AtomicU64::new(0) }
+    }
+
+    /// The same seed gives the same draws in the same order, where there are no openings.
     #[must_use]
     pub const fn seeded(seed: u64) -> Self {
-        Self { state: AtomicU64::new(mix(seed.wrapping_add(GAMMA))) }
+        Self::of_opening(seed, 1)
     }
 
     /// A seed that nobody can guess or repeat, from the operating system by way of the standard library's hash keys.
@@ -35,8 +46,16 @@ impl Chance {
     }
 
     /// The next pull's draw.
+    #[inline]
     pub fn draw(&self) -> Draw {
-        Draw(mix(self.state.fetch_add(GAMMA, Ordering::Relaxed)))
+        self.numbered_draw().1
+    }
+
+    /// The same, with the opening and which of its draws this is, from 0.
+    #[inline]
+    pub fn numbered_draw(&self) -> ((u32, u64), Draw) {
+        let k = self.next.fetch_add(1, Ordering::Relaxed);
+        ((self.opening, k), Draw(mix(self.start.wrapping_add(GAMMA.wrapping_mul(k)))))
     }
 }
 
@@ -108,6 +127,34 @@ mod tests {
         for _ in 0..100 {
             assert_eq!(a.draw().below(1000), b.draw().below(1000));
         }
+    }
+
+    #[test]
+    fn no_opening_draws_what_another_one_drew() {
+        let mut seen = std::collections::HashSet::new();
+        for (seed, opening) in [0, 1, 7, !7].into_iter().flat_map(|seed| (1..=500).map(move |opening| (seed, opening))) {
+            let chance = Chance::of_opening(seed, opening);
+            assert!((0..20).all(|_| seen.insert(chance.draw().number())), "{seed} {opening}");
+        }
+        // The first opening's are those of releases in which there were no others.
+        assert_eq!(Chance::seeded(7).draw().number(), 0x74b5_abcc_66b8_bdc1);
+    }
+
+    /// One draw an opening, as of a process that decides once and ends.
+    #[test]
+    fn first_draws_of_openings_are_independent_and_uniform() {
+        const OPENINGS: u32 = 200_000;
+        let (mut explored, mut of) = (0u32, [0u32; 10]);
+        for opening in 1..=OPENINGS {
+            let draw = Chance::of_opening(7, opening).draw();
+            explored += u32::from(draw.happens(0.1));
+            of[draw.below(10)] += 1;
+        }
+        // 5 standard deviations of Binomial(200000, 0.1), and the 99.9 % point of χ² with 9 degrees of freedom.
+        assert!(explored.abs_diff(OPENINGS / 10) < 675, "{explored}");
+        let expected = f64::from(OPENINGS) / 10.0;
+        let chi2: f64 = of.iter().map(|&c| (f64::from(c) - expected).powi(2) / expected).sum();
+        assert!(chi2 < 27.9, "{chi2}");
     }
 
     #[test]

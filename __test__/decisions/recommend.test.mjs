@@ -369,23 +369,24 @@ test('worker threads decide on one engine, and any thread learns from any decisi
   const stateDir = emptyDirectory(t)
   const own = openEngine(t, { stateDir, seed: undefined })
   const { decisionId } = own.recommend({ userId: 'u', candidates: list(3) })
+  const after = Date.now()
   // Few enough a user that none expires.
   const script = `
     const engine = Bandits.open({ stateDir })
     const ids = []
     for (let i = 0; i < 300; i++) ids.push(engine.recommend({ userId: 'u' + i % 20, candidates: [{ id: 'a' }, { id: 'b', features: { priority: 4 } }], holdout: 0.2 }).decisionId)
     for (let i = 0; i < 300; i += 2) engine.feedback({ decisionId: ids[i], action: 'done' })
-    engine.feedback({ decisionId: workerData.decisionId, reward: workerData.reward, at: workerData.reward })
+    engine.feedback({ decisionId: workerData.decisionId, reward: workerData.reward, at: workerData.after + workerData.reward })
     say(JSON.stringify(ids))
     await heard('end')
     await engine.close()
     process.exit()`
-  const workers = [1, 2, 3].map((reward) => startWorker(script, { stateDir, decisionId, reward }, t))
+  const workers = [1, 2, 3].map((reward) => startWorker(script, { stateDir, decisionId, reward, after }, t))
   const ids = (await Promise.all(workers.map(({ said }) => said()))).flatMap((word) => /** @type {string[]} */ (JSON.parse(word)))
   assert.equal(new Set(ids).size, 900)
   // Whichever came last, the one of the greatest `at` counts.
   assert.deepEqual(POLICIES.map((policy) => own.stats('u', policy).cumulativeReward), [3, 3, 3])
-  for (const id of ids) own.feedback({ decisionId: id, action: 'done', at: 8e15 })
+  for (const id of ids) own.feedback({ decisionId: id, action: 'done', at: Date.now() + 60_000 })
   const users = Array.from({ length: 20 }, (_user, i) => `u${i}`)
   for (const policy of POLICIES) {
     const counts = users.map((userId) => own.stats(userId, policy))

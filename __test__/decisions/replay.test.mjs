@@ -7,6 +7,7 @@ import { test } from 'node:test'
 
 import { Bandits } from '@oo/bandits'
 import { random } from '../bench/workload.mjs'
+import { below, drawOf, EPSILON, happens, hexOf, part, PARTS } from '../support/draws.mjs'
 import { linesIn } from '../support/log-lines.mjs'
 import { POLICIES } from '../support/standing.mjs'
 import { emptyDirectory } from '../support/state-dir.mjs'
@@ -17,25 +18,6 @@ import { learn, revise, start } from '../torture/standing.mjs'
 /** @typedef {import('@oo/bandits').Recommendation} Recommendation */
 /** @typedef {import('../torture/standing.mjs').Standing} Standing */
 /** @typedef {import('../support/log-lines.mjs').Line} Line */
-
-const EPSILON = 0.1
-const GAMMA = 0x9e3779b97f4a7c15n
-/** The parts of a decision's number: one for each policy, and the holdout's. */
-const PARTS = { 'linucb-v1': 0n, 'egreedy-v1': 1n, 'egreedy-v2': 2n, holdout: 100n }
-
-/** SplitMix64. @param {bigint} state */
-function mix(state) {
-  let z = BigInt.asUintN(64, state)
-  z = BigInt.asUintN(64, (z ^ (z >> 30n)) * 0xbf58476d1ce4e5b9n)
-  z = BigInt.asUintN(64, (z ^ (z >> 27n)) * 0x94d049bb133111ebn)
-  return z ^ (z >> 31n)
-}
-/** @param {string} draw 16 hexadecimal digits @param {bigint} k */
-const part = (draw, k) => mix(BigInt(`0x${draw}`) + GAMMA * (k + 2n))
-/** @param {bigint} number @param {number} p */
-const happens = (number, p) => Number(number >> 11n) * 2 ** -53 < p
-/** @param {bigint} number @param {number} n */
-const below = (number, n) => Number((mix(number + GAMMA) * BigInt(n)) >> 64n)
 
 /** The solution of Ax = b, by elimination. @param {number[][]} A @param {number[]} b */
 function solve(A, b) {
@@ -71,8 +53,12 @@ function assertClose(actual, expected, what, within = 1e-12) {
 
 /** Holds a decision's line against what follows from the lines before it. @param {Line} line @param {(policy: PolicyName) => Standing} standingOf */
 function assertFollows(line, standingOf) {
-  const { draw, ids, choices, masked = [], holdout = 0, heldOut = false } = line
+  const { draw: hex, drawn: [opening, k], ids, choices, masked = [], holdout = 0, heldOut = false } = line
+  const draw = BigInt(`0x${hex}`)
   const at = `decision ${line.seq}`
+  // Opening 1 has seed 1, and 2 has 2.
+  assert.equal(hex, hexOf(drawOf(opening, opening, k)), at)
+  assert.equal(opening, line.seq[0], at)
   const open = [...ids.keys()].filter((i) => !masked.includes(i))
   for (const { policy, index, score, exploring, probabilities } of choices) {
     const scores = scoresOf(standingOf(policy), policy, line)

@@ -5,6 +5,7 @@ import { POLICIES } from '../torture/features.mjs'
 
 /** @typedef {import('@oo/bandits').PolicyName} PolicyName */
 /**
+ * `at` of a reaction is so many milliseconds after its decision.
  * @typedef {{ kind: 'recommend', slot: number, request: import('@oo/bandits').RecommendRequest & { candidates: import('@oo/bandits').Candidate[] } }
  *   | { kind: 'feedback', slot: number, reward: number, at: number } | { kind: 'reset', userId: string }
  *   | { kind: 'setPolicy', policy: PolicyName, change: import('@oo/bandits').PolicyChange } | { kind: 'checkpoint' }} Call
@@ -12,6 +13,8 @@ import { POLICIES } from '../torture/features.mjs'
 
 /** Reactions to the last so many decisions are most; the others are late. */
 const RECENT = 150
+/** Reactions are said to come so long after their decisions at most: less than what clocks may differ by. */
+const LATEST_MS = 200_000
 /** @type {import('@oo/bandits').PolicyChange[]} */
 const CHANGES = [{ mode: 'active' }, { mode: 'off' }, { mode: 'off' }, { mode: 'shadow' }, { mode: 'default' }, { mode: 'active', share: 0.3, salt: 's' }]
 
@@ -43,7 +46,7 @@ export function* callsOf({ rng, users }) {
       if (reactions === undefined) sent.set(slot, (reactions = []))
       // A quarter of the repeated ones are those that were sent before, the latest or an older one.
       const again = reactions.length > 0 && rng() < 0.25
-      const reaction = again ? one(reactions) : { reward: rng() * 2 - 1, at: Math.floor(rng() * 1e6) }
+      const reaction = again ? one(reactions) : { reward: rng() * 2 - 1, at: Math.floor(rng() * LATEST_MS) }
       if (!again) reactions.push(reaction)
       yield { kind: 'feedback', slot, ...reaction }
     } else if (kind < 98.5) {

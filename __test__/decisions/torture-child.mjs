@@ -4,7 +4,7 @@
 //
 //   o / O        about to open / opened
 //   i            about to make the next call
-//   d ID I P,…   it returned, a decision: its id, the place of what is shown, the policies that chose
+//   d ID I P,… T it returned, a decision: its id, the place of what is shown, the policies that chose, when it was made
 //   f A R P,…    it returned, a reaction: applied and revision as 0 or 1, the policies that learn
 //   a            it returned, anything else
 //   r CODE       it was refused with this code: not applied
@@ -18,13 +18,13 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { BanditError, Bandits } from '@oo/bandits'
 
 /** @typedef {import('./torture-calls.mjs').Call} Call */
-/** @typedef {{ stateDir: string, options: import('@oo/bandits').BanditsOptions, calls: Call[], ids: Record<number, string>, close: boolean }} Life */
+/** @typedef {{ stateDir: string, options: import('@oo/bandits').BanditsOptions, calls: Call[], decided: Record<number, { id: string, at: number }>, close: boolean }} Life */
 
 /** Calls between two turns of the event loop. */
 const BURST = 25
 
 /** @type {Life} */
-const { stateDir, options, calls, ids, close } = JSON.parse(readFileSync(String(process.argv[2]), 'utf8'))
+const { stateDir, options, calls, decided, close } = JSON.parse(readFileSync(String(process.argv[2]), 'utf8'))
 
 /** @param {string} word */
 const say = (word) => writeSync(3, `${word}\n`)
@@ -33,13 +33,14 @@ const say = (word) => writeSync(3, `${word}\n`)
 async function make(engine, call) {
   if (call.kind === 'recommend') {
     const { decisionId, index, policy, shadows } = engine.recommend(call.request)
-    ids[call.slot] = decisionId
-    return `d ${decisionId} ${index} ${[policy, ...shadows.map((shadow) => shadow.policy)]}`
+    const at = Date.now()
+    decided[call.slot] = { id: decisionId, at }
+    return `d ${decisionId} ${index} ${[policy, ...shadows.map((shadow) => shadow.policy)]} ${at}`
   }
   if (call.kind === 'feedback') {
-    const decisionId = ids[call.slot]
-    if (decisionId === undefined) return 'r NEVER'
-    const { applied, revision, policies } = engine.feedback({ decisionId, reward: call.reward, at: call.at })
+    const decision = decided[call.slot]
+    if (decision === undefined) return 'r NEVER'
+    const { applied, revision, policies } = engine.feedback({ decisionId: decision.id, reward: call.reward, at: decision.at + call.at })
     return `f ${Number(applied)} ${Number(revision)} ${policies}`
   }
   if (call.kind === 'reset') engine.reset(call.userId)

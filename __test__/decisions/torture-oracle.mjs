@@ -8,7 +8,7 @@ import { POLICIES } from '../torture/features.mjs'
 /** @typedef {import('@oo/bandits').PolicyName} PolicyName */
 /** @typedef {import('./torture-calls.mjs').Call} Call */
 /** @typedef {Extract<Call, { kind: 'recommend' }>['request']} Request */
-/** @typedef {{ userId: string, life: number, id: string | undefined, generation: number, shown: any, final?: { at: number, reward: number }, policies: PolicyName[] }} Decision */
+/** @typedef {{ userId: string, life: number, id: string | undefined, at: number | undefined, generation: number, shown: any, final?: { at: number, reward: number }, policies: PolicyName[] }} Decision */
 /** @typedef {{ generation: number, pulls: Record<PolicyName, number>, decisions: Decision[] }} User */
 /** @typedef {Record<PolicyName, { pulls: number, rewards: number, sum: number }>} Counts */
 
@@ -47,14 +47,14 @@ export class Oracle {
   }
 
   /**
-   * A decision was made; `id` where it was told.
-   * @param {Request} request @param {number} slot @param {string} [id] @param {number} [index]
+   * A decision was made; its id and time where they were told.
+   * @param {Request} request @param {number} slot @param {{ id?: string, at?: number }} [told] @param {number} [index]
    */
-  decide({ userId, candidates, context, profileFeatures }, slot, id, index = 0) {
+  decide({ userId, candidates, context, profileFeatures }, slot, { id, at } = {}, index = 0) {
     const user = this.of(userId)
     for (const policy of this.enabled()) user.pulls[policy]++
     const shown = { features: { ...candidates[index]?.features, hourOfDay: context?.hourOfDay }, dayOfWeek: context?.dayOfWeek, profileFeatures }
-    const decision = { userId, life: this.life, id, generation: user.generation, shown, policies: [] }
+    const decision = { userId, life: this.life, id, at, generation: user.generation, shown, policies: [] }
     this.decisions[slot] = decision
     user.decisions.push(decision)
     this.touched.add(userId)

@@ -83,11 +83,11 @@ function drawLife(rng, left, script, longest, seed) {
  * @param {Life} life @param {Oracle} oracle @param {string} stateDir @param {string} path of the file that the child reads its life from
  */
 async function live({ calls, options, stop, spinMs }, oracle, stateDir, path) {
-  const ids = Object.fromEntries(calls.flatMap((call) => {
-    const id = call.kind === 'feedback' ? oracle.decisions[call.slot]?.id : undefined
-    return id === undefined ? [] : [[/** @type {any} */ (call).slot, id]]
+  const decided = Object.fromEntries(calls.flatMap((call) => {
+    const { id, at } = (call.kind === 'feedback' ? oracle.decisions[call.slot] : undefined) ?? {}
+    return id === undefined ? [] : [[/** @type {any} */ (call).slot, { id, at }]]
   }))
-  writeFileSync(path, JSON.stringify({ stateDir, options, calls, ids, close: stop === NEVER }))
+  writeFileSync(path, JSON.stringify({ stateDir, options, calls, decided, close: stop === NEVER }))
   const { NODE_OPTIONS: _options, STATE_DIR: _dir, ACTIVE_POLICY: _policy, ...env } = process.env
   const child = spawn(process.execPath, [CHILD, path], { env, stdio: ['ignore', 'inherit', 'inherit', 'pipe'] })
   const ended = once(child, 'close')
@@ -129,10 +129,10 @@ function take(oracle, call, word) {
   }
   const said = `${word} instead of`
   if (call.kind === 'recommend') {
-    const [id, index, policies = ''] = rest
+    const [id, index, policies = '', at] = rest
     if (kind !== 'd') return `a decision: ${word}`
     const [active, ...others] = policies.split(',')
-    oracle.decide(call.request, call.slot, id, Number(index))
+    oracle.decide(call.request, call.slot, { id: String(id), at: Number(at) }, Number(index))
     return `${[active, ...others].toSorted()}` === `${oracle.enabled().toSorted()}` ? undefined : `chosen by ${policies} instead of ${oracle.enabled()}`
   }
   if (call.kind === 'feedback') {

@@ -84,12 +84,14 @@ test('a reaction to an old decision is in its page', async (t) => {
   const { bandits } = await openWorld(t, { stateDir })
   const old = decided(stateDir).findLast(({ line }) => line['policy'] === 'egreedy-v1')
   const { decisionId } = bandits.recommend({ userId: 'new', candidates: [{ id: 'a' }] })
-  bandits.feedback({ decisionId, action: 'done', at: '2026-01-01T00:00:00.5Z' })
-  bandits.feedback({ decisionId, reward: 0.25, at: '2026-01-01T00:00:01Z' })
+  const second = 1000 * Math.floor(Date.now() / 1000)
+  const [before, after] = [second, second + 1000].map((ms) => new Date(ms).toISOString())
+  bandits.feedback({ decisionId, action: 'done', at: String(before).replace('.000Z', '.5Z') })
+  bandits.feedback({ decisionId, reward: 0.25, at: String(after).replace('.000Z', 'Z') })
   const [row] = (await bandits.decisions({ limit: 1 })).decisions
-  assert.deepEqual(row.feedback, { action: null, reward: 0.25, at: '2026-01-01T00:00:01.000Z' })
+  assert.deepEqual(row.feedback, { action: null, reward: 0.25, at: after })
   assert.ok(old !== undefined)
-  if (old.reaction === undefined) bandits.feedback({ decisionId: old.id, action: 'dismiss', at: 5 })
+  if (old.reaction === undefined) bandits.feedback({ decisionId: old.id, action: 'dismiss', at: Date.now() })
   const at = old.line.ts
   const page = await pages(bandits, { since: at, until: Date.parse(at) + 1, policy: 'egreedy-v1' })
   assert.deepEqual(page, decided(stateDir).filter(({ line }) => line.ts === at && line['policy'] === 'egreedy-v1').map(rowOf))

@@ -63,7 +63,8 @@ fn reward(engine: &Engine, user_id: &str, policy: PolicyName, reward: f64) {
 }
 
 fn run(seed: u64, max_hot_users: u64) -> Run {
-    let settings = Settings { seed: Some(1), max_hot_users, ..Settings::at("/memory") };
+    // Powers of two, each a larger one: more than any option allows.
+    let settings = Settings { seed: Some(1), max_hot_users, max_reward: f64::MAX, ..Settings::at("/memory") };
     let disk = MemoryDisk::default();
     let engine = open_on(&disk, settings.clone(), &ManualClock::at(1_700_000_000)).unwrap();
     let chance = Chance::seeded(seed);

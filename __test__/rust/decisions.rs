@@ -2,7 +2,7 @@
 //! from the log, and what can fail changes nothing.
 
 use crate::memory_disk::{Call, EIO, Fault, Image, MemoryDisk, Running, open_on};
-use crate::support::{ManualClock, normalised, score, some_tasks, unit, wait, with_lanes};
+use crate::support::{ManualClock, normalised, reward, score, some_tasks, unit, wait, with_lanes};
 use oo_bandits::disk::Room;
 use oo_bandits::engine::{Engine, FeedbackCall, FeedbackOutcome, RecommendCall, Recommendation, Refused};
 use oo_bandits::feature::{self, Moment, Profile, TaskFeatures};
@@ -11,7 +11,7 @@ use oo_bandits::policy::PolicyName::{self, EGreedyV1, EGreedyV2, LinUcbV1};
 use oo_bandits::policy::{Mode, PolicyChange, Ridge, Scratch, packed_index};
 use oo_bandits::rng::{Chance, Draw};
 use oo_bandits::settings::Settings;
-use oo_bandits::{Error, ErrorKind, Result};
+use oo_bandits::{Error, ErrorKind, Reason, Result};
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -43,11 +43,13 @@ struct Asked<'a> {
     holdout: f64,
     explain: bool,
     prepared: bool,
+    /// So many letters more in each id.
+    padding: usize,
 }
 
 /// Decides among candidates called `c0`, `c1`, …
 fn recommend(engine: &Engine, user_id: &str, tasks: &[TaskFeatures], asked: Asked<'_>) -> Result<Recommendation> {
-    let ids: Vec<String> = (0..tasks.len()).map(|i| format!("c{i}")).collect();
+    let ids: Vec<String> = (0..tasks.len()).map(|i| format!("c{i}{}", "x".repeat(asked.padding))).collect();
     let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
     let set = asked.prepared.then(|| normalised(tasks));
     loop {
@@ -76,8 +78,10 @@ fn recommend(engine: &Engine, user_id: &str, tasks: &[TaskFeatures], asked: Aske
     }
 }
 
-fn feedback(engine: &Engine, decision: Seq, reward: f64, at: Option<u64>) -> Result<FeedbackOutcome> {
-    engine.feedback(&FeedbackCall { decision, action: None, reward, at })
+/// `after`: so many milliseconds after `NOW`.
+fn feedback(engine: &Engine, decision: Seq, reward: f64, after: Option<u64>) -> Result<FeedbackOutcome> {
+    let at = after.map(|ms| NOW * 1000 + ms);
+    engine.feedback(&FeedbackCall { decision, action: None, reward, at, user_id: None })
 }
 
 fn set(engine: &Engine, policy: PolicyName, mode: Mode) -> Result<()> {
@@ -212,6 +216,7 @@ fn every_draw_and_every_score_follows_from_the_log() {
             holdout: [0.0, 0.0, 0.3, 1.0][chance.draw().below(4)],
             explain: i % 3 == 0,
             prepared: i % 2 == 0,
+            padding: 0,
         };
         let answer = recommend(&engine, &user, &tasks, asked).unwrap();
         decided.push(answer.decision);
@@ -406,7 +411,7 @@ fn a_decision_expires_after_its_time_whether_in_memory_or_in_the_log() {
         }
         clock.set(NOW + after);
         // When the person reacted does not matter; when we hear of it does.
-        let outcome = feedback(&engine, decision, 1.0, Some(NOW * 1000));
+        let outcome = feedback(&engine, decision, 1.0, Some(0));
         match outcome {
             Ok(outcome) => assert!(counts && outcome.applied, "{restart} {after}"),
             Err(e) => assert!(!counts && e.kind() == ErrorKind::UnknownDecision, "{restart} {after}: {e}"),
@@ -415,6 +420,118 @@ fn a_decision_expires_after_its_time_whether_in_memory_or_in_the_log() {
         clock.set(NOW + ttl + 1);
         assert_eq!(feedback(&engine, decision, 0.5, None).unwrap_err().kind(), ErrorKind::UnknownDecision, "a revision, too");
     }
+}
+
+#[test]
+fn a_reaction_happened_between_its_decision_and_now_but_for_five_minutes() {
+    const SLACK: u64 = 5 * 60 * 1000;
+    const HOUR: u64 = 3600 * 1000;
+    let (made, tasks) = (NOW * 1000, some_tasks(3, &Chance::seeded(1)));
+    for restart in [false, true] {
+        let (disk, clock) = (MemoryDisk::default(), ManualClock::at(NOW));
+        let mut engine = open_on(&disk, settings(), &clock).unwrap();
+        let times = [(made - SLACK - 1, false), (made - SLACK, true), (made, true), (made + HOUR + SLACK, true)];
+        let times = times.into_iter().chain([(made + HOUR + SLACK + 1, false), (0, false), (u64::MAX, false)]);
+        let decided: Vec<_> =
+            times.map(|time| (recommend(&engine, "u", &tasks, Asked::default()).unwrap().decision, time)).collect();
+        if restart {
+            engine.close().unwrap();
+            engine = open_on(&disk, settings(), &clock).unwrap();
+        }
+        clock.set_ms(made + HOUR);
+        for &(decision, (at, counts)) in &decided {
+            let outcome = engine.feedback(&FeedbackCall { decision, action: None, reward: 1.0, at: Some(at), user_id: None });
+            match outcome {
+                Ok(outcome) => assert!(counts && outcome.applied, "{at}"),
+                Err(e) => assert!(!counts && e.kind() == ErrorKind::InvalidArgument, "{at}: {e}"),
+            }
+        }
+        assert_eq!((engine.stats("u", EGreedyV1).unwrap().reward_count, engine.health().refused.at), (3, 4));
+        // What was refused has changed nothing: its decision still has its first reaction to come.
+        assert!(!feedback(&engine, decided[0].0, 1.0, None).unwrap().revision);
+    }
+}
+
+#[test]
+fn a_reaction_that_one_policy_cannot_take_is_refused_by_all() {
+    let (disk, clock) = (MemoryDisk::default(), ManualClock::at(NOW));
+    // No option allows so much.
+    let engine = open_on(&disk, Settings { max_reward: f64::MAX, ..settings() }, &clock).unwrap();
+    reward(&engine, "u", EGreedyV2, 9e299).unwrap();
+    let decision = recommend(&engine, "u", &some_tasks(3, &Chance::seeded(1)), Asked::default()).unwrap().decision;
+    assert_eq!(feedback(&engine, decision, 9e299, None).unwrap_err().kind(), ErrorKind::InvalidArgument);
+    let sums = || PolicyName::ALL.map(|policy| engine.stats("u", policy).unwrap().cumulative_reward);
+    assert_eq!(sums(), [0.0, 0.0, 9e299]);
+    assert!(!feedback(&engine, decision, -1.0, None).unwrap().revision);
+}
+
+/// What a warning says has to be kept, in bytes.
+fn bytes_to_keep(warning: &str) -> u64 {
+    let digits = warning.split("logRetentionBytes to at least ").nth(1).unwrap_or_default();
+    digits.chars().take_while(char::is_ascii_digit).collect::<String>().parse().unwrap()
+}
+
+#[test]
+fn before_the_log_is_cut_within_the_time_to_live_it_is_said_and_what_would_do() {
+    const TTL: u64 = 24 * 3600;
+    let (disk, clock) = (MemoryDisk::default(), ManualClock::at(NOW));
+    let small = Settings { decision_ttl_ms: TTL * 1000, log_retention_bytes: 80 << 20, ..settings() };
+    let cut = |engine: &Engine| engine.health().warnings.into_iter().find(|warning| warning.contains("will be cut"));
+    let engine = open_on(&disk, small.clone(), &clock).unwrap();
+    let tasks = some_tasks(10, &Chance::seeded(1));
+    let (mut first, mut warned, mut seconds) = (None, None, NOW);
+    // 100 decisions of some 60 kB every ten minutes: twice what is kept, in less than a day.
+    for round in 1..=30 {
+        for i in 0..100 {
+            let asked = Asked { padding: 6000, ..Asked::default() };
+            let decided = recommend(&engine, &format!("u{}", i % 10), &tasks, asked).unwrap();
+            first = first.or(Some(decided.decision));
+        }
+        seconds += 600;
+        clock.set(seconds);
+        wait(|done| engine.checkpoint(done)).unwrap();
+        warned = warned.or_else(|| cut(&engine).map(|warning| (round, warning)));
+    }
+    let (round, warning) = warned.unwrap();
+    assert!(round <= 3, "said in round {round}: {warning}");
+    let lasts = engine.health().log.lasts_hours.unwrap();
+    assert!((1.0..2.0).contains(&lasts), "{lasts}: {warning}");
+    engine.close().unwrap();
+    // After a restart the first decision is neither in memory nor in the log.
+    let engine = open_on(&disk, small.clone(), &clock).unwrap();
+    assert!(seconds - NOW < TTL);
+    let refused = feedback(&engine, first.unwrap(), 1.0, None).unwrap_err();
+    assert_eq!((refused.kind(), refused.reason()), (ErrorKind::UnknownDecision, Some(Reason::Expired)), "{refused}");
+    assert!(refused.message().contains("logRetentionBytes"), "{refused}");
+    // What is left tells the rate, and what it says would do does.
+    let told = bytes_to_keep(&cut(&engine).unwrap());
+    engine.close().unwrap();
+    for (bytes, warns) in [(told, false), (told * 8 / 10, true)] {
+        let engine = open_on(&disk, Settings { log_retention_bytes: bytes, ..small.clone() }, &clock).unwrap();
+        assert_eq!(cut(&engine).is_some(), warns, "{bytes}: {:?}", engine.health().log);
+        engine.close().unwrap();
+    }
+}
+
+#[test]
+fn a_log_that_is_large_enough_warns_of_nothing() {
+    let (disk, clock) = (MemoryDisk::default(), ManualClock::at(NOW));
+    let engine = open_on(&disk, settings(), &clock).unwrap();
+    let tasks = some_tasks(10, &Chance::seeded(1));
+    let decide = || recommend(&engine, "u", &tasks, Asked::default()).unwrap();
+    // A burst at the start tells nothing of a week.
+    (0..1000).for_each(|_| drop(decide()));
+    clock.set(NOW + 10);
+    let health = engine.health();
+    assert_eq!((health.log.lasts_hours, health.warnings.len()), (None, 0));
+    // One decision in ten seconds, for a day.
+    for i in 0..8640 {
+        clock.set(NOW + 10 * i);
+        decide();
+    }
+    let health = engine.health();
+    let lasts = health.log.lasts_hours.unwrap();
+    assert!((1000.0..10_000.0).contains(&lasts) && health.warnings.is_empty(), "{lasts} {:?}", health.warnings);
 }
 
 /// In a log of several megabytes, in which pulls stand behind what was numbered after them.

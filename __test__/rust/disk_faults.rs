@@ -14,7 +14,7 @@ use std::time::Instant;
 const USERS: [&str; 2] = ["u", "v"];
 
 fn open(disk: &MemoryDisk) -> Running {
-    let settings = Settings { seed: Some(1), ..Settings::at("/memory") };
+    let settings = Settings { seed: Some(1), max_reward: f64::MAX, ..Settings::at("/memory") };
     open_on(disk, settings, &ManualClock::at(1_700_000_000)).unwrap()
 }
 

@@ -16,8 +16,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 fn on(store: Arc<dyn StateStore>, clock: &Arc<ManualClock>, seed: u64) -> Engine {
-    let settings = Settings { seed: Some(seed), ..Settings::at("/nowhere") };
-    Engine::new(settings, store, Arc::clone(clock) as _).unwrap()
+    Engine::new(settings(seed), store, Arc::clone(clock) as _).unwrap()
+}
+
+fn settings(seed: u64) -> Settings {
+    Settings { seed: Some(seed), ..Settings::at("/nowhere") }
 }
 
 fn engine() -> (Engine, Arc<MemoryStore>) {
@@ -240,7 +243,9 @@ fn a_restarted_engine_goes_on_with_the_same_numbers() {
 
 #[test]
 fn a_reward_past_the_range_is_refused_and_changes_nothing() {
-    let (engine, store) = engine();
+    // No option allows so much.
+    let (settings, store) = (Settings { max_reward: f64::MAX, ..settings(1) }, Arc::new(MemoryStore::default()));
+    let engine = Engine::new(settings, Arc::clone(&store) as _, ManualClock::at(1_000_000)).unwrap();
     reward(&engine, "u", EGreedyV1, 1e300).unwrap();
     let before = engine.stats("u", EGreedyV1).unwrap();
     for value in [1e300, f64::MAX, f64::INFINITY, f64::NAN] {

@@ -204,6 +204,7 @@ fn a_flush_waits_for_a_sync_that_somebody_else_has_begun() {
     drop(engine);
     let mut image = disk.image();
     image.clear(Room::Log);
+    image.remove(Room::State, ".epoch");
     let disk = MemoryDisk::with(image);
     let engine = open_on(&disk, settings(), &clock()).unwrap();
     let gate = Gate::default();

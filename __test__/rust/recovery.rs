@@ -174,7 +174,7 @@ fn somebody_elses_file_is_taken_as_it_is_and_told_to_the_log() {
     let image = disk.image();
     assert_eq!(String::from_utf8(image.log()).unwrap().matches("\"kind\":\"state\"").count(), 1);
     let rebuilt = MemoryDisk::default();
-    replay(&disk.directory(), &StateFiles::new(rebuilt.directory()), 100).unwrap();
+    replay(&disk.directory(), &StateFiles::new(rebuilt.directory()), settings().user_bounds()).unwrap();
     let (now, rebuilt) = (record(&image), record(&rebuilt.image()));
     assert_eq!((now.counters.cumulative_reward, now.counters.reward_count), (15.0, 4));
     assert_eq!((rebuilt.a, rebuilt.b, rebuilt.counters), (now.a, now.b, now.counters));
@@ -183,20 +183,23 @@ fn somebody_elses_file_is_taken_as_it_is_and_told_to_the_log() {
 /// Numbers go on above those of the files: otherwise what comes next would be taken for known.
 #[test]
 fn files_without_their_log_lose_nothing_that_comes_next() {
-    for clock_and_restarts in 0..4 {
+    for (restarts, has_epoch) in (0..4).flat_map(|restarts| [(restarts, true), (restarts, false)]) {
         let mut image = killed_after(3);
-        for _ in 0..clock_and_restarts {
+        for _ in 0..restarts {
             let (disk, engine) = open_image(image);
             reward(&engine, "u", EGreedyV1, 0.0).unwrap();
             engine.close().unwrap();
             image = disk.image();
         }
         image.clear(Room::Log);
+        if !has_epoch {
+            image.remove(Room::State, ".epoch");
+        }
         let (disk, engine) = open_image(image);
         keep_files_back(&disk);
         reward(&engine, "u", EGreedyV1, 8.0).unwrap();
         let (_, engine) = open_image(disk.image());
-        assert_eq!(sum(&engine, "u"), 15.0, "after {clock_and_restarts} restarts");
+        assert_eq!(sum(&engine, "u"), 15.0, "after {restarts} restarts, {has_epoch}");
     }
 }
 
@@ -396,7 +399,7 @@ fn comes_back(image: &Image) -> (bool, f64) {
     damaged.put(Room::State, FILE, b"{".to_vec());
     let (_, engine) = open_image(damaged);
     let rebuilt = MemoryDisk::default();
-    replay(&MemoryDisk::with(image.clone()).directory(), &StateFiles::new(rebuilt.directory()), 100).unwrap();
+    replay(&MemoryDisk::with(image.clone()).directory(), &StateFiles::new(rebuilt.directory()), settings().user_bounds()).unwrap();
     let replayed = record(&rebuilt.image());
     let stats = engine.stats("u", EGreedyV1).unwrap();
     let is_rebuilt = (stats.cumulative_reward, stats.pulls) == (whole.counters.cumulative_reward, whole.counters.pulls);
@@ -441,7 +444,9 @@ fn what_was_recovered_and_is_in_no_file_yet_is_not_taken_for_removed() {
 fn a_replay_says_which_epochs_have_no_end() {
     let reasons = |image: &Image| {
         let rebuilt = MemoryDisk::default();
-        replay(&MemoryDisk::with(image.clone()).directory(), &StateFiles::new(rebuilt.directory()), 100).unwrap().reasons
+        replay(&MemoryDisk::with(image.clone()).directory(), &StateFiles::new(rebuilt.directory()), settings().user_bounds())
+            .unwrap()
+            .reasons
     };
     let (disk, engine) = open_image(Image::default());
     reward(&engine, "u", EGreedyV1, 1.0).unwrap();

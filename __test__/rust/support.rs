@@ -59,7 +59,11 @@ impl ManualClock {
     }
 
     pub fn set(&self, seconds: u64) {
-        self.0.store(seconds * 1000, Ordering::Relaxed);
+        self.set_ms(seconds * 1000);
+    }
+
+    pub fn set_ms(&self, ms: u64) {
+        self.0.store(ms, Ordering::Relaxed);
     }
 }
 

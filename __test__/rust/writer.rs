@@ -316,7 +316,7 @@ fn an_erase_forgets_what_was_not_yet_written() {
 
 fn writer(store: &Arc<MemoryStore>) -> (Writer, Arc<Users>) {
     let store: Arc<dyn StateStore> = Arc::clone(store) as _;
-    let users = Arc::new(Users::new(Arc::clone(&store), None, 100, 1000));
+    let users = Arc::new(Users::new(Arc::clone(&store), None, Settings::at("/nowhere").user_bounds(), 1000));
     (Writer::start(Arc::clone(&users), store, None, Box::new(|_| Ok(()))).unwrap(), users)
 }
 

@@ -81,8 +81,8 @@ async function bodyOf(request) {
 /** @param {unknown} error */
 function ofError(error) {
   if (error instanceof BanditError) {
-    const { code, message, retryable } = error
-    return Response.json({ code, message, retryable }, { status: STATUSES[code], headers: retryable ? { 'retry-after': '1' } : {} })
+    const { code, message, retryable, reason } = error
+    return Response.json({ code, message, retryable, reason }, { status: STATUSES[code], headers: retryable ? { 'retry-after': '1' } : {} })
   }
   if (error instanceof HttpError) return Response.json({ message: error.message }, { status: error.status })
   // A defect of this server: its text is not the caller's.

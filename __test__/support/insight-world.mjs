@@ -44,7 +44,7 @@ export function live(bandits, count, draw) {
   for (let i = 0; i < count; i++) {
     if (i % 40 === 0) bandits.setPolicy(POLICIES[draw.below(3)], { mode: 'active' })
     const { decisionId, tipId } = bandits.recommend(request(draw, i))
-    const at = Date.now() + draw.below(1e6) - 1e4
+    const at = Date.now() + draw.below(2e5) - 1e4
     if (draw.happens(0.7)) bandits.feedback({ decisionId, ...(draw.happens(0.2) ? { reward: draw.next() } : { action: ACTIONS[draw.below(5)] }), at })
     if (draw.happens(0.2)) bandits.feedback({ decisionId, action: ACTIONS[draw.below(5)], at: at + 1000 })
     if (draw.happens(0.2)) bandits.reward({ userId: 'user-1', tipId, reward: 1, features: {} })

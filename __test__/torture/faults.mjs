@@ -61,7 +61,7 @@ async function oneRun(scratch, calls, outcome, n, seed, tally) {
   rmSync(stateDir, { recursive: true, force: true })
   const trace = join(scratch, 'trace')
   const segments = [1, 2, 3].map((epoch) => join(stateDir, 'log', `${String(epoch).padStart(10, '0')}-${'0'.repeat(16)}.jsonl`))
-  const places = [stateDir, join(stateDir, 'log'), join(stateDir, '.state.tmp'), join(stateDir, '.lock'), ...segments].flatMap((path) => ['-P', path])
+  const places = [stateDir, join(stateDir, 'log'), join(stateDir, '.state.tmp'), join(stateDir, '.lock'), join(stateDir, '.epoch'), join(stateDir, '.epoch.tmp'), ...segments].flatMap((path) => ['-P', path])
   const strace = ['strace', '-f', '-qq', '-o', trace, ...places, '-e', `trace=${calls}`, '-e', `inject=${calls}:${outcome}:when=${n}`]
   const oracle = new Oracle()
   const child = new Child({ stateDir, users: USERS, seed, calls: 40, burst: 5, flushEvery: 1, checkpointEvery: 3, restartEvery: 3 }, oracle, { prefix: strace })

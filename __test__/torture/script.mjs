@@ -9,7 +9,7 @@ import { POLICIES } from './features.mjs'
 /** @typedef {import('@oo/bandits').RewardRequest} RewardRequest */
 /**
  * @typedef {{ kind: 'reward', request: RewardRequest } | { kind: 'score', request: ScoreRequest } | { kind: 'scoreMany', requests: ScoreRequest[] } | { kind: 'reset', userId: string }
- *   | { kind: 'recommend', request: Omit<ScoreRequest, 'policy'> } | { kind: 'feedback', decision: number, reward: number, at: number }} Call `decision`: the how manieth of this script
+ *   | { kind: 'recommend', request: Omit<ScoreRequest, 'policy'> } | { kind: 'feedback', decision: number, reward: number, at: number }} Call `decision`: the how manieth of this script; `at`: so many milliseconds after it
  */
 /** @typedef {Partial<Record<Call['kind'], number>>} Mix */
 

@@ -61,7 +61,7 @@ function refused(error) {
   return error
 }
 
-/** The ids of this process's decisions, undefined where one was refused. @type {(string | undefined)[]} */
+/** The ids of this process's decisions and when they were made; undefined where one was refused. @type {({ id: string, at: number } | undefined)[]} */
 const decided = []
 
 /** @param {Bandits} engine @param {Omit<import('@oo/bandits').ScoreRequest, 'policy'>} request */
@@ -69,7 +69,7 @@ function decide(engine, request) {
   // Refused or not, it counts.
   const place = decided.push(undefined) - 1
   const { decisionId, exploring, index, score, shadows } = engine.recommend(request)
-  decided[place] = decisionId
+  decided[place] = { id: decisionId, at: Date.now() }
   const ids = /** @type {import('@oo/bandits').Candidate[]} */ (request.candidates).map(({ id }) => id)
   return `D ${exploring ? 1 : 0} ${index} ${score} ${shadows.map((shadow) => `${ids.indexOf(shadow.tipId)} ${shadow.score}`).join(' ')}`
 }
@@ -83,7 +83,10 @@ function make(engine, call) {
   }
   if (call.kind === 'reward') engine.reward(call.request)
   else if (call.kind === 'reset') engine.reset(call.userId)
-  else engine.feedback({ decisionId: decided[call.decision] ?? 'none', reward: call.reward, at: call.at })
+  else {
+    const { id, at } = decided[call.decision] ?? { id: 'none', at: 0 }
+    engine.feedback({ decisionId: id, reward: call.reward, at: at + call.at })
+  }
   return ['a']
 }
 

@@ -51,10 +51,11 @@ const changes = {
   'a parameter declared wider': ['implementation.ts', '  reset(userId: string)', '  reset(userId: string | number)'],
   'an opener declared wider': ['implementation.ts', 'static open(options?: BanditsOptions)', 'static open(options?: BanditsOptions | null)'],
   'any string for a policy': ['usage.ts', "export type PolicyName = 'linucb-v1' | 'egreedy-v1' | 'egreedy-v2'", 'export type PolicyName = string'],
+  'any string for a reason': ['usage.ts', "export type BanditErrorReason = 'invalid' | 'expired' | 'reset' | 'superseded' | 'otherUser'", 'export type BanditErrorReason = string'],
   'a public constructor': ['usage.ts', 'export class Bandits {\n  private constructor()', 'export class Bandits {'],
   'a log that is a flag': ['usage.ts', "log?: 'on' | 'off'", "log?: 'on' | 'off' | boolean"],
   'a recovery that can be set': ['usage.ts', 'readonly recovery: RecoveryReport', 'recovery: RecoveryReport'],
-  'a replay of lib/ undeclared': ['implementation.ts', 'export function replay(logDir: string | URL, stateDir: string | URL, options?: { historySize?: number }): Promise<ReplayReport>', ''],
+  'a replay of lib/ undeclared': ['implementation.ts', 'export function replay(logDir: string | URL, stateDir: string | URL, options?: { historySize?: number; revisableDecisions?: number }): Promise<ReplayReport>', ''],
   'a report without its reasons': ['usage.ts', '  reasons: string[]\n', ''],
   'a mutable set': ['usage.ts', 'readonly ids: readonly string[]', 'readonly ids: string[]'],
 }

@@ -1,6 +1,7 @@
 // index.d.ts as a caller meets it: what must compile, and what must not. Compiled, never run.
 import {
   type BanditErrorCode,
+  type BanditErrorReason,
   BanditError,
   Bandits,
   type Candidate,
@@ -85,10 +86,25 @@ export function handle(error: unknown): BanditErrorCode | 'other' {
     case 'ERR_INVALID_ARGUMENT':
     case 'ERR_NO_CANDIDATES':
       return error.code
+    case 'ERR_UNKNOWN_DECISION':
+      console.log(because(error.reason ?? 'invalid'))
+      return error.code
     default:
       return error.code
   }
 }
+/** A switch over the reasons is complete with five. */
+function because(reason: BanditErrorReason): string {
+  switch (reason) {
+    case 'invalid':
+    case 'expired':
+    case 'reset':
+    case 'superseded':
+    case 'otherUser':
+      return reason
+  }
+}
+export const unknown: Error = new BanditError('ERR_UNKNOWN_DECISION', 'decisionId: …', { reason: 'expired' })
 export const made: Error = new BanditError('ERR_BACKPRESSURE', 'later', { retryable: true, cause: new Error('full') })
 
 /** A switch over the policies is complete with three. */

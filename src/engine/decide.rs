@@ -4,9 +4,10 @@
 use super::pending::PendingDecision;
 use super::request::Refused;
 use super::{Engine, may_change};
-use crate::error::{Error, ErrorKind, Result, shown};
+use crate::clock::format_millis;
+use crate::error::{Error, ErrorKind, Reason, Result, shown};
 use crate::feature;
-use crate::log::{ChoiceLine, DecisionLine, FeedbackLine, Inputs, InteractionLog, Seq};
+use crate::log::{ChoiceLine, DecisionLine, FeedbackLine, Inputs, InteractionLog, Lookup, Seq};
 use crate::policy::{
     Assignment, Candidates, Distribution, Lanes, Mode, NormalisedLanes, OfPolicies, PolicyName, Scratch, drawn, score,
 };
@@ -100,6 +101,8 @@ pub struct FeedbackCall<'a> {
     pub reward: f64,
     /// When, in milliseconds since 1970; `None`: now.
     pub at: Option<u64>,
+    /// Whose decision it has to be; `None`: whosever.
+    pub user_id: Option<&'a str>,
 }
 
 /// What became of a reaction.
@@ -123,6 +126,7 @@ struct Evaluated<'m> {
 
 /// The part of a decision's draw that the holdout takes; those of the policies are their numbers.
 const HOLDOUT_PART: u64 = 100;
+const MS_PER_HOUR: u64 = 3_600_000;
 
 impl Engine {
     /// Has every policy that is not off choose, and writes the decision to the log before it counts.
@@ -138,7 +142,7 @@ impl Engine {
         let (assigned, active, shadows) = self.evaluated_policies(&user.id);
         let mut state = user.lock();
         may_change(&mut state)?;
-        let (draw, candidates) = (self.chance.draw(), call.lanes.len());
+        let ((numbers, draw), candidates) = (self.chance.numbered_draw(), call.lanes.len());
         let holdout = (call.holdout > 0.0).then(|| (call.holdout, draw.part(HOLDOUT_PART).happens(call.holdout)));
         let held_out = holdout.is_some_and(|(_, held_out)| held_out);
         let own = Self::evaluate(&state, active, call, draw, scratch)?;
@@ -182,6 +186,7 @@ impl Engine {
                 choices: &choices,
                 ordinal,
                 draw: draw.number(),
+                drawn: numbers,
                 latency_us: Some(self.microseconds_since(began)),
             };
             log.decision(seq, ms, &line).map(|()| explanation)
@@ -274,18 +279,32 @@ impl Engine {
     /// Learns from a reaction to a decision, once the log has it.
     ///
     /// # Errors
-    /// `ERR_UNKNOWN_DECISION`; those of [`Engine::reward`]. Nothing has changed then.
+    /// `ERR_UNKNOWN_DECISION`; `ERR_INVALID_ARGUMENT` for a time that is not between the decision and now; those of [`Engine::reward`].
+    /// Nothing has changed then.
     pub fn feedback(&self, call: &FeedbackCall<'_>) -> Result<FeedbackOutcome> {
+        let outcome = self.react(call);
+        self.refusals.note(&outcome);
+        outcome
+    }
+
+    fn react(&self, call: &FeedbackCall<'_>) -> Result<FeedbackOutcome> {
         let log = self.log_of_decisions()?;
+        self.refusals.check_reward(call.reward, self.settings.max_reward)?;
         let now = self.clock.now_ms();
         let decision = match self.pending.get(call.decision) {
             Some(decision) => decision,
-            None => find(log, call.decision)?.ok_or_else(|| unknown(call.decision))?,
+            None => self.find(log, call.decision)?,
         };
-        let expired = now.saturating_sub(decision.ms) > self.settings.decision_ttl_ms;
-        if expired {
-            return Err(unknown(call.decision));
+        if call.user_id.is_some_and(|user_id| *user_id != *decision.user_id) {
+            let problem = format_args!("{} was made for another user than userId says", call.decision);
+            return Err(Error::unknown_decision(Reason::OtherUser, problem));
         }
+        if now.saturating_sub(decision.ms) > self.settings.decision_ttl_ms {
+            let (made, hours) = (format_millis(decision.ms), self.settings.decision_ttl_ms / MS_PER_HOUR);
+            let problem = format_args!("{} was made at {made}, longer ago than decisionTtlHours ({hours})", call.decision);
+            return Err(Error::unknown_decision(Reason::Expired, problem));
+        }
+        call.at.map_or(Ok(()), |at| self.refusals.check_time(at, decision.ms, now))?;
         let (_, active, mut enabled) = self.evaluated_policies(&decision.user_id);
         enabled.insert(0, active);
         self.with_user(&decision.user_id, |user, state| self.take_feedback(log, user, state, call, &decision, &enabled, now))
@@ -305,10 +324,21 @@ impl Engine {
         let ledgers = || PolicyName::ALL.into_iter().filter_map(|policy| Some((policy, state.ledger(policy)?)));
         let before: Vec<(PolicyName, Entry)> =
             ledgers().filter_map(|(policy, ledger)| Some((policy, ledger.get(call.decision)?))).collect();
-        // Expired under one policy is expired under all: a revision must not touch some of them. And here, under the user's lock, it is
-        // certain whether somebody else has erased the user meanwhile.
-        if self.pending.is_erased(&user.id, call.decision) || ledgers().any(|(_, ledger)| call.decision <= ledger.floor) {
-            return Err(unknown(call.decision));
+        // Here, under the user's lock, it is certain whether somebody else has erased the user meanwhile.
+        if self.pending.is_erased(&user.id, call.decision) || ledgers().any(|(_, ledger)| call.decision <= ledger.reset) {
+            let problem = format_args!("{} was made before its user was reset or erased", call.decision);
+            return Err(Error::unknown_decision(Reason::Reset, problem));
+        }
+        // Lost under one policy is lost under all: a revision must not touch some of them.
+        let may_be_lost = ledgers().any(|(_, ledger)| ledger.may_have_lost(call.decision));
+        if may_be_lost && !self.pending.is_without_reaction(call.decision) {
+            let most = self.settings.revisable_decisions;
+            let problem = format_args!(
+                "{} had a reaction, or may have had one before a restart, and is older than the last {most} of its user that can be \
+                 revised (revisableDecisions)",
+                call.decision
+            );
+            return Err(Error::unknown_decision(Reason::Superseded, problem));
         }
         let at = call.at.unwrap_or(now);
         let revision = !before.is_empty();
@@ -368,6 +398,7 @@ impl Engine {
             }
             return Err(e);
         }
+        self.pending.note_reaction(call.decision);
         for &policy in &policies {
             state.take_feedback(&reaction(policy), call.decision, at, super::seconds(now))?;
             if absent[policy as usize] {
@@ -376,7 +407,30 @@ impl Engine {
             state.touch(policy, Some(seq));
             state.announce(policy);
         }
+        state.keep_revisable(self.settings.revisable_decisions);
         Ok(FeedbackOutcome { applied: true, revision, policies })
+    }
+
+    /// A decision that is not in memory any more.
+    fn find(&self, log: &InteractionLog, decision: Seq) -> Result<PendingDecision> {
+        let problem = match log.find_decision(decision, PendingDecision::of_line)? {
+            Lookup::Found(found) => return Ok(found),
+            Lookup::Missing => format!(
+                "no decision {decision} was made in this directory (or its line is damaged): is it the id of another directory?"
+            ),
+            Lookup::BeforeLog(first) => format!(
+                "no decision {decision} is known: the log begins with {first}. Is it the id of another directory, or was log/ deleted?"
+            ),
+            Lookup::Removed(first) => {
+                let hours = self.settings.decision_ttl_ms / MS_PER_HOUR;
+                let problem = format_args!(
+                    "{decision} is not in the log any more, which begins with {first}: it is older than decisionTtlHours ({hours}), or \
+                     logRetentionBytes did not let it stay that long (health().warnings says what would)"
+                );
+                return Err(Error::unknown_decision(Reason::Expired, problem));
+            }
+        };
+        Err(Error::unknown_decision(Reason::Invalid, problem))
     }
 }
 
@@ -416,14 +470,4 @@ fn check_ids(ids: &[&str]) -> Result<()> {
     let Some(i) = repeated else { return Ok(()) };
     let problem = format_args!("must be the id of one candidate only, got {}", shown(ids[i]));
     Err(Error::invalid(&format!("candidates[{i}].id"), problem))
-}
-
-fn unknown(decision: Seq) -> Error {
-    let message = format!("decisionId: no decision {}.{}, or it has expired", decision.epoch, decision.n);
-    Error::new(ErrorKind::UnknownDecision, message)
-}
-
-/// A decision that is not in memory any more.
-fn find(log: &InteractionLog, decision: Seq) -> Result<Option<PendingDecision>> {
-    log.find_decision(decision, PendingDecision::of_line)
 }

@@ -5,6 +5,7 @@ mod decide;
 mod open;
 mod pending;
 mod reads;
+mod refusals;
 mod report;
 mod request;
 mod roles;
@@ -13,6 +14,7 @@ mod shared;
 pub use decide::{Chosen, Explanation, FeedbackCall, FeedbackOutcome, RecommendCall, Recommendation};
 pub use open::{open, replay};
 pub use reads::{Answer, Answered, Bell, Question, Reading, UserPage, UserPolicyRow, UserRow};
+pub use refusals::RefusedReactions;
 pub use report::{FeatureHistory, FeatureRecord, Health, PolicyStats};
 pub use request::{PullCall, Refused, RewardCall, ScoreCall, Texts};
 pub use roles::{PolicyRole, RoleSource};
@@ -31,6 +33,7 @@ use crate::state::{Journal, Pull, Reaction, RecoveryReport, StateStore, User, Us
 use parking_lot::Mutex;
 use pending::Pending;
 use reads::Reads;
+use refusals::Refusals;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU8;
 
@@ -53,6 +56,7 @@ pub struct Engine {
     active: AtomicU8,
     directory: Option<Arc<Directory>>,
     pending: Arc<Pending>,
+    refusals: Refusals,
     reads: Arc<Reads>,
     recovery: RecoveryReport,
 }
@@ -69,6 +73,8 @@ pub struct Keeping {
     pub directory: Option<Arc<Directory>>,
     /// What operators decided about policies.
     pub registry: PolicyRegistry,
+    /// The number of this opening of the directory, from 1: what chance does follows from it.
+    pub epoch: u32,
 }
 
 impl Engine {
@@ -79,7 +85,7 @@ impl Engine {
     pub fn new(settings: Settings, store: Arc<dyn StateStore>, clock: Arc<dyn Clock>) -> Result<Self> {
         Self::with(
             settings,
-            Keeping { store, log: None, journal: None, directory: None, registry: PolicyRegistry::default() },
+            Keeping { store, log: None, journal: None, directory: None, registry: PolicyRegistry::default(), epoch: 1 },
             clock,
         )
     }
@@ -89,9 +95,9 @@ impl Engine {
     /// # Errors
     /// As [`Engine::new`].
     pub fn with(settings: Settings, keeping: Keeping, clock: Arc<dyn Clock>) -> Result<Self> {
-        let Keeping { store, log, journal, directory, registry } = keeping;
+        let Keeping { store, log, journal, directory, registry, epoch } = keeping;
         let most = usize::try_from(settings.max_hot_users).unwrap_or(usize::MAX);
-        let users = Arc::new(Users::new(Arc::clone(&store), journal, settings.history_size, most));
+        let users = Arc::new(Users::new(Arc::clone(&store), journal, settings.user_bounds(), most));
         let bus = Arc::new(EventBus::new(settings.nats.clone(), directory.clone(), log.clone(), Arc::clone(&clock)));
         let pending = Arc::new(Pending::default());
         let active = AtomicU8::new(registry.active(settings.active_policy) as u8);
@@ -101,8 +107,8 @@ impl Engine {
         let writer = Writer::start(Arc::clone(&users), Arc::clone(&store), log.clone(), erase_elsewhere)?;
         let seed = settings.seed.unwrap_or_else(Chance::unrepeatable_seed);
         // Draws of its own: who asks for tips must not change who explores.
-        let generator = Generator::new(Arc::clone(&settings.litellm), !seed, Arc::clone(&clock));
-        let chance = Chance::seeded(seed);
+        let generator = Generator::new(Arc::clone(&settings.litellm), Chance::of_opening(!seed, epoch), Arc::clone(&clock));
+        let chance = Chance::of_opening(seed, epoch);
         Ok(Self {
             settings,
             clock,
@@ -118,6 +124,7 @@ impl Engine {
             active,
             directory,
             pending,
+            refusals: Refusals::default(),
             reads: Arc::default(),
             recovery: RecoveryReport::default(),
         })
@@ -291,10 +298,11 @@ impl Engine {
     /// Learns from a reaction, once the log has it.
     ///
     /// # Errors
-    /// [`Refused::Retired`] when the user must be looked up again; `ERR_STATE_CORRUPT`; `ERR_INVALID_ARGUMENT` when the sums
-    /// would leave the range of doubles; `ERR_STATE_IO` and `ERR_BACKPRESSURE`. Nothing has changed then.
+    /// [`Refused::Retired`] when the user must be looked up again; `ERR_STATE_CORRUPT`; `ERR_INVALID_ARGUMENT` when it is past
+    /// `maxReward`, or the sums would leave the range of doubles; `ERR_STATE_IO` and `ERR_BACKPRESSURE`. Nothing has changed then.
     #[inline]
     pub fn reward(&self, user: &Arc<User>, call: &RewardCall<'_>) -> Result<(), Refused> {
+        self.refusals.check_reward(call.reaction.reward, self.settings.max_reward)?;
         let ms = self.clock.now_ms();
         let mut state = user.lock();
         may_change(&mut state)?;

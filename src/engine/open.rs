@@ -9,8 +9,8 @@ use crate::log::{InteractionLog, LogSettings, Seq};
 use crate::policy::PolicyName;
 use crate::settings::Settings;
 use crate::state::{
-    DirectoryLock, Journal, Progress, Rebuilt, Recovered, ReplayReport, StateFiles, gather_tail, load_policies, rebuild,
-    replay as replay_log, survey,
+    DirectoryLock, Journal, Progress, Rebuilt, Recovered, ReplayReport, StateFiles, UserBounds, gather_tail, load_policies,
+    next_epoch, rebuild, replay as replay_log, reserve_epoch, survey,
 };
 use std::path::Path;
 use std::sync::Arc;
@@ -43,9 +43,13 @@ pub fn open(settings: Settings, directory: Arc<Directory>, clock: Arc<dyn Clock>
     let registry = load_policies(&directory)?;
     let mut progress = Progress::default();
     let standing = survey(&directory)?;
+    let epoch = next_epoch(&directory, &standing)?;
     let store = Arc::new(StateFiles::new(Arc::clone(&directory)));
     if !settings.log && standing.segments.is_empty() {
-        return Engine::with(settings, Keeping { store, log: None, journal: None, directory: Some(directory), registry }, clock);
+        reserve_epoch(&directory, epoch)?;
+        directory.sync(Room::State)?;
+        let keeping = Keeping { store, log: None, journal: None, directory: Some(directory), registry, epoch };
+        return Engine::with(settings, keeping, clock);
     }
     let gathered = gather_tail(&directory, &standing, &mut progress)?;
     let log_settings = LogSettings {
@@ -53,12 +57,13 @@ pub fn open(settings: Settings, directory: Arc<Directory>, clock: Arc<dyn Clock>
         retention_ms: settings.log_retention_days.saturating_mul(MS_PER_DAY),
         retention_bytes: settings.log_retention_bytes,
     };
-    let epoch = standing.next_epoch();
+    // The name of the log's next segment has the number, too, and is synced with it: where no state file can be written, that is enough.
+    let _ = reserve_epoch(&directory, epoch);
     let log = InteractionLog::begin(Arc::clone(&directory), Arc::clone(&clock), log_settings, epoch, &standing)?;
-    let history_size = settings.history_size;
+    let bounds = settings.user_bounds();
     let journal = Box::new(OpenLog { directory: Arc::clone(&directory), log: Arc::clone(&log) });
     let kept_in = Some(Arc::clone(&directory));
-    let keeping = Keeping { store, log: Some(Arc::clone(&log)), journal: Some(journal), directory: kept_in, registry };
+    let keeping = Keeping { store, log: Some(Arc::clone(&log)), journal: Some(journal), directory: kept_in, registry, epoch };
     let engine = Engine::with(settings, keeping, clock);
     let mut engine = engine.inspect_err(|_| log.stop(Box::new(|_| {})))?;
     // Until everybody is queued, a round of the writer's says nothing about what the files have.
@@ -68,7 +73,7 @@ pub fn open(settings: Settings, directory: Arc<Directory>, clock: Arc<dyn Clock>
         engine.take_in(recovered);
         Ok(())
     };
-    let report = match gathered.apply(history_size, false, &mut progress, load, take_in) {
+    let report = match gathered.apply(bounds, false, &mut progress, load, take_in) {
         Ok(report) => report,
         Err(e) => {
             // Nothing of this attempt may write any more: the next one begins from what is on disk.
@@ -118,11 +123,11 @@ impl Engine {
 ///
 /// # Errors
 /// `ERR_INVALID_ARGUMENT` when the directory is not empty; `ERR_STATE_IO`; `ERR_STATE_CORRUPT` when a later release wrote the log.
-pub fn replay(log_dir: &Path, state_dir: &Path, history_size: u32) -> Result<ReplayReport> {
-    replay_into(log_dir, state_dir, history_size).map_err(Error::at_opening)
+pub fn replay(log_dir: &Path, state_dir: &Path, bounds: UserBounds) -> Result<ReplayReport> {
+    replay_into(log_dir, state_dir, bounds).map_err(Error::at_opening)
 }
 
-fn replay_into(log_dir: &Path, state_dir: &Path, history_size: u32) -> Result<ReplayReport> {
+fn replay_into(log_dir: &Path, state_dir: &Path, bounds: UserBounds) -> Result<ReplayReport> {
     let log: Directory = OpenedDirectory::open_log(log_dir)?.into();
     let opened = OpenedDirectory::open(state_dir, false)?;
     let _lock = DirectoryLock::acquire(&opened)?;
@@ -132,5 +137,5 @@ fn replay_into(log_dir: &Path, state_dir: &Path, history_size: u32) -> Result<Re
         let path = directory.path().display();
         return Err(Error::invalid("stateDir", format_args!("{path} is not empty: it holds {}", crate::error::shown(name))));
     }
-    replay_log(&log, &StateFiles::new(Arc::new(directory)), history_size)
+    replay_log(&log, &StateFiles::new(Arc::new(directory)), bounds)
 }

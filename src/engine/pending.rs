@@ -55,13 +55,28 @@ pub struct Pending {
     hasher: RandomState,
 }
 
+#[derive(Debug)]
+struct Waiting {
+    seq: Seq,
+    decision: PendingDecision,
+    /// A reaction to it was learned from.
+    has_reaction: bool,
+}
+
 #[derive(Debug, Default)]
 struct Inner {
     /// In the order of their numbers.
-    decisions: VecDeque<(Seq, PendingDecision)>,
+    decisions: VecDeque<Waiting>,
     /// Whose decisions up to which number were erased, because the log may still have them, or a reaction to one be under way. Nobody's
     /// name is kept, and a few bytes each until the engine closes.
     erased: HashMap<u64, Seq>,
+}
+
+impl Inner {
+    fn waiting(&mut self, seq: Seq) -> Option<&mut Waiting> {
+        let place = self.decisions.binary_search_by_key(&seq, |waiting| waiting.seq).ok()?;
+        self.decisions.get_mut(place)
+    }
 }
 
 impl Pending {
@@ -69,10 +84,10 @@ impl Pending {
     pub fn add(&self, seq: Seq, decision: PendingDecision) {
         let mut inner = self.inner.lock();
         let decisions = &mut inner.decisions;
-        decisions.push_back((seq, decision));
+        decisions.push_back(Waiting { seq, decision, has_reaction: false });
         // Threads that decide at once come here a little out of order.
         let mut i = decisions.len() - 1;
-        while i > 0 && decisions[i - 1].0 > seq {
+        while i > 0 && decisions[i - 1].seq > seq {
             decisions.swap(i - 1, i);
             i -= 1;
         }
@@ -83,9 +98,21 @@ impl Pending {
 
     /// A decision that is in memory.
     pub fn get(&self, seq: Seq) -> Option<PendingDecision> {
-        let inner = self.inner.lock();
-        let place = inner.decisions.binary_search_by_key(&seq, |(seq, _)| *seq).ok()?;
-        Some(inner.decisions[place].1.clone())
+        let mut inner = self.inner.lock();
+        Some(inner.waiting(seq)?.decision.clone())
+    }
+
+    /// Whether nothing was learned from a decision yet, and that is certain: it is in memory since it was made. (Of another one the log
+    /// would have to be read up to its end.)
+    pub fn is_without_reaction(&self, seq: Seq) -> bool {
+        self.inner.lock().waiting(seq).is_some_and(|waiting| !waiting.has_reaction)
+    }
+
+    /// A reaction to it was learned from.
+    pub fn note_reaction(&self, seq: Seq) {
+        if let Some(waiting) = self.inner.lock().waiting(seq) {
+            waiting.has_reaction = true;
+        }
     }
 
     /// Whether a user's decision was erased.
@@ -97,7 +124,7 @@ impl Pending {
     /// Forgets a user, whose decisions up to a number are being erased.
     pub fn erase(&self, user_id: &str, up_to: Seq) {
         let mut inner = self.inner.lock();
-        inner.decisions.retain(|(_, decision)| &*decision.user_id != user_id);
+        inner.decisions.retain(|waiting| &*waiting.decision.user_id != user_id);
         inner.erased.insert(self.hasher.hash_one(user_id), up_to);
     }
 }

@@ -1,13 +1,14 @@
 //! What the engine tells about itself and its users, in the shape of the public contract.
 
 use super::Engine;
+use super::refusals::RefusedReactions;
 use super::roles::RoleSource;
 use crate::clock::format_seconds;
 use crate::error::printable;
 use crate::event::{BusReport, ConnectionState};
 use crate::feature::LABELS;
 use crate::generate::{BreakerState, GenerateReport};
-use crate::log::LogReport;
+use crate::log::{Growth, LogReport};
 use crate::policy::PolicyName;
 use crate::settings::Source;
 use crate::state::{Counters, DamagedFile, HistoryRow, RecoveryReport};
@@ -119,6 +120,7 @@ pub struct Health {
     pub evicted_users: u64,
     pub writer: WriterHealth,
     pub log: LogHealth,
+    pub refused: RefusedReactions,
     pub recovery: RecoveryReport,
     pub damaged_files: Vec<DamagedFile>,
     pub nats: BusReport,
@@ -161,6 +163,7 @@ pub struct LogHealth {
     pub epoch: u32,
     pub segments: u64,
     pub bytes: u64,
+    pub lasts_hours: Option<f64>,
     pub low_water: [u64; 2],
     pub unsynced_bytes: u64,
     pub dropped_pulls: u64,
@@ -170,9 +173,10 @@ pub struct LogHealth {
 }
 
 impl LogHealth {
-    fn new(enabled: bool, report: LogReport) -> Self {
+    fn new(enabled: bool, report: LogReport, growth: Option<&Growth>) -> Self {
         Self {
             enabled,
+            lasts_hours: growth.map(|growth| (growth.lasts_ms / MS_PER_HOUR * 10.0).round() / 10.0),
             epoch: report.epoch,
             segments: report.segments,
             bytes: report.bytes,
@@ -186,11 +190,44 @@ impl LogHealth {
     }
 }
 
+const MS_PER_HOUR: f64 = 3_600_000.0;
+const MIB: f64 = 1_048_576.0;
+/// A rate is not the same every day.
+const SPARE: f64 = 1.1;
+
+/// What is said before reactions are refused because the log does not have their decisions any more.
+#[allow(clippy::cast_precision_loss)] // a hundred years have fewer milliseconds
+fn cut_early(growth: &Growth, ttl_ms: u64) -> Option<String> {
+    let ttl = ttl_ms as f64;
+    if growth.lasts_ms >= ttl {
+        return None;
+    }
+    let hours = |ms: f64| (ms / MS_PER_HOUR).floor();
+    let decisions = growth
+        .decisions
+        .map_or_else(String::new, |(a_second, bytes)| format!(", {a_second:.2} decisions a second of {:.1} kB", bytes / 1e3));
+    let shorter = if growth.lasts_ms >= MS_PER_HOUR {
+        format!(", or decisionTtlHours to at most {}", hours(growth.lasts_ms))
+    } else {
+        String::new()
+    };
+    Some(format!(
+        "the log will be cut before decisionTtlHours ({}) are over, and reactions to what it has no more be refused: it grows by {:.1} MB a \
+         day{decisions}, and lasts {:.1} hours. Set logRetentionBytes to at least {:.0}{shorter}",
+        hours(ttl),
+        growth.bytes_per_day / 1e6,
+        growth.lasts_ms / MS_PER_HOUR,
+        (SPARE * growth.bytes_for(ttl) / MIB).ceil() * MIB,
+    ))
+}
+
 impl Health {
     pub(super) fn new(engine: &Engine) -> Self {
         let Engine { settings, users, writer, store, log, recovery, .. } = engine;
         let (writer, store) = (writer.report(), store.report());
-        let log = log.as_ref().map_or_else(LogHealth::default, |log| LogHealth::new(log.is_on(), log.report()));
+        let growth = log.as_ref().filter(|log| log.is_on()).and_then(|log| log.growth());
+        let log = log.as_ref().map_or_else(LogHealth::default, |log| LogHealth::new(log.is_on(), log.report(), growth.as_ref()));
+        let refused = engine.refusals.report();
         let damaged_files = users.damaged();
         let (active_policy, active_source) = engine.active_policy();
         let (nats, litellm) = (engine.bus.report(), engine.generator.report());
@@ -219,6 +256,13 @@ impl Health {
         }
         if log.dropped_pulls > 0 {
             warnings.push(format!("{} pulls are in no log line: writing was impossible for too long", log.dropped_pulls));
+        }
+        warnings.extend(growth.and_then(|growth| cut_early(&growth, settings.decision_ttl_ms)));
+        if let Some(last) = &refused.last_at {
+            warnings.push(format!("{} reactions were refused for their `at`; the last: {last}", refused.at));
+        }
+        if let Some(last) = &refused.last_reward {
+            warnings.push(format!("{} rewards were refused for their size; the last: {last}", refused.reward));
         }
         if recovery.damaged_lines > 0 {
             ok = false;
@@ -262,6 +306,7 @@ impl Health {
             users: users.len(),
             evicted_users: users.evicted(),
             log,
+            refused,
             recovery: recovery.clone(),
             damaged_files,
             writer: WriterHealth {

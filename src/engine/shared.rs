@@ -76,6 +76,7 @@ fn open_or_join(settings: &Settings) -> Result<Handle> {
         entry.handles += 1;
         return Ok(Handle::new(&entry.engine, key));
     }
+    settings.check_actions(settings.max_reward)?;
     let lock = DirectoryLock::acquire(&directory)?;
     let settings = Settings { state_dir: directory.path().to_owned(), ..settings.clone() };
     let engine = Arc::new(open(settings, Arc::new(directory.into()), Arc::new(SystemClock))?);
@@ -94,15 +95,20 @@ fn agree(running: &Settings, asked: &Settings) -> Result<()> {
         (asks("maxHotUsers") && asked.max_hot_users != running.max_hot_users, "maxHotUsers"),
         (asks("log") && asked.log != running.log, "log"),
         (asks("logRetentionDays") && asked.log_retention_days != running.log_retention_days, "logRetentionDays"),
+        (asks("revisableDecisions") && asked.revisable_decisions != running.revisable_decisions, "revisableDecisions"),
+        (asks("maxReward") && asked.max_reward.to_bits() != running.max_reward.to_bits(), "maxReward"),
         (asks("decisionTtlHours") && asked.decision_ttl_ms != running.decision_ttl_ms, "decisionTtlHours"),
         (asked.nats.is_some() && asked.nats != running.nats, "nats"),
         (asked.litellm_given && asked.litellm != running.litellm, "litellm"),
         (asks("logRetentionBytes") && asked.log_retention_bytes != running.log_retention_bytes, "logRetentionBytes"),
     ];
-    differs.into_iter().find(|(differs, _)| *differs).map_or(Ok(()), |(_, option)| {
+    if let Some((_, option)) = differs.into_iter().find(|(differs, _)| *differs) {
         let dir = running.state_dir.display();
-        Err(Error::invalid(&format!("options.{option}"), format_args!("this process has an engine on {dir} with another {option}")))
-    })
+        let problem = format_args!("this process has an engine on {dir} with another {option}");
+        return Err(Error::invalid(&format!("options.{option}"), problem));
+    }
+    // Each opener has a table of its own.
+    asked.check_actions(running.max_reward)
 }
 
 impl Handle {

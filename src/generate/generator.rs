@@ -51,13 +51,13 @@ pub struct Shared {
 }
 
 impl Generator {
-    /// Touches no network yet. The seed decides which prompts are drawn.
+    /// Touches no network yet. Which prompts are drawn is up to `chance`.
     #[must_use]
-    pub fn new(settings: Arc<LlmSettings>, seed: u64, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(settings: Arc<LlmSettings>, chance: Chance, clock: Arc<dyn Clock>) -> Self {
         let turns = Arc::new(Semaphore::new(settings.max_concurrent));
         let (client, breaker, tally) = (Mutex::default(), Breaker::default(), Mutex::default());
         let shared = Shared { settings, clock, client, turns, breaker, tally, over: watch::channel(false).0 };
-        Self { shared: Arc::new(shared), chance: Chance::seeded(seed) }
+        Self { shared: Arc::new(shared), chance }
     }
 
     /// The prompts that there are.

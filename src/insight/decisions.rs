@@ -120,7 +120,7 @@ pub struct FeedbackRow {
 /// A decision's id.
 #[must_use]
 pub fn decision_id(seq: Seq) -> String {
-    format!("{}.{}", seq.epoch, seq.n)
+    seq.to_string()
 }
 
 /// The number of the decision with this id; `None` for any other text.

@@ -187,6 +187,7 @@ impl Log {
             choices: &choices,
             ordinal: 0,
             draw: seq.n,
+            drawn: (seq.epoch, seq.n),
             latency_us: Some(12.5),
         };
         self.writer.decision(&mut self.bytes, seq, self.ms, &line);

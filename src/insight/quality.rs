@@ -17,6 +17,8 @@ use std::collections::BTreeMap;
 const DAY_MS: u64 = 86_400_000;
 /// A profile older than this is stale.
 const FRESH_MS: u64 = DAY_MS;
+/// By so much clocks may differ: a profile that is newer than its decision by more says nothing about its age.
+const SLACK_MS: u64 = 5 * 60 * 1000;
 /// A longer time than this between the first and the last day has a clock in it that was wrong: empty days are not filled in.
 const MOST_DAYS: u64 = 36_525;
 
@@ -137,6 +139,7 @@ impl Fact {
         let age = match (&decision.profile, decision.computed_at.as_deref().and_then(parse_any_time)) {
             (None, _) => Age::NoProfile,
             (Some(_), None) => Age::NoTime,
+            (Some(_), Some(computed)) if computed > ms + SLACK_MS => Age::NoTime,
             (Some(_), Some(computed)) if computed.saturating_add(FRESH_MS) < ms => Age::Stale,
             (Some(_), Some(_)) => Age::Fresh,
         };
@@ -324,7 +327,8 @@ mod tests {
     fn what_is_missing_late_or_stale_is_counted() {
         let mut log = Log::new();
         let known = Profile { completion_rate: Some(0.5), preferred_hour: Some(9.0), ..Profile::default() };
-        let times = ["2026-11-19T12:00:00.000Z", "2026-11-18T23:59:59.999Z", "yesterday"].map(|time| Some(time.to_owned()));
+        let times = ["2026-11-19T12:00:00.000Z", "2026-11-18T23:59:59.999Z", "yesterday", "9999-12-31T00:00:00Z"];
+        let times = times.map(|time| Some(time.to_owned()));
         let mut delays = [60_000, 1000, 5000].into_iter();
         for (profile, computed_at) in
             times.into_iter().map(|time| (Some(known), time)).chain([(Some(Profile::default()), None), (None, None)])
@@ -343,19 +347,19 @@ mod tests {
         let seq = log.decision(&Made::certain("u"));
         log.feedback(seq, None, 1.0, START);
         let quality = ask(&log, None);
-        assert_eq!((quality.decisions, quality.feedback, quality.join_rate), (6, 4, Some(4.0 / 6.0)));
-        assert_eq!(feature(&quality, "completionRate30d"), (Some(0.5), None));
+        assert_eq!((quality.decisions, quality.feedback, quality.join_rate), (7, 4, Some(4.0 / 7.0)));
+        assert_eq!(feature(&quality, "completionRate30d"), (Some(3.0 / 7.0), None));
         assert_eq!(feature(&quality, "tipVolume30d"), (Some(1.0), None));
-        assert_eq!(feature(&quality, "taskAgeDays"), (None, Some(1.0 / 6.0)));
+        assert_eq!(feature(&quality, "taskAgeDays"), (None, Some(1.0 / 7.0)));
         assert_eq!(feature(&quality, "hourOfDay"), (None, Some(1.0)));
         let negative = -3 * DAY_MS.cast_signed();
         assert_eq!(quality.delay, Delay { median_ms: Some(1000), p90_ms: Some(60_000), negative: 1 });
         assert!(negative < 0);
-        let stale_share = Some(5.0 / 6.0);
-        assert_eq!(quality.profiles, ProfileAge { without_profile: 2, without_time: 2, stale: 1, stale_share });
+        let stale_share = Some(6.0 / 7.0);
+        assert_eq!(quality.profiles, ProfileAge { without_profile: 2, without_time: 3, stale: 1, stale_share });
         let days: Vec<_> =
             quality.days.iter().map(|day| (&day.day[8..], day.decisions, day.feedback, day.gaps, day.dropped_pulls)).collect();
-        assert_eq!(days, [("20", 5, 3, 1, 7), ("21", 0, 0, 0, 0), ("22", 0, 0, 0, 0), ("23", 1, 1, 0, 0)]);
+        assert_eq!(days, [("20", 6, 3, 1, 7), ("21", 0, 0, 0, 0), ("22", 0, 0, 0, 0), ("23", 1, 1, 0, 0)]);
         let later = ask(&log, Some(START + HOUR));
         assert_eq!((later.decisions, later.days.len()), (1, 1));
     }

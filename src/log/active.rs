@@ -26,6 +26,8 @@ pub struct Active {
     file: Option<Arc<dyn OpenFile>>,
     name: Option<SegmentName>,
     size: u64,
+    /// Bytes written to this segment and all before it.
+    written: u64,
     started_ms: u64,
     lines: LineWriter,
     /// Segments that were left and hold unsynced lines.
@@ -108,6 +110,7 @@ impl Active {
         let problem = match outcome {
             Some(Ok(written)) if written == length => {
                 self.size += written as u64;
+                self.written += written as u64;
                 return Ok(());
             }
             Some(Ok(_)) => {
@@ -152,6 +155,7 @@ impl Active {
             }
         }
         self.size = (header.len() + again.iter().map(Vec::len).sum::<usize>()) as u64;
+        self.written += self.size;
         self.seal();
         self.unsynced.append(&mut self.spare, header.len(), |to| to.extend_from_slice(&header));
         (self.rewrite, self.new_name, self.started_ms) = (false, true, ms);
@@ -167,6 +171,11 @@ impl Active {
     /// Whether it is large enough for that.
     pub fn is_large(&self) -> bool {
         self.file.is_some() && self.size > SEGMENT_BYTES
+    }
+
+    /// Bytes written since the log was begun.
+    pub const fn written_bytes(&self) -> u64 {
+        self.written
     }
 
     /// Bytes that the next sync will cover.

@@ -40,6 +40,8 @@ pub struct DecisionLine<'a> {
     pub ordinal: u32,
     /// What all that chance did follows from.
     pub draw: u64,
+    /// The opening that it was drawn in, and how many draws came before in it.
+    pub drawn: (u32, u64),
     /// How long deciding took up to this line, in microseconds, where that was measured.
     pub latency_us: Option<f64>,
 }
@@ -96,6 +98,7 @@ impl LineWriter {
             to.extend_from_slice(br#","draw":""#);
             put_hex(to, line.draw, 16);
             to.push(b'"');
+            put(to, r#","drawn":"#, &line.drawn);
             put(to, r#","hourOfDay":"#, &line.moment.hour);
             put(to, r#","dayOfWeek":"#, &line.moment.day);
             super::line::put_profile(to, line.profile.as_ref(), line.computed_at);

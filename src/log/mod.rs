@@ -17,7 +17,7 @@ mod unsynced;
 pub use decision::{ChoiceLine, DecisionLine, FeedbackLine};
 pub use decision_event::{RecordedChoice, RecordedDecision, RecordedFeedback};
 pub use event::{Event, LineError, Recorded, read_line, written_head};
-pub use interaction_log::{InteractionLog, LogReport, LogSettings, LogStanding, is_covered};
+pub use interaction_log::{Growth, InteractionLog, LogReport, LogSettings, LogStanding, Lookup, is_covered};
 pub use lean::{Day, Evaluated, LeanDecision, LeanFeedback, Line, put_in_order};
 pub use line::{DeadLine, Inputs, LineWriter, PullLine, RewardLine, StateLine};
 pub use segment::{Piece, SegmentName, last_low_water, pieces};

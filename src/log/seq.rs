@@ -12,6 +12,13 @@ pub struct Seq {
     pub n: u64,
 }
 
+impl std::fmt::Display for Seq {
+    /// As the id of a decision has it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.epoch, self.n)
+    }
+}
+
 impl From<(u32, u64)> for Seq {
     fn from((epoch, n): (u32, u64)) -> Self {
         Self { epoch, n }

@@ -169,10 +169,15 @@ impl Channel {
         })
     }
 
-    /// Learns from the reaction in the frame.
-    pub fn feedback(&self, block: &[Cell<f64>]) -> Result<()> {
+    /// Learns from the reaction in the frame; the only text says whose decision it has to be.
+    pub fn feedback(&self, block: &[Cell<f64>], texts: &impl CallTexts) -> Result<()> {
         let reaction = only_reaction(block)?;
-        reaction.answer(&self.engine.feedback(&reaction.call())?);
+        let [user_id, ..] = &mut *self.texts.borrow_mut();
+        if reaction.has_user() {
+            texts.copy(0, ID, user_id)?;
+        }
+        let call = reaction.call(text_if(reaction.has_user(), user_id)?);
+        reaction.answer(&self.engine.feedback(&call)?);
         Ok(())
     }
 

@@ -14,6 +14,7 @@ use crate::engine::{Handle, open_shared};
 use crate::error::Error;
 use crate::policy::PolicyName;
 use crate::settings::Settings;
+use crate::state::UserBounds;
 use napi::bindgen_prelude::{AsyncTask, Float64ArraySlice, Function, Object};
 use napi::{Env, Result, Task};
 use napi_derive::napi;
@@ -59,8 +60,8 @@ pub fn option_names() -> Vec<&'static str> {
 /// `ReplayReport`; `options` is a JSON object.
 #[napi(catch_unwind, ts_return_type = "Promise<string>")]
 pub fn replay(log_dir: String, state_dir: String, options: String) -> Result<AsyncTask<Replaying>> {
-    let history_size = checked(object("options", &options).and_then(|options| Settings::check_replay(&options)))?;
-    Ok(AsyncTask::new(Replaying { log_dir: log_dir.into(), state_dir: state_dir.into(), history_size }))
+    let bounds = checked(object("options", &options).and_then(|options| Settings::check_replay(&options)))?;
+    Ok(AsyncTask::new(Replaying { log_dir: log_dir.into(), state_dir: state_dir.into(), bounds }))
 }
 
 /// One JavaScript environment's side of the boundary.
@@ -158,9 +159,10 @@ impl Boundary {
         foresee_function(env, &self.gate)
     }
 
-    /// The function that learns from the reaction in the frame, where the answer is afterwards.
-    #[napi(catch_unwind, ts_return_type = "() => void")]
-    pub fn feedback_function(&self, env: Env) -> Result<Function<'static, (), ()>> {
+    /// The function that learns from the reaction in the frame, where the answer is afterwards; its argument is whose decision it has to
+    /// be.
+    #[napi(catch_unwind, ts_return_type = "(...userId: readonly unknown[]) => void")]
+    pub fn feedback_function(&self, env: Env) -> Result<Function<'static, TextArguments, ()>> {
         feedback_function(env, &self.gate)
     }
 
@@ -391,7 +393,7 @@ impl Task for Opening {
 pub struct Replaying {
     log_dir: PathBuf,
     state_dir: PathBuf,
-    history_size: u32,
+    bounds: UserBounds,
 }
 
 #[napi]
@@ -400,7 +402,7 @@ impl Task for Replaying {
     type JsValue = String;
 
     fn compute(&mut self) -> Result<String> {
-        json(crate::engine::replay(&self.log_dir, &self.state_dir, self.history_size))
+        json(crate::engine::replay(&self.log_dir, &self.state_dir, self.bounds))
     }
 
     fn resolve(&mut self, _env: Env, report: String) -> Result<String> {

@@ -79,7 +79,8 @@ const REACTION_REWARD: usize = 2;
 const REACTION_AT: usize = 3; // milliseconds since 1970; NaN: now
 const REACTION_ACTION: usize = 4; // its place in ACTIONS; u32::MAX: it has no name
 const REACTION_FLAGS: usize = 5; // the answer: applied (bit 0), revision (bit 1), and a bit a policy from bit 2 on
-const REACTION_WORDS: usize = 6;
+const REACTION_OF_USER: usize = 6; // a text says whose decision it has to be
+const REACTION_WORDS: usize = 7;
 
 /// What can be done with a tip, in the order in which `lib/decisions.ts` lists it.
 const ACTIONS: [&str; 5] = ["done", "helpful", "snooze", "not_helpful", "dismiss"];
@@ -376,14 +377,20 @@ impl<'a> DecisionReaction<'a> {
         Ok(Self { words })
     }
 
+    /// A text says whose decision it has to be.
+    pub fn has_user(self) -> bool {
+        whole(&self.words[REACTION_OF_USER]) != 0
+    }
+
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // checked by lib/
-    pub fn call(self) -> FeedbackCall<'static> {
+    pub fn call(self, user_id: Option<&str>) -> FeedbackCall<'_> {
         let at = self.words[REACTION_AT].get();
         FeedbackCall {
             decision: Seq { epoch: whole(&self.words[REACTION_EPOCH]), n: self.words[REACTION_N].get() as u64 },
             action: ACTIONS.get(whole(&self.words[REACTION_ACTION]) as usize).copied(),
             reward: self.words[REACTION_REWARD].get(),
             at: (!at.is_nan()).then_some(at as u64),
+            user_id,
         }
     }
 

@@ -93,8 +93,8 @@ impl Gate {
     }
 
     /// [`Channel::feedback`].
-    pub fn feedback(&self) {
-        self.call(Channel::feedback);
+    pub fn feedback(&self, texts: &impl CallTexts) {
+        self.call(|channel, block| channel.feedback(block, texts));
     }
 
     /// Runs `call` on the frame's channel and writes how it went; a panic is a failure like any other.

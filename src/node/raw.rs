@@ -44,8 +44,8 @@ pub fn recommend_function(env: Env, gate: &Rc<Gate>) -> Result<Function<'static,
     function(env, c"recommend", gate, recommend)
 }
 
-/// The function that learns from the reaction in the frame; it takes no arguments.
-pub fn feedback_function(env: Env, gate: &Rc<Gate>) -> Result<Function<'static, (), ()>> {
+/// The function that learns from the reaction in the frame; its argument is whose decision it has to be.
+pub fn feedback_function(env: Env, gate: &Rc<Gate>) -> Result<Function<'static, TextArguments, ()>> {
     function(env, c"feedback", gate, feedback)
 }
 
@@ -163,9 +163,10 @@ unsafe extern "C" fn foresee(env: sys::napi_env, info: sys::napi_callback_info) 
 }
 
 unsafe extern "C" fn feedback(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {
+    let mut values = [ptr::null_mut(); 1];
     // SAFETY: Node calls this as a function that function() made.
-    if let Some(gate) = unsafe { call(env, info, &mut []) } {
-        gate.feedback();
+    if let Some(gate) = unsafe { call(env, info, &mut values) } {
+        gate.feedback(&JsTexts { env, values: &values });
     }
     ptr::null_mut()
 }

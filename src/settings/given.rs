@@ -107,6 +107,18 @@ impl<'a> Given<'a> {
             Error::invalid(&format!("options.{key}"), problem)
         })
     }
+
+    /// An option that is a number above 0.
+    ///
+    /// # Errors
+    /// `ERR_INVALID_ARGUMENT` when it is something else.
+    pub fn positive(&self, key: &str, largest: f64) -> Result<Option<f64>> {
+        let Some(value) = self.option(key) else { return Ok(None) };
+        value.as_f64().filter(|v| *v > 0.0 && *v <= largest).map(Some).ok_or_else(|| {
+            let problem = format!("must be a number above 0, up to {largest:e}, got {}", brief(value));
+            Error::invalid(&format!("options.{key}"), problem)
+        })
+    }
 }
 
 /// A value as a message shows it.

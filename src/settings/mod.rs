@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::event::NatsSettings;
 use crate::generate::LlmSettings;
 use crate::policy::PolicyName;
+use crate::state::UserBounds;
 use given::brief;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -27,7 +28,7 @@ pub enum Source {
 }
 
 /// Everything an engine can be told, checked.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     /// Where the state files are.
     pub state_dir: PathBuf,
@@ -51,6 +52,12 @@ pub struct Settings {
     pub log_retention_bytes: u64,
     /// For how long reactions to a decision are learned from.
     pub decision_ttl_ms: u64,
+    /// Of how many decisions of a user, the last ones that were reacted to, a later reaction can replace an earlier one.
+    pub revisable_decisions: usize,
+    /// No reward is larger, in either direction.
+    pub max_reward: f64,
+    /// The reward in the opener's table of actions that is the largest, in either direction.
+    pub largest_action: f64,
     /// The event bus; `None`: no server is named.
     pub nats: Option<Arc<NatsSettings>>,
     /// The LLM proxy.
@@ -73,14 +80,23 @@ const LONGEST_RETENTION_DAYS: u64 = 36_500;
 const DEFAULT_RETENTION_BYTES: u64 = 1 << 30;
 const LARGEST_RETENTION_BYTES: u64 = (1 << 53) - 1;
 const DEFAULT_TTL_HOURS: u64 = 7 * 24;
+const DEFAULT_REVISABLE: usize = 64;
+/// They stand in the user's state files, too.
+const LARGEST_REVISABLE: u64 = 10_000;
+const DEFAULT_MAX_REWARD: f64 = 1e6;
+/// A revision takes the former reward out of b, to 2⁻⁵³ of it: past this what is left of it would show.
+const LARGEST_MAX_REWARD: f64 = 1e12;
 const LONGEST_TTL_HOURS: u64 = 100 * 365 * 24;
 const MS_PER_HOUR: u64 = 3600 * 1000;
 const LARGEST_SEED: u64 = (1 << 53) - 1;
 
 impl Settings {
     /// The options that [`Settings::check`] takes.
-    pub const OPTIONS: [&str; 23] = [
+    pub const OPTIONS: [&str; 26] = [
         "decisionTtlHours",
+        "revisableDecisions",
+        "maxReward",
+        "rewards",
         "stateDir",
         "activePolicy",
         "seed",
@@ -135,6 +151,9 @@ impl Settings {
             log_retention_days: DEFAULT_RETENTION_DAYS,
             log_retention_bytes: DEFAULT_RETENTION_BYTES,
             decision_ttl_ms: DEFAULT_TTL_HOURS * MS_PER_HOUR,
+            revisable_decisions: DEFAULT_REVISABLE,
+            max_reward: DEFAULT_MAX_REWARD,
+            largest_action: 0.0,
             nats: None,
             litellm: LlmSettings::standard(),
             litellm_given: false,
@@ -142,12 +161,32 @@ impl Settings {
         }
     }
 
-    /// Checks the options of a replay and says how long histories are.
+    /// Checks the options of a replay and says how much is kept of each user.
     ///
     /// # Errors
     /// `ERR_INVALID_ARGUMENT`, naming the option.
-    pub fn check_replay(options: &Map<String, Value>) -> Result<u32> {
-        history_size(&Given::new(options, &|_| None, &["historySize"])?)
+    pub fn check_replay(options: &Map<String, Value>) -> Result<UserBounds> {
+        user_bounds(&Given::new(options, &|_| None, &["historySize", "revisableDecisions"])?)
+    }
+
+    /// How much is kept of each user.
+    #[must_use]
+    pub const fn user_bounds(&self) -> UserBounds {
+        UserBounds { history_size: self.history_size, revisable_decisions: self.revisable_decisions }
+    }
+
+    /// Whether an opener's table of actions keeps within what the engine learns from.
+    ///
+    /// # Errors
+    /// `ERR_INVALID_ARGUMENT`.
+    pub fn check_actions(&self, max_reward: f64) -> Result<()> {
+        if self.largest_action <= max_reward {
+            return Ok(());
+        }
+        let worth = self.largest_action;
+        let problem =
+            format!("an action is worth {worth} (or minus that), past options.maxReward, {max_reward}: change one of the two");
+        Err(Error::invalid("options.rewards", problem))
     }
 
     /// Checks the caller's options (`null` and missing are the same) and, for those not given, what `environment` says; an empty
@@ -165,7 +204,10 @@ impl Settings {
             (settings.active_policy, settings.active_policy_source) = (PolicyName::parse(&path, &text)?, source);
         }
         settings.seed = given.whole("seed", 0, LARGEST_SEED)?;
-        settings.history_size = history_size(&given)?;
+        UserBounds { history_size: settings.history_size, revisable_decisions: settings.revisable_decisions } =
+            user_bounds(&given)?;
+        settings.max_reward = given.positive("maxReward", LARGEST_MAX_REWARD)?.unwrap_or(DEFAULT_MAX_REWARD);
+        settings.largest_action = given.option("rewards").and_then(Value::as_f64).unwrap_or_default();
         settings.max_hot_users = given.whole("maxHotUsers", 1, LARGEST_HOT_USERS)?.unwrap_or(DEFAULT_HOT_USERS);
         settings.log_retention_days = given.whole("logRetentionDays", 0, LONGEST_RETENTION_DAYS)?.unwrap_or(DEFAULT_RETENTION_DAYS);
         settings.log_retention_bytes =
@@ -190,10 +232,14 @@ impl Settings {
     }
 }
 
-/// `historySize`, the one option of `replay()`, too.
-fn history_size(given: &Given<'_>) -> Result<u32> {
-    let size = given.whole("historySize", 0, LARGEST_HISTORY)?;
-    Ok(size.and_then(|size| u32::try_from(size).ok()).unwrap_or(DEFAULT_HISTORY))
+/// The options of `replay()`, too.
+fn user_bounds(given: &Given<'_>) -> Result<UserBounds> {
+    let history = given.whole("historySize", 0, LARGEST_HISTORY)?;
+    let revisable = given.whole("revisableDecisions", 1, LARGEST_REVISABLE)?;
+    Ok(UserBounds {
+        history_size: history.and_then(|size| u32::try_from(size).ok()).unwrap_or(DEFAULT_HISTORY),
+        revisable_decisions: revisable.and_then(|most| usize::try_from(most).ok()).unwrap_or(DEFAULT_REVISABLE),
+    })
 }
 
 #[cfg(test)]
@@ -232,6 +278,10 @@ mod tests {
             (json!({"seed": "7"}), vec![], "options.seed"),
             (json!({"historySize": 1_001}), vec![], "options.historySize"),
             (json!({"maxHotUsers": 0}), vec![], "options.maxHotUsers"),
+            (json!({"revisableDecisions": 0}), vec![], "options.revisableDecisions"),
+            (json!({"maxReward": 0}), vec![], "options.maxReward"),
+            (json!({"maxReward": 1.1e12}), vec![], "options.maxReward"),
+            (json!({"maxReward": "5"}), vec![], "options.maxReward"),
             (json!({"log": "no"}), vec![], "options.log"),
             (json!({"log": true}), vec![], "options.log"),
             (json!({"logRetentionDays": -1}), vec![], "options.logRetentionDays"),

@@ -122,28 +122,41 @@ fn parse_content(bytes: &[u8], foreign: bool) -> Result<Parsed, String> {
     let unlogged = known(&mut meta, "unlogged", "true or false").ok().flatten().unwrap_or(false);
     let rows: Vec<Row> = known(&mut meta, "history", "a list of rows").ok().flatten().unwrap_or_default();
     let history = rows.into_iter().filter_map(|row| row.read(b_policy(d)?)).collect();
-    let LedgerText { floor, entries } = known(&mut meta, "feedback", "a ledger").ok().flatten().unwrap_or_default();
-    let mut ledger = Ledger { floor, entries: Vec::new() };
-    for (epoch, n, at, reward) in entries {
-        ledger.put(Entry { decision: Seq { epoch, n }, at, reward });
-    }
+    let ledger = known::<LedgerText>(&mut meta, "feedback", "a ledger").ok().flatten().unwrap_or_default().read();
     meta.remove("checksum");
     let extra: Extra = meta.into_iter().map(|(key, value)| (key, value.get().to_owned())).collect();
     let extra = (!extra.is_empty()).then_some(extra);
     Ok(Parsed { record: Record { a, b, counters, seq, unlogged, history, ledger, extra }, user_id, policy, foreign })
 }
 
-/// `meta.feedback`: the decisions that expired, and of the others epoch, n, time and reward.
+/// `meta.feedback`: up to which decision nothing is known of those that have no entry, up to which the user was reset (where the first
+/// is 0 this is left out), and of each entry epoch, n, time and reward.
 #[derive(Default, Serialize, Deserialize)]
 struct LedgerText {
     floor: Seq,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reset: Option<Seq>,
     entries: Vec<(u32, u64, u64, f64)>,
 }
 
 impl LedgerText {
+    /// Releases that wrote no `reset` kept so many entries: where there are fewer, nothing was pushed out and `floor` is a reset's.
+    const FULL_BEFORE: usize = 64;
+
     fn of(ledger: &Ledger) -> Self {
         let entry = |entry: &Entry| (entry.decision.epoch, entry.decision.n, entry.at, entry.reward);
-        Self { floor: ledger.floor, entries: ledger.entries.iter().map(entry).collect() }
+        let reset = (ledger.floor > Seq::default()).then_some(ledger.reset);
+        Self { floor: ledger.floor, reset, entries: ledger.entries.iter().map(entry).collect() }
+    }
+
+    fn read(self) -> Ledger {
+        let Self { floor, reset, entries } = self;
+        let reset = reset.unwrap_or(if entries.len() < Self::FULL_BEFORE { floor } else { Seq::default() });
+        let mut ledger = Ledger { floor, reset: reset.min(floor), entries: Vec::new() };
+        for (epoch, n, at, reward) in entries {
+            ledger.put(Entry { decision: Seq { epoch, n }, at, reward });
+        }
+        ledger
     }
 }
 
@@ -315,6 +328,7 @@ mod tests {
             history: Vec::new(),
             ledger: Ledger {
                 floor: Seq { epoch: 2, n: 9 },
+                reset: Seq { epoch: 1, n: 3 },
                 entries: vec![Entry { decision: Seq { epoch: 3, n: 4 }, at: 1_700_000_000_000, reward: 0.1 }],
             },
             extra: Some([("cohort".to_owned(), r#"{"x": [1, 123456789012345678901234567890]}"#.to_owned())].into()),

@@ -7,6 +7,7 @@
 
 mod alnum_table;
 mod byte_ring;
+mod epoch_file;
 mod file;
 mod file_name;
 mod history;
@@ -23,6 +24,7 @@ mod user;
 mod users;
 mod writer;
 
+pub use epoch_file::{next_epoch, reserve_epoch};
 pub use file::{parse, serialise, serialise_state};
 pub use file_name::hashed_name;
 pub use file_name::{distinct_name, plain_name};
@@ -31,7 +33,7 @@ pub use ledger::{Entry, Ledger};
 pub use listing::{ListedUser, Place, place_of};
 pub use lock::DirectoryLock;
 pub use policy_file::{load_policies, remove_unfinished, save_policies};
-pub use record::{Counters, Extra, Record};
+pub use record::{Counters, Extra, Record, UserBounds};
 pub use recovery::{
     Change, Damage, Gathered, Progress, Rebuilt, Recovered, RecoveryReport, ReplayReport, What, gather_all, gather_tail, rebuild,
     replay, survey,

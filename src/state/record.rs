@@ -19,6 +19,15 @@ pub struct Counters {
     pub last_updated: Option<u32>,
 }
 
+/// How much is kept of each user beside what was learned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UserBounds {
+    /// How many scored vectors are remembered.
+    pub history_size: u32,
+    /// Of how many decisions, the last ones that were reacted to, a later reaction can replace an earlier one.
+    pub revisable_decisions: usize,
+}
+
 /// One user's state under one policy.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Record {

@@ -5,7 +5,7 @@
 
 use super::history::{HistoryRow, Pull};
 use super::order::{put_in_order, rank};
-use super::record::Record;
+use super::record::{Record, UserBounds};
 use super::store::{Stamp, StateStore};
 use super::user::{Reaction, UserState};
 use crate::disk::{Directory, Room};
@@ -139,6 +139,8 @@ pub struct Gathered {
     /// Epochs, and those of them that have their last mark: in the others pulls of the last moments before a kill are in no line.
     epochs: BTreeSet<u32>,
     ended: BTreeSet<u32>,
+    /// The first segment that was read says that there was none before it.
+    has_beginning: bool,
     /// The segment that was read last.
     previous: Option<SegmentName>,
     /// Segments that another one names as the one before it, and that are not there.
@@ -210,6 +212,7 @@ impl Gathered {
             self.epochs.insert(recorded.seq.epoch);
         }
         match recorded.event {
+            Event::Segment { previous: None, .. } if recorded.seq == name.0 => self.has_beginning |= self.previous.is_none(),
             Event::Off => self.silent.push(recorded.seq),
             Event::Mark { end: true, .. } => drop(self.ended.insert(recorded.seq.epoch)),
             // A segment that was copied behind another one still says which one it is.
@@ -420,7 +423,7 @@ impl Gathered {
     /// Those of `load` and `each`.
     pub fn apply(
         mut self,
-        history_size: u32,
+        bounds: UserBounds,
         from_nothing: bool,
         progress: &mut Progress,
         mut load: impl FnMut(&str) -> Result<UserState>,
@@ -453,7 +456,7 @@ impl Gathered {
             if is_ambiguous && report.ambiguous_users.len() < MOST_LISTED {
                 report.ambiguous_users.push(user_id.to_string());
             }
-            let outcome = apply_changes(&mut state, &changes, history_size, from_nothing);
+            let outcome = apply_changes(&mut state, &changes, bounds, from_nothing);
             report.applied += outcome.applied;
             report.duplicates += outcome.duplicates;
             report.already_in_files += changes.len() as u64 - outcome.applied - outcome.duplicates;
@@ -471,11 +474,12 @@ struct Outcome {
 }
 
 /// Applies changes, sorted, to a state.
-fn apply_changes(state: &mut UserState, changes: &[Change], history_size: u32, from_nothing: bool) -> Outcome {
+fn apply_changes(state: &mut UserState, changes: &[Change], bounds: UserBounds, from_nothing: bool) -> Outcome {
     let mut rows: Vec<HistoryRow> = state.history.list();
     let outcome = apply_to(state, &mut rows, changes, from_nothing);
     if outcome.applied > 0 {
-        state.set_history(rows, history_size);
+        state.set_history(rows, bounds.history_size);
+        state.keep_revisable(bounds.revisable_decisions);
     }
     outcome
 }
@@ -564,13 +568,13 @@ pub struct ReplayReport {
 ///
 /// # Errors
 /// As [`gather_tail`], and those of `store`.
-pub fn replay(from: &Directory, store: &dyn StateStore, history_size: u32) -> Result<ReplayReport> {
+pub fn replay(from: &Directory, store: &dyn StateStore, bounds: UserBounds) -> Result<ReplayReport> {
     let mut progress = Progress::default();
     let (names, gathered) = gather_all(from, &mut progress)?;
     let mut reasons = Vec::new();
     match names.first() {
         None => reasons.push("there is no segment".to_owned()),
-        Some(first) if first.0 != (Seq { epoch: 1, n: 0 }) => {
+        Some(first) if first.0 != (Seq { epoch: 1, n: 0 }) && !gathered.has_beginning => {
             reasons.push(format!("the log begins with {first}: what came before was removed"));
         }
         Some(_) => {}
@@ -606,7 +610,7 @@ pub fn replay(from: &Directory, store: &dyn StateStore, history_size: u32) -> Re
     }
     let mut users = 0;
     let blank = |_: &str| Ok(UserState::unread());
-    let report = gathered.apply(history_size, true, &mut progress, blank, |recovered| {
+    let report = gathered.apply(bounds, true, &mut progress, blank, |recovered| {
         let mut written = 0;
         for policy in PolicyName::ALL {
             let Some(record) = recovered.state.whole_record(policy) else { continue };

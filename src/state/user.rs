@@ -207,7 +207,7 @@ impl<const D: usize, const P: usize, const I: usize> Slot<D, P, I> {
         let known = !self.is_absent();
         if known {
             let floor = floor.filter(|floor| *floor > Seq::default());
-            let ledger = floor.map(|floor| Box::new(Ledger { floor, entries: Vec::new() }));
+            let ledger = floor.map(|floor| Box::new(Ledger::after_reset(floor)));
             *self = Self::Ready(Box::new(PolicyState { ledger, ..PolicyState::default() }));
         }
         known
@@ -215,6 +215,14 @@ impl<const D: usize, const P: usize, const I: usize> Slot<D, P, I> {
 
     fn ledger(&self) -> Option<&Ledger> {
         if let Self::Ready(state) = self { state.ledger.as_deref() } else { None }
+    }
+
+    fn keep_revisable(&mut self, most: usize) {
+        if let Self::Ready(state) = self
+            && let Some(ledger) = &mut state.ledger
+        {
+            ledger.keep(most);
+        }
     }
 
     fn problem(&self) -> Option<&str> {
@@ -495,6 +503,13 @@ impl UserState {
             PolicyName::EGreedyV1 => self.egreedy.ledger(),
             PolicyName::EGreedyV2 => self.egreedy2.ledger(),
         }
+    }
+
+    /// Keeps the last `most` decisions that each policy learned from; those before them cannot be revised any more.
+    pub fn keep_revisable(&mut self, most: usize) {
+        self.linucb.keep_revisable(most);
+        self.egreedy.keep_revisable(most);
+        self.egreedy2.keep_revisable(most);
     }
 
     /// Whether [`UserState::take_feedback`] would take it; makes the policy ready.

@@ -1,6 +1,7 @@
 //! The map of users that are in memory. A user is loaded at first sight, by whichever thread sees it first, and leaves again,
 //! once it is written, when there are too many.
 
+use super::record::UserBounds;
 use super::recovery::Rebuilt;
 use super::store::StateStore;
 use super::user::{User, UserState};
@@ -100,7 +101,7 @@ pub struct Users {
     hot: DashSet<ById>,
     store: Arc<dyn StateStore>,
     journal: Option<Box<dyn Journal>>,
-    history_size: u32,
+    bounds: UserBounds,
     most: usize,
     /// Everybody in memory, in the order in which they are considered for leaving: second chance, also known as clock (Corbató,
     /// "A paging experiment with the Multics system", 1969).
@@ -118,12 +119,12 @@ pub struct Users {
 impl Users {
     /// No user yet; they come from `store`, at most about `most` at a time.
     #[must_use]
-    pub fn new(store: Arc<dyn StateStore>, journal: Option<Box<dyn Journal>>, history_size: u32, most: usize) -> Self {
+    pub fn new(store: Arc<dyn StateStore>, journal: Option<Box<dyn Journal>>, bounds: UserBounds, most: usize) -> Self {
         Self {
             hot: DashSet::new(),
             store,
             journal,
-            history_size,
+            bounds,
             most: most.max(1),
             clock: Mutex::default(),
             room: Default::default(),
@@ -244,6 +245,7 @@ impl Users {
                 let Some(problem) = state.damaged(policy).map(str::to_owned) else { continue };
                 let Some(mut rebuilt) = journal.rebuild(user_id, policy)? else { continue };
                 rows.append(&mut rebuilt.rows);
+                rebuilt.state.keep_revisable(self.bounds.revisable_decisions);
                 state.replace_damaged(policy, &mut rebuilt.state);
                 let mut damaged = self.damaged.lock();
                 if damaged.len() < MOST_LISTED {
@@ -253,7 +255,7 @@ impl Users {
                 }
             }
         }
-        state.set_history(rows, self.history_size);
+        state.set_history(rows, self.bounds.history_size);
         Ok(state)
     }
 
@@ -274,7 +276,7 @@ impl Users {
             }
         }
         let (mut state, rows) = UserState::load(user_id, &*self.store)?;
-        state.set_history(rows, self.history_size);
+        state.set_history(rows, self.bounds.history_size);
         if self.journal.is_some() && PolicyName::ALL.iter().any(|policy| state.damaged(*policy).is_some()) {
             return look(&self.get(user_id)?.lock());
         }

@@ -19,15 +19,28 @@ const CHUNK: u64 = 1 << 20;
 /// A line says its kind within so many bytes.
 const HEAD: usize = 128;
 
+/// What came of looking for a decision.
+#[derive(Debug)]
+pub enum Lookup<T> {
+    /// Its line is there.
+    Found(T),
+    /// There is none where it would stand.
+    Missing,
+    /// It would stand before the log's first segment, which has this number; others were removed.
+    Removed(Seq),
+    /// The same, and none was removed.
+    BeforeLog(Seq),
+}
+
 impl InteractionLog {
-    /// Looks a decision up; `None` where the log does not have it (any more). Reads about a megabyte where it is there; else one segment,
-    /// or two where lines of two can stand a little out of order.
+    /// Looks a decision up. Reads about a megabyte where it is there; else one segment, or two where lines of two can stand a little out of
+    /// order.
     ///
     /// # Errors
     /// `ERR_STATE_IO`.
-    pub fn find_decision<T>(&self, seq: Seq, take: impl Fn(u64, &RecordedDecision<'_>) -> Option<T>) -> Result<Option<T>> {
+    pub fn find_decision<T>(&self, seq: Seq, take: impl Fn(u64, &RecordedDecision<'_>) -> Option<T>) -> Result<Lookup<T>> {
         if seq > self.last_seq() {
-            return Ok(None);
+            return Ok(Lookup::Missing);
         }
         let names = Self::segments(&self.directory)?;
         let after = names.partition_point(|name| name.0 <= seq);
@@ -38,11 +51,36 @@ impl InteractionLog {
                 && let Ok(recorded) = read_line(&line)
                 && let Event::Decision(decision) = &recorded.event
             {
-                return Ok(take(recorded.ms, decision));
+                return Ok(take(recorded.ms, decision).map_or(Lookup::Missing, Lookup::Found));
             }
         }
-        Ok(None)
+        match names.first() {
+            Some(first) if after == 0 => {
+                let is_beginning = head_of(&self.directory, *first)?.is_some_and(|head| head.previous.is_none());
+                Ok(if is_beginning { Lookup::BeforeLog(first.0) } else { Lookup::Removed(first.0) })
+            }
+            _ => Ok(Lookup::Missing),
+        }
     }
+}
+
+/// What the first line of a segment says.
+pub(super) struct Head {
+    /// When it was begun, in milliseconds since 1970.
+    pub ms: u64,
+    /// The number of the segment before it.
+    pub previous: Option<Seq>,
+}
+
+/// The first line of a segment; `None` where it cannot be read.
+pub(super) fn head_of(directory: &Directory, name: SegmentName) -> Result<Option<Head>> {
+    const LINE: u64 = 1 << 10;
+    let bytes = directory.read_range(Room::Log, &name.to_string(), 0, LINE)?;
+    let Some(Piece::Line(0, line)) = pieces(&bytes).next() else { return Ok(None) };
+    Ok(read_line(line).ok().and_then(|recorded| match recorded.event {
+        Event::Segment { previous, .. } => Some(Head { ms: recorded.ms, previous }),
+        _ => None,
+    }))
 }
 
 /// A segment in which a line is looked for.

@@ -3,10 +3,13 @@
 //! its own makes lines of pulls within 10 ms, begins new segments and removes old ones, and another one syncs.
 
 mod finding;
+mod growth;
 mod segments;
 mod syncing;
 mod writing;
 
+pub use finding::Lookup;
+pub use growth::Growth;
 pub use segments::is_covered;
 
 use super::active::{Active, Numbering};
@@ -62,9 +65,9 @@ impl LogStanding {
 pub struct LogReport {
     /// The current epoch.
     pub epoch: u32,
-    /// Segments on disk.
+    /// Segments on disk, when they were last counted.
     pub segments: u64,
-    /// Their bytes, without what was appended since they were last counted.
+    /// Their bytes, and what was appended since.
     pub bytes: u64,
     /// All up to this is in the state files.
     pub low_water: Seq,
@@ -109,6 +112,10 @@ struct SyncQueue {
 struct Figures {
     segments: u64,
     bytes: u64,
+    /// What was written when they were counted.
+    counted_at: u64,
+    /// When the first one was begun.
+    first_ms: Option<u64>,
     dropped_pulls: u64,
     errors: u64,
     last_error: Option<String>,
@@ -116,11 +123,22 @@ struct Figures {
     syncing_fails: bool,
 }
 
+impl Figures {
+    /// The bytes of all segments, when so many were written.
+    const fn bytes_with(&self, written: u64) -> u64 {
+        self.bytes + written.saturating_sub(self.counted_at)
+    }
+}
+
 /// See the module.
 pub struct InteractionLog {
     directory: Arc<Directory>,
     clock: Arc<dyn Clock>,
     settings: LogSettings,
+    opened_ms: u64,
+    /// Decisions since then, and the bytes of their lines.
+    decisions: AtomicU64,
+    decision_bytes: AtomicU64,
     epoch: AtomicU32,
     next: AtomicU64,
     active: Mutex<Active>,
@@ -163,8 +181,11 @@ impl InteractionLog {
     ) -> Result<Arc<Self>> {
         let log = Arc::new(Self {
             directory,
+            opened_ms: clock.now_ms(),
             clock,
             settings,
+            decisions: AtomicU64::new(0),
+            decision_bytes: AtomicU64::new(0),
             epoch: AtomicU32::new(epoch),
             next: AtomicU64::new(0),
             active: Mutex::new(Active::new(before.low_water, before.segments.last().copied())),
@@ -273,7 +294,15 @@ impl InteractionLog {
     /// # Errors
     /// As [`InteractionLog::reward`].
     pub fn decision(&self, seq: Seq, ms: u64, line: &DecisionLine<'_>) -> Result<()> {
-        self.append(|lines, to| lines.decision(to, seq, ms, line))
+        let mut bytes = 0;
+        self.append(|lines, to| {
+            let before = to.len();
+            lines.decision(to, seq, ms, line);
+            bytes = to.len() - before;
+        })?;
+        self.decisions.fetch_add(1, Ordering::Relaxed);
+        self.decision_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Appends what a person did with a tip.
@@ -423,15 +452,15 @@ impl InteractionLog {
     /// How it is doing.
     #[must_use]
     pub fn report(&self) -> LogReport {
-        let (low_water, unsynced) = {
+        let (low_water, unsynced, written) = {
             let active = self.active.lock();
-            (active.low_water(), active.unsynced_bytes())
+            (active.low_water(), active.unsynced_bytes(), active.written_bytes())
         };
         let figures = self.figures.lock();
         LogReport {
             epoch: self.epoch.load(Ordering::Acquire),
             segments: figures.segments,
-            bytes: figures.bytes,
+            bytes: figures.bytes_with(written),
             low_water,
             unsynced_bytes: unsynced as u64,
             dropped_pulls: figures.dropped_pulls + self.dropped.load(Ordering::Relaxed),

@@ -1,6 +1,8 @@
 //! What happens to whole segments: the next one begins, old ones go, and a person's lines are taken out.
 
 use super::InteractionLog;
+use super::finding::head_of;
+use super::growth::OLDEST_SEGMENT_MS;
 use super::writing::{Keeper, RETENTION_EVERY};
 use crate::disk::Room;
 use crate::error::Result;
@@ -10,9 +12,6 @@ use crate::log::seq::Seq;
 use memchr::memmem;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
-
-/// A segment of this age is followed by another one, so that retention by age can remove it.
-const OLDEST_SEGMENT_MS: u64 = 24 * 3600 * 1000;
 
 impl InteractionLog {
     pub(super) fn look_after_segments(&self, thread: &mut Keeper) {
@@ -35,11 +34,15 @@ impl InteractionLog {
     }
 
     pub(super) fn count_segments(&self) {
+        // Before they are counted: what comes meanwhile is counted twice rather than not at all.
+        let written = self.active.lock().written_bytes();
         let Ok(names) = Self::segments(&self.directory) else { return };
         let sizes = names.iter().filter_map(|name| self.directory.size_and_time(Room::Log, &name.to_string()).ok().flatten());
         let bytes = sizes.map(|(size, _)| size).sum();
+        let first = names.first().and_then(|first| head_of(&self.directory, *first).ok().flatten());
         let mut figures = self.figures.lock();
-        (figures.segments, figures.bytes) = (names.len() as u64, bytes);
+        (figures.segments, figures.bytes, figures.counted_at) = (names.len() as u64, bytes, written);
+        figures.first_ms = first.map(|head| head.ms);
     }
 
     /// Removes segments past their time or past the size that is kept, the oldest first, as far as all their lines are in the
