@@ -16,7 +16,7 @@ import { rustProblem } from './require-rust.mjs'
 const ADDON = {
   script: 'build:native',
   name: 'the addon',
-  sources: ['src', 'crates', 'vendor', 'Cargo.toml', 'Cargo.lock', 'build.rs', 'scripts/cargo-addon.mjs', 'scripts/rustc-own.sh'],
+  sources: ['src', 'Cargo.toml', 'Cargo.lock', 'build.rs'],
 }
 /** @type {Part} */
 const FACE = { script: 'build:lib', name: 'the TypeScript face', sources: ['lib'] }

@@ -18,8 +18,8 @@ import { withMissingPlatforms } from './lock-file.mjs'
 import { NOTICES } from './third-party.mjs'
 import { addresses, isAddress } from './repository.mjs'
 
-/** 5 MB, the promise for one installed binary. */
-export const MAX_BINARY_BYTES = 5_000_000
+/** 15 MB, the promise for one installed binary. */
+export const MAX_BINARY_BYTES = 15_000_000
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const readJson = (path) => JSON.parse(readFileSync(join(root, path), 'utf8'))

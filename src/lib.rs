@@ -15,11 +15,26 @@
     )
 )]
 
+pub mod clock;
+pub mod disk;
 pub mod engine;
+pub mod error;
+pub mod event;
+pub mod feature;
+pub mod generate;
+pub mod insight;
+pub mod log;
+pub mod policy;
+pub mod rng;
+pub mod settings;
+pub mod state;
+
+mod background;
+mod json;
 #[cfg(feature = "node")]
 mod node;
+mod runtime;
+mod tls;
 
 pub use engine::Engine;
-pub use oo_bandits_cold::{event, generate, insight, settings};
-pub use oo_bandits_core::{Error, ErrorKind, Reason, Result, clock, disk, error, feature, log, policy, rng, state};
-use oo_bandits_core::{background, json};
+pub use error::{Error, ErrorKind, Reason, Result};

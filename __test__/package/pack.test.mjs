@@ -48,7 +48,7 @@ let states = 0
 const inProject = (program, args, cwd = project.directory) =>
   run(program, args, { cwd, env: { STATE_DIR: join(cwd, `state-${(states += 1)}`) } })
 
-test('the binary is at most 5 MB', () => {
+test('the binary is at most 15 MB', () => {
   const { size } = statSync(binary)
   assert.ok(size <= MAX_BINARY_BYTES, `${platform.binary} has ${size} bytes`)
 })
