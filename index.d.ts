@@ -321,7 +321,7 @@ export interface FeedbackRequest {
    * @default now; the same reward again is no other reaction
    */
   at?: Moment
-  /** Whose decision it has to be: one of another user is refused (`otherUser`). Pass it where ids come from clients. @default whosever */
+  /** Whose decision it has to be: one of another user is refused (`otherUser`). Pass it where ids come from clients. @default any user's */
   userId?: string
 }
 
