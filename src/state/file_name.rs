@@ -4,22 +4,29 @@
 //! not one to one (`a-b` and `a_b`; the ε-greedy file of `x` and the `LinUCB` file of `x_egreedy`), so whoever finds the plain
 //! name taken gets a distinct one, which holds a hash and a `~` that no plain name can hold.
 
-use super::alnum_table::ALNUM_RANGES;
 use crate::policy::PolicyName;
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
+use unicode_general_category::{GeneralCategory as Category, get_general_category};
 
 /// The longest file name, in bytes, that common file systems take.
 const LONGEST_NAME: usize = 255;
 /// How many bytes of the user id a distinct name keeps for people to recognise it by.
 const RECOGNISABLE: usize = 64;
 
-/// `str.isalnum` of Python 3.11 for one character: Unicode 14's categories L and N. Rust's own rule differs for 15,559
-/// characters, and file names would.
+/// `str.isalnum` of Python 3.11 for one character: the categories L and N of Unicode 14, whatever Unicode the standard library has.
 fn is_alnum(c: char) -> bool {
-    let code = u32::from(c);
-    let after = ALNUM_RANGES.partition_point(|&(first, _)| first <= code);
-    after > 0 && code <= ALNUM_RANGES[after - 1].1
+    matches!(
+        get_general_category(c),
+        Category::UppercaseLetter
+            | Category::LowercaseLetter
+            | Category::TitlecaseLetter
+            | Category::ModifierLetter
+            | Category::OtherLetter
+            | Category::DecimalNumber
+            | Category::LetterNumber
+            | Category::OtherNumber
+    )
 }
 
 fn safe(user_id: &str) -> impl Iterator<Item = char> {

@@ -5,7 +5,6 @@
 //! A change goes one way: user (under its lock) → writer's queue → state file. The [`StateStore`] trait is the seam behind
 //! which another kind of storage can stand.
 
-mod alnum_table;
 mod byte_ring;
 mod epoch_file;
 mod file;
