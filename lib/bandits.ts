@@ -54,6 +54,7 @@ import { listen, listEvents, payloadBytes } from './events'
 import { closeAtExit, forgetAtExit } from './exit'
 import * as frame from './frame'
 import { chooseOnly, foresee, nested, pull, react, recommend, reward, scoreSet, setOnly } from './frame'
+import { Limit } from './generated/boundary'
 import { generate } from './generate'
 import { addon } from './native'
 import { analytics, dataQuality, decisions, simulate, users } from './reads'
@@ -74,7 +75,6 @@ const MOST_NUMBERED = 1 << 17
 const NO_NUMBER = -1
 /** Equals no user id, whatever a caller passes for one. */
 const NOBODY = Symbol('nobody')
-const LARGEST_MANY = 10_000
 /** How often a directory that another process holds is tried again. */
 const LOCK_RETRY_MS = 50
 
@@ -178,7 +178,7 @@ export class Bandits implements Contract {
     this.#check()
     if (!Array.isArray(requests)) refuse('requests', 'an array', requests)
     const n: unknown = requests.length
-    checkLength(n, LARGEST_MANY, 'requests', 'requests')
+    checkLength(n, Limit.LARGEST_MANY, 'requests', 'requests')
     return scoreBatch(requests, n, {
       place: this.#place,
       check: () => this.#check(),

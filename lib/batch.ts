@@ -8,17 +8,17 @@ import { ID, isId, isObject } from './check'
 import { refuse } from './error'
 import * as frame from './frame'
 import { choose, pulls, setMeta, setRequests, setUser } from './frame'
+import { Limit, Request } from './generated/boundary'
 import * as request from './request'
 import { packScoreAt, withPromptVersion } from './request'
 
 // Own constants: see request.ts.
-const { boundary, words, running, FIRST, REQUEST_WORDS } = frame
+const { words, running, FIRST } = frame
 const { LARGEST_REQUEST, packed } = request
 const { chosen } = answers
 
 const LARGEST_CANDIDATES = 1_000_000
-/** How many texts cross in one call, and how many a request has at most. */
-const MOST_TEXTS = boundary.mostTexts
+/** How many texts a request has at most. */
 const TEXTS_PER_REQUEST = 3
 
 /** The engine, to a batch. */
@@ -67,7 +67,7 @@ export function scoreBatch(requests: readonly ScoreRequest[], n: number, caller:
       setMeta(at, withPromptVersion(meta))
       texts.push(promptVersion)
     }
-    if (texts.length > MOST_TEXTS - TEXTS_PER_REQUEST || i + 1 === n) {
+    if (texts.length > Limit.MOST_TEXTS - TEXTS_PER_REQUEST || i + 1 === n) {
       setRequests(entries[first].at, i + 1 - first)
       pulls(caller.place, texts)
       texts = []
@@ -144,7 +144,7 @@ function withoutLanes(entries: readonly Entry[]): number {
   for (const entry of entries) {
     request.moveWithoutLanes(entry.at, to)
     entry.at = to
-    to += REQUEST_WORDS
+    to += Request.WORDS
   }
   running.extent = to
   return to

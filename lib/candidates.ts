@@ -1,7 +1,8 @@
 // Candidates' texts: what is checked of them, and how they cross.
 
 import { refuse } from './error'
-import { ID, LONGEST_TEXT, prefix, TEXT } from './check'
+import { ID, prefix, TEXT } from './check'
+import { Limit } from './generated/boundary'
 
 /** In the order of the candidates; those without a version may be missing. */
 export type PromptVersions = readonly (string | undefined)[]
@@ -15,7 +16,7 @@ export function oneText(ids: readonly string[]): string {
 
 /** A version that was given. */
 export function checkPromptVersion(promptVersion: unknown, i: number, number: number): asserts promptVersion is string {
-  if (typeof promptVersion !== 'string' || promptVersion.length > LONGEST_TEXT || !promptVersion.isWellFormed()) {
+  if (typeof promptVersion !== 'string' || promptVersion.length > Limit.LONGEST_TEXT || !promptVersion.isWellFormed()) {
     refuse(`${prefix(number)}candidates[${i}].promptVersion`, TEXT, promptVersion)
   }
 }

@@ -1,29 +1,18 @@
 // What is checked of single values. Each check returns what it found, or refuses and names the path.
 
 import { BanditError, refuse, shown } from './error'
+import { Limit, Meta, POLICIES } from './generated/boundary'
 import { isDate, isSignal } from './realm'
 import type { PolicyName } from '../index'
 
-/** The longest user id or tip id, in UTF-16 units. */
-export const LONGEST_ID = 512
-
 /** What an id has to be. */
-export const ID = `a string of 1 to ${LONGEST_ID} UTF-16 units without lone surrogates`
-
-/** The longest text that is logged beside ids, in UTF-16 units. */
-export const LONGEST_TEXT = 128
+export const ID = `a string of 1 to ${Limit.LONGEST_ID} UTF-16 units without lone surrogates`
 
 /** What such a text has to be. */
-export const TEXT = `a string of at most ${LONGEST_TEXT} UTF-16 units without lone surrogates`
-
-/** In place of a policy's number: the active one, which native code knows. */
-const ACTIVE = 3
-
-/** The policies in the order of their numbers (src/policy/name.rs). */
-export const POLICIES: readonly PolicyName[] = ['linucb-v1', 'egreedy-v1', 'egreedy-v2']
+export const TEXT = `a string of at most ${Limit.LONGEST_TEXT} UTF-16 units without lone surrogates`
 
 export function isId(value: unknown): value is string {
-  return typeof value === 'string' && value.isWellFormed() && value.length > 0 && value.length <= LONGEST_ID
+  return typeof value === 'string' && value.isWellFormed() && value.length > 0 && value.length <= Limit.LONGEST_ID
 }
 
 export function checkId(value: unknown, path: string): asserts value is string {
@@ -57,20 +46,15 @@ export function checkKeys(value: object, known: readonly string[], path: string,
   if (unknown !== undefined) throw new BanditError('ERR_INVALID_ARGUMENT', `${path}: no ${what} ${shown(unknown)}; known: ${known.join(', ')}`)
 }
 
-/** The number of a policy; `number` is that of the request. */
-export function policyNumber(policy: PolicyName | undefined, number: number): number {
-  switch (policy) {
-    case undefined:
-      return ACTIVE
-    case 'linucb-v1':
-      return 0
-    case 'egreedy-v1':
-      return 1
-    case 'egreedy-v2':
-      return 2
-    default:
-      return unknownPolicy(policy, prefix(number))
-  }
+/** What META says of a policy; where the caller named none, native code takes the active one. `number` is that of the request. */
+export function policyBits(policy: PolicyName | undefined, number: number): number {
+  return policy === undefined ? 0 : Meta.NAMES_POLICY | (policyNumber(policy, number) << Meta.POLICY)
+}
+
+/** The number of a policy that was named. */
+export function policyNumber(policy: PolicyName, number: number): number {
+  const place = POLICIES.indexOf(policy)
+  return place < 0 ? unknownPolicy(policy, prefix(number)) : place
 }
 
 /** A policy that has to be given. */

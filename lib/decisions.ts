@@ -3,34 +3,24 @@
 import type { Action, FeedbackRequest, FeedbackResult, PolicyChange, Recommendation, RecommendRequest } from '../index'
 import { isCandidateSet } from './candidate-set'
 import type { NativeChannel } from '../dist/addon'
-import { checkId, checkKeys, finite, isObject, moment, POLICIES } from './check'
+import { checkId, checkKeys, finite, isObject, moment } from './check'
 import { oneText } from './candidates'
 import { BanditError, native, refuse } from './error'
 import * as frame from './frame'
+import { ACTIONS, Limit, POLICIES, Reaction, ReactionFlags } from './generated/boundary'
 import { type Candidates, packDecision, packed } from './request'
 
 // Own constants: see request.ts.
-const { boundary, FIRST, halves, words } = frame
+const { FIRST, halves, words } = frame
 
-// Words of a reaction to a decision.
-const REACTION_EPOCH = 0
-const REACTION_N = 1
-const REACTION_REWARD = 2
-const REACTION_AT = 3
-const REACTION_ACTION = 4
-const REACTION_FLAGS = 5
-const REACTION_OF_USER = 6
 /** There is no name for what was done. */
 const NONE = -1
 
-/** In the order of src/node/frame.rs. */
-const ACTIONS: Readonly<Record<Action, number>> = { done: 1, helpful: 0.5, snooze: 0, not_helpful: -0.5, dismiss: -1 }
-const ACTION_NAMES: readonly string[] = Object.keys(ACTIONS)
-/** Every candidate stands in the log. */
-const LARGEST_DECISION = 1000
+/** What each action is worth unless options say otherwise. */
+const WORTH: Readonly<Record<Action, number>> = { done: 1, helpful: 0.5, snooze: 0, not_helpful: -0.5, dismiss: -1 }
+const ACTION_NAMES: readonly string[] = ACTIONS
 const LONGEST_SALT = 64
-/** How many texts cross in one call, and how many a decision has besides its candidates' ids. */
-const MOST_TEXTS = boundary.mostTexts
+/** How many texts a decision has besides its candidates' ids. */
 const OTHER_TEXTS = 2
 const CHANGE = ['mode', 'share', 'salt', 'userId']
 const MODES = ['active', 'shadow', 'off', 'default']
@@ -45,13 +35,13 @@ export function largestOf(rewards: Rewards): number {
 
 /** The table with what `options.rewards` changes of it. */
 export function rewardTable(given: unknown): Rewards {
-  if (given === undefined) return ACTIONS
+  if (given === undefined) return WORTH
   if (!isObject(given)) refuse('options.rewards', 'an object', given)
   // Undefined is not given.
   const changed = Object.fromEntries(Object.entries(given).filter(([, reward]) => reward !== undefined))
   checkKeys(changed, ACTION_NAMES, 'options.rewards', 'action')
   for (const [action, reward] of Object.entries(changed)) finite(reward, `options.rewards.${action}`)
-  return { ...ACTIONS, ...changed }
+  return { ...WORTH, ...changed }
 }
 
 /** What a request says beside what `score()` takes; read before anything is packed, because getters may run. */
@@ -73,7 +63,7 @@ export function readExtras(request: RecommendRequest): Extras {
 
 function checkedMask(mask: unknown): boolean[] {
   if (!Array.isArray(mask)) refuse('mask', 'an array of true and false', mask)
-  if (mask.length > LARGEST_DECISION) refuse('mask', `an array of at most ${LARGEST_DECISION}`, mask.length)
+  if (mask.length > Limit.LARGEST_DECISION) refuse('mask', `an array of at most ${Limit.LARGEST_DECISION}`, mask.length)
   // Holes are no flags.
   return Array.from(mask, (may: unknown, i) => (typeof may === 'boolean' ? may : refuse(`mask[${i}]`, 'true or false', may)))
 }
@@ -91,13 +81,13 @@ export interface DecisionTexts {
 /** Completes what is packed of these candidates; `names` are their ids where they are no set. */
 export function packedDecision(candidates: Candidates, names: readonly string[], { mask, holdout, explain }: Extras): DecisionTexts {
   const { count, promptVersions } = packed
-  if (count > LARGEST_DECISION) refuse('candidates', `at most ${LARGEST_DECISION} for a decision`, count)
+  if (count > Limit.LARGEST_DECISION) refuse('candidates', `at most ${Limit.LARGEST_DECISION} for a decision`, count)
   if (mask !== undefined && mask.length !== count) refuse('mask', `an array of ${count}, one for each candidate`, mask.length)
   if (mask !== undefined && !mask.includes(true)) throw new BanditError('ERR_NO_CANDIDATES', 'mask: no candidate may be shown')
   const ids = isCandidateSet(candidates) ? candidates.ids : names
   const versions = promptVersions === undefined ? undefined : JSON.stringify(Array.from({ length: count }, (_none, i) => promptVersions[i] ?? null))
   // To make one text of a few takes longer than to pass each. Native code has a set's: there are no names then.
-  const asOne = names.length > MOST_TEXTS - OTHER_TEXTS
+  const asOne = names.length > Limit.MOST_TEXTS - OTHER_TEXTS
   packDecision(packed.end, ids, count, { mask, holdout, explain, asOne })
   return { ids, crossing: asOne ? [oneText(names)] : names, promptVersions: versions }
 }
@@ -123,19 +113,19 @@ export function packReaction(rewards: Rewards, request: FeedbackRequest): string
   // However late: native code knows when the decision was made, and counts what it refuses.
   const when = moment(at, 'at', Number.MAX_VALUE)
   if (userId !== undefined) checkId(userId, 'userId')
-  halves[2 * (FIRST + REACTION_EPOCH)] = epoch
-  words[FIRST + REACTION_N] = n
-  words[FIRST + REACTION_REWARD] = worthOfIt
-  words[FIRST + REACTION_AT] = when ?? NaN
-  halves[2 * (FIRST + REACTION_ACTION)] = action === undefined ? NONE : ACTION_NAMES.indexOf(action)
-  halves[2 * (FIRST + REACTION_OF_USER)] = Number(userId !== undefined)
+  halves[2 * (FIRST + Reaction.EPOCH)] = epoch
+  words[FIRST + Reaction.N] = n
+  words[FIRST + Reaction.REWARD] = worthOfIt
+  words[FIRST + Reaction.AT] = when ?? NaN
+  halves[2 * (FIRST + Reaction.ACTION)] = action === undefined ? NONE : ACTION_NAMES.indexOf(action)
+  halves[2 * (FIRST + Reaction.OF_USER)] = Number(userId !== undefined)
   return userId
 }
 
 /** What became of it. */
 export function reacted(): FeedbackResult {
-  const flags = halves[2 * (FIRST + REACTION_FLAGS)]
-  return { ok: true, applied: (flags & 1) !== 0, revision: (flags & 2) !== 0, policies: POLICIES.filter((_name, i) => (flags & (4 << i)) !== 0) }
+  const flags = halves[2 * (FIRST + Reaction.FLAGS)]
+  return { ok: true, applied: (flags & ReactionFlags.APPLIED) !== 0, revision: (flags & ReactionFlags.REVISION) !== 0, policies: POLICIES.filter((_name, i) => (flags & (1 << (ReactionFlags.POLICIES + i))) !== 0) }
 }
 
 /** The number of the line that a decision's id stands for. */

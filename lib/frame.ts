@@ -1,5 +1,5 @@
-// The frame: the block of doubles that JavaScript and native code both see, and the calls on what stands in it. The layout is that of
-// src/node/frame.rs, and loading fails when the two differ. What is written there: `request.ts`; what is read from there: `answer.ts`.
+// The frame: the block of doubles that JavaScript and native code both see, and the calls on what stands in it. The places are
+// those of src/boundary.json, as in src/node/frame.rs, and loading fails when the two differ. What is written there: `request.ts`; what is read from there: `answer.ts`.
 //
 // The block never changes, so that V8 compiles its address into the code that writes to it; for that each file has to have `words` and
 // `halves` as constants of its own.
@@ -8,32 +8,16 @@
 // call that comes in between goes through `nested`, which puts the outer call's part of the block aside.
 
 import { BanditError, native } from './error'
+import { Control, LAYOUT, Request, STATUSES } from './generated/boundary'
 import { addon } from './native'
 
-const CONTROL_WORDS = 4
-const REQUEST_WORDS = 16
-const DECISION_WORDS = 19
-/** Lanes are padded to a multiple of so many candidates. */
-const CHUNK = 8
-
-// Control words.
-const CHANNEL = 0
-const START = 1
-const COUNT = 2
-const STATUS = 3
-
-const DONE = 0
-
-// Words of a request that name whom it is about; the others: request.ts and answer.ts.
-const USER = 0
-const META = 1
+const DONE = STATUSES.indexOf('done')
 
 /** Where the first request of a call stands. */
-const FIRST = CONTROL_WORDS
+const FIRST = Control.WORDS
 
 const boundary = new addon.Boundary()
-const expected = [CONTROL_WORDS, REQUEST_WORDS, DECISION_WORDS, CHUNK]
-if (boundary.layout.join() !== expected.join()) {
+if (boundary.layout !== LAYOUT) {
   throw new BanditError('ERR_UNSUPPORTED', 'the native binary of @oo/bandits is of another version than its JavaScript: install again')
 }
 
@@ -87,19 +71,19 @@ export function checkIntact(): void {
 
 /** Says whose the request at word `at` is. */
 export function setUser(at: number, user: number, meta: number): void {
-  halves[2 * (at + USER)] = user
+  halves[2 * (at + Request.USER)] = user
   setMeta(at, meta)
 }
 
 /** Says what else is known of it. */
 export function setMeta(at: number, meta: number): void {
-  halves[2 * (at + META)] = meta
+  halves[2 * (at + Request.META)] = meta
 }
 
 /** The next native call is about so many requests from word `at` on. */
 export function setRequests(at: number, count: number): void {
-  halves[2 * START] = at
-  halves[2 * COUNT] = count
+  halves[2 * Control.START] = at
+  halves[2 * Control.COUNT] = count
 }
 
 // Native calls on what stands in the frame; `channel` is the engine's. Each has its own place where it is called: V8 compiles a call well
@@ -115,13 +99,13 @@ const foreseeFrame = boundary.foreseeFunction()
 const feedbackFrame = boundary.feedbackFunction()
 
 // Halves of the only request, as the code below has them at hand.
-const ONLY_USER = 2 * (FIRST + USER)
-const ONLY_META = 2 * (FIRST + META)
+const ONLY_USER = 2 * (FIRST + Request.USER)
+const ONLY_META = 2 * (FIRST + Request.META)
 
 /** Says whose the only request is, for the next call. */
 export function setOnly(user: number, meta: number): void {
-  halves[2 * START] = FIRST
-  halves[2 * COUNT] = 1
+  halves[2 * Control.START] = FIRST
+  halves[2 * Control.COUNT] = 1
   halves[ONLY_USER] = user
   halves[ONLY_META] = meta
 }
@@ -134,65 +118,65 @@ export function chooseOnly(channel: number, user: number, meta: number): void {
 
 /** Chooses for the requests in the frame. */
 export function choose(channel: number): void {
-  halves[2 * CHANNEL] = channel
+  halves[2 * Control.CHANNEL] = channel
   chooseFrame()
-  if (halves[2 * STATUS] !== DONE) throwError()
+  if (halves[2 * Control.STATUS] !== DONE) throwError()
 }
 
 /** Says that a request of this user comes next. */
 export function foresee(channel: number, user: number): void {
-  halves[2 * CHANNEL] = channel
-  halves[2 * START] = FIRST
+  halves[2 * Control.CHANNEL] = channel
+  halves[2 * Control.START] = FIRST
   halves[ONLY_USER] = user
   foreseeFrame()
 }
 
 /** Remembers what was chosen for the request in the frame. */
 export function pull(channel: number, id: string, computedAt: string | undefined, promptVersion: string | undefined): void {
-  halves[2 * CHANNEL] = channel
+  halves[2 * Control.CHANNEL] = channel
   // What is not there is not passed either.
   if (computedAt === undefined && promptVersion === undefined) pullFrame(id)
   else pullFrame(id, computedAt ?? promptVersion, promptVersion)
-  if (halves[2 * STATUS] !== DONE) throwError()
+  if (halves[2 * Control.STATUS] !== DONE) throwError()
 }
 
 /** The same for several requests, with the texts of one behind those of the other. */
 export function pulls(channel: number, texts: readonly string[]): void {
-  halves[2 * CHANNEL] = channel
+  halves[2 * Control.CHANNEL] = channel
   pullsFrame(...texts)
-  if (halves[2 * STATUS] !== DONE) throwError()
+  if (halves[2 * Control.STATUS] !== DONE) throwError()
 }
 
 /** Chooses from the prepared set that the only request names, and remembers what was chosen. */
 export function scoreSet(channel: number, user: number, meta: number, computedAt: string | undefined): void {
   setOnly(user, meta)
-  halves[2 * CHANNEL] = channel
+  halves[2 * Control.CHANNEL] = channel
   if (computedAt === undefined) scoreSetFrame()
   else scoreSetFrame(computedAt)
-  if (halves[2 * STATUS] !== DONE) throwError()
+  if (halves[2 * Control.STATUS] !== DONE) throwError()
 }
 
 /** Learns from the reward in the frame. */
 export function reward(channel: number, tipId: string, computedAt: string | undefined): void {
-  halves[2 * CHANNEL] = channel
+  halves[2 * Control.CHANNEL] = channel
   rewardFrame(tipId, computedAt)
-  if (halves[2 * STATUS] !== DONE) throwError()
+  if (halves[2 * Control.STATUS] !== DONE) throwError()
 }
 
 /** Decides on the request in the frame. */
 export function recommend(channel: number, ids: readonly string[], computedAt: string | undefined, promptVersions: string | undefined): void {
-  halves[2 * CHANNEL] = channel
+  halves[2 * Control.CHANNEL] = channel
   recommendFrame(computedAt, promptVersions, ...ids)
-  if (halves[2 * STATUS] !== DONE) throwError()
+  if (halves[2 * Control.STATUS] !== DONE) throwError()
 }
 
 /** Learns from the reaction to a decision in the frame. */
 export function react(channel: number, userId: string | undefined): void {
-  halves[2 * CHANNEL] = channel
-  halves[2 * START] = FIRST
+  halves[2 * Control.CHANNEL] = channel
+  halves[2 * Control.START] = FIRST
   if (userId === undefined) feedbackFrame()
   else feedbackFrame(userId)
-  if (halves[2 * STATUS] !== DONE) throwError()
+  if (halves[2 * Control.STATUS] !== DONE) throwError()
 }
 
 /** Throws what the last call failed of. */
@@ -202,4 +186,4 @@ function throwError(): never {
 }
 
 // Not where they are declared: what is exported there is looked up at each use, here too.
-export { boundary, CHUNK, FIRST, halves, REQUEST_WORDS, running, words }
+export { boundary, FIRST, halves, running, words }

@@ -1,53 +1,26 @@
 // From what callers ask to what stands in the frame: read once, checked, written where src/node/frame.rs looks for it.
 
 import { BanditError, refuse } from './error'
-import { ALONE, checkId, day, DAYS, finite, hour, HOURS, isObject, isWhole, LONGEST_ID, LONGEST_TEXT, policyNumber, prefix, TEXT } from './check'
+import { ALONE, checkId, day, DAYS, finite, hour, HOURS, isObject, isWhole, policyBits, prefix, TEXT } from './check'
 import { isCandidateSet, promptVersionsOf, setNumber } from './candidate-set'
 import { checkPromptVersion, type PromptVersions, refuseId } from './candidates'
 import * as frame from './frame'
 import { checkIntact } from './frame'
+import { Asked, AskedFlags, Limit, Mark, Meta, Request, Reward } from './generated/boundary'
 import type { Candidate, ProfileFeatures, RewardRequest, ScoreRequest } from '../index'
 
 // Own constants: V8 compiles them into the code, and looks up imported ones at each use.
-const { words, halves, running, CHUNK, FIRST, REQUEST_WORDS } = frame
-const LONGEST = LONGEST_ID
-
-// Words of a request.
-const CANDIDATES = 2
-const SET = 3
-const REWARD = 7
-const PROFILE = 8
-const OVERDUE = 13
-const AGE = 14
-const PRIORITY = 15
+const { words, halves, running, FIRST } = frame
 
 /** In place of a prepared set's number: the lanes have been removed. */
 const NO_LANES = -1
 
-// What META is put together from.
-const HOUR = 2
-const DAY = 7
-const HAS_PROFILE = 1 << 10
-const HAS_COMPUTED_AT = 1 << 11
-const HAS_PROMPT_VERSION = 1 << 12
-
-// Words behind a request for a decision.
-const HOLDOUT = 0
-const ASKED = 1
-const MARKS = 2
-const EXPLAIN = 1
-const HAS_MASK = 1 << 1
-const IDS_ARE_ONE_TEXT = 1 << 2
-const ELIGIBLE = 1 << 16
-
-const LARGEST_CANDIDATES = 100_000
-
 /** The words of the largest request. */
-const LARGEST_REQUEST = REQUEST_WORDS + 3 * LARGEST_CANDIDATES
+const LARGEST_REQUEST = Request.WORDS + 3 * Limit.LARGEST_CANDIDATES
 
 /** What a request is about, and what else it asks. */
 export type Candidates = ScoreRequest['candidates']
-type Asked = Pick<ScoreRequest, 'context' | 'profileFeatures' | 'policy'>
+type Scored = Pick<ScoreRequest, 'context' | 'profileFeatures' | 'policy'>
 
 /** What packing found besides the numbers. One object for all calls: read it before anything else is packed. */
 const packed: Packed = {
@@ -69,7 +42,7 @@ interface Packed {
 }
 
 /** Packs a request about `candidates` as the only one; returns its META. `names`, where it is given, takes the candidates' ids. */
-export function packScore(request: Asked, candidates: unknown, names: string[] | undefined): number {
+export function packScore(request: Scored, candidates: unknown, names: string[] | undefined): number {
   running.extent = FIRST
   running.spoilt = false
   running.busy = true
@@ -88,19 +61,19 @@ export function packScore(request: Asked, candidates: unknown, names: string[] |
  * In one piece, because a call costs V8 as much as two candidates; and written for what V8 11 makes of it. `npm run bench` says what a
  * change does to it.
  */
-export function packScoreAt(request: Asked, candidates: unknown, at: number, names: string[] | undefined, number: number): number {
+export function packScoreAt(request: Scored, candidates: unknown, at: number, names: string[] | undefined, number: number): number {
   const { context, profileFeatures, policy } = request
-  let meta = policyNumber(policy, number)
-  let end = at + REQUEST_WORDS
+  let meta = policyBits(policy, number)
+  let end = at + Request.WORDS
   let set = 0
   let n: number
   let versions: (string | undefined)[] | undefined
   let setVersions: PromptVersions | undefined
   if (Array.isArray(candidates)) {
     n = candidates.length
-    if (!isWhole(n, LARGEST_CANDIDATES) || n === 0) refuseCount(n, number)
+    if (!isWhole(n, Limit.LARGEST_CANDIDATES) || n === 0) refuseCount(n, number)
     // Three lanes, a number a candidate each.
-    const stride = (n + CHUNK - 1) & -CHUNK
+    const stride = (n + Limit.LANE_CHUNK - 1) & -Limit.LANE_CHUNK
     const lane = end
     const ages = lane + stride
     const levels = ages + stride
@@ -152,7 +125,7 @@ export function packScoreAt(request: Asked, candidates: unknown, at: number, nam
       words[ages + i] = age
       words[levels + i] = level
       // Last what calls a function: what the compiler knows of an object's shape does not outlive a call.
-      if (typeof id !== 'string' || id.isWellFormed() !== true || (id.length - 1) >>> 0 >= LONGEST) refuseId(candidate, id, i, number)
+      if (typeof id !== 'string' || id.isWellFormed() !== true || (id.length - 1) >>> 0 >= Limit.LONGEST_ID) refuseId(candidate, id, i, number)
       if (names !== undefined) names[i] = id
     }
   } else if (isCandidateSet(candidates)) {
@@ -177,13 +150,13 @@ export function packScoreAt(request: Asked, candidates: unknown, at: number, nam
       days = dayOfWeek
     } else if (hourOfDay === undefined && Array.isArray(context)) refuse(`${prefix(number)}context`, 'an object', context)
   }
-  meta |= (hours << HOUR) | (days << DAY)
+  meta |= (hours << Meta.HOUR) | (days << Meta.DAY)
   if (profileFeatures === undefined || profileFeatures === null) packed.computedAt = undefined
   else meta |= packProfile(profileFeatures, at, number)
   // From here on no code of the caller's runs, until the chosen candidate is read.
   if (running.spoilt) checkIntact()
-  halves[2 * (at + CANDIDATES)] = n
-  halves[2 * (at + SET)] = set
+  halves[2 * (at + Request.CANDIDATES)] = n
+  halves[2 * (at + Request.SET)] = set
   packed.count = n
   packed.promptVersions = versions ?? setVersions
   packed.end = end
@@ -192,7 +165,7 @@ export function packScoreAt(request: Asked, candidates: unknown, at: number, nam
 
 function refuseCount(n: unknown, number: number): never {
   if (n === 0) throw new BanditError('ERR_NO_CANDIDATES', `${prefix(number)}candidates: empty, there is nothing to choose from`)
-  refuse(`${prefix(number)}candidates`, `an array of at most ${LARGEST_CANDIDATES} candidates`, n)
+  refuse(`${prefix(number)}candidates`, `an array of at most ${Limit.LARGEST_CANDIDATES} candidates`, n)
 }
 
 function packProfile(profile: ProfileFeatures, at: number, number: number): number {
@@ -202,18 +175,18 @@ function packProfile(profile: ProfileFeatures, at: number, number: number): numb
     refuse(`${prefix(number)}profileFeatures.computedAt`, 'a string or null', computedAt)
   }
   // The last that runs code of the caller's is behind us: known() only looks at values.
-  let flags = HAS_PROFILE
+  let flags = Meta.HAS_PROFILE
   packed.computedAt = undefined
   if (typeof computedAt === 'string') {
-    if (computedAt.length > LONGEST_TEXT || !computedAt.isWellFormed()) refuse(`${prefix(number)}profileFeatures.computedAt`, TEXT, computedAt)
+    if (computedAt.length > Limit.LONGEST_TEXT || !computedAt.isWellFormed()) refuse(`${prefix(number)}profileFeatures.computedAt`, TEXT, computedAt)
     packed.computedAt = computedAt
-    flags |= HAS_COMPUTED_AT
+    flags |= Meta.HAS_COMPUTED_AT
   }
-  words[at + PROFILE] = known(completionRate30d, 'completionRate30d', number)
-  words[at + PROFILE + 1] = known(dismissRate30d, 'dismissRate30d', number)
-  words[at + PROFILE + 2] = known(meanDwellMs30d, 'meanDwellMs30d', number)
-  words[at + PROFILE + 3] = known(preferredHour, 'preferredHour', number)
-  words[at + PROFILE + 4] = known(tipVolume30d, 'tipVolume30d', number)
+  words[at + Request.PROFILE] = known(completionRate30d, 'completionRate30d', number)
+  words[at + Request.PROFILE + 1] = known(dismissRate30d, 'dismissRate30d', number)
+  words[at + Request.PROFILE + 2] = known(meanDwellMs30d, 'meanDwellMs30d', number)
+  words[at + Request.PROFILE + 3] = known(preferredHour, 'preferredHour', number)
+  words[at + Request.PROFILE + 4] = known(tipVolume30d, 'tipVolume30d', number)
   return flags
 }
 
@@ -225,7 +198,7 @@ function known(value: unknown, key: string, number: number): number {
   return value
 }
 
-const NOTHING_ELSE: Asked = {}
+const NOTHING_ELSE: Scored = {}
 
 /** Packs the candidates of a set to be; returns their ids, and leaves their prompt versions in {@link packed}. */
 export function packSet(candidates: readonly Candidate[]): readonly string[] {
@@ -242,30 +215,30 @@ export function packLengths(end: number, ids: readonly string[]): void {
 
 /** Packs a reward for `tipId` as the only one; returns its META. */
 export function packReward(request: RewardRequest, tipId: unknown): number {
-  running.extent = FIRST + REQUEST_WORDS
+  running.extent = FIRST + Request.WORDS
   running.spoilt = false
   running.busy = true
   try {
     const { reward, features, dayOfWeek, profileFeatures, policy } = request
     checkId(tipId, 'tipId')
-    let meta = policyNumber(policy, ALONE)
+    let meta = policyBits(policy, ALONE)
     if (!isObject(features)) refuse('features', 'an object', features)
     const { isOverdue, taskAgeDays, priority, hourOfDay } = features as RewardRequest['features']
     if (isOverdue !== undefined && typeof isOverdue !== 'boolean') refuse('features.isOverdue', 'true or false', isOverdue)
     if (priority !== undefined && priority !== 1 && priority !== 2 && priority !== 3 && priority !== 4) {
       refuse('features.priority', '1, 2, 3 or 4', priority)
     }
-    meta |= (hour(hourOfDay, 'features.hourOfDay') << HOUR) | (day(dayOfWeek, 'dayOfWeek') << DAY)
+    meta |= (hour(hourOfDay, 'features.hourOfDay') << Meta.HOUR) | (day(dayOfWeek, 'dayOfWeek') << Meta.DAY)
     const age = taskAgeDays === undefined ? 0 : finite(taskAgeDays, 'features.taskAgeDays')
     const earned = finite(reward, 'reward')
     if (profileFeatures === undefined || profileFeatures === null) packed.computedAt = undefined
     else meta |= packProfile(profileFeatures, FIRST, ALONE)
     // From here on no code of the caller's runs.
     checkIntact()
-    words[FIRST + REWARD] = earned
-    halves[2 * (FIRST + OVERDUE)] = Number(isOverdue === true)
-    words[FIRST + AGE] = age
-    halves[2 * (FIRST + PRIORITY)] = priority ?? 1
+    words[FIRST + Reward.REWARD] = earned
+    halves[2 * (FIRST + Request.OVERDUE)] = Number(isOverdue === true)
+    words[FIRST + Request.AGE] = age
+    halves[2 * (FIRST + Request.PRIORITY)] = priority ?? 1
     return meta
   } finally {
     running.busy = false
@@ -274,13 +247,13 @@ export function packReward(request: RewardRequest, tipId: unknown): number {
 
 /** Moves a request's own words from word `at` to word `to`, which is not behind it. */
 export function moveWithoutLanes(at: number, to: number): void {
-  words.copyWithin(to, at, at + REQUEST_WORDS)
-  halves[2 * (to + SET)] = NO_LANES
+  words.copyWithin(to, at, at + Request.WORDS)
+  halves[2 * (to + Request.SET)] = NO_LANES
 }
 
 /** Says that there is a text that says which prompt wrote the chosen candidate, or which wrote which. */
 export function withPromptVersion(meta: number): number {
-  return meta | HAS_PROMPT_VERSION
+  return meta | Meta.HAS_PROMPT_VERSION
 }
 
 /** How a decision is asked for. */
@@ -294,10 +267,10 @@ export interface Asking {
 
 /** Marks the `n` candidates, the first ones of `tipIds`, behind what is packed up to `end`. */
 export function packDecision(end: number, tipIds: readonly string[], n: number, { mask, holdout, explain, asOne }: Asking): void {
-  words[end + HOLDOUT] = holdout
-  halves[2 * (end + ASKED)] = (explain ? EXPLAIN : 0) | (mask === undefined ? 0 : HAS_MASK) | (asOne ? IDS_ARE_ONE_TEXT : 0)
-  const marks = end + MARKS
-  for (let i = 0; i < n; i++) halves[2 * (marks + i)] = tipIds[i].length | (mask === undefined || mask[i] ? ELIGIBLE : 0)
+  words[end + Asked.HOLDOUT] = holdout
+  halves[2 * (end + Asked.FLAGS)] = (explain ? AskedFlags.EXPLAIN : 0) | (mask === undefined ? 0 : AskedFlags.HAS_MASK) | (asOne ? AskedFlags.IDS_ARE_ONE_TEXT : 0)
+  const marks = end + Asked.MARKS
+  for (let i = 0; i < n; i++) halves[2 * (marks + i)] = tipIds[i].length | (mask === undefined || mask[i] ? Mark.ELIGIBLE : 0)
 }
 
 // As in frame.ts.

@@ -31,7 +31,7 @@ export function addonName() {
 
 /** What is to be built in a checkout. @param {string} root */
 export function staleParts(root) {
-  const face = readdirSync(join(root, 'lib')).filter((name) => name.endsWith('.ts')).map((name) => name.replace(/\.ts$/, '.js'))
+  const face = readdirSync(join(root, 'lib'), { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.ts')).map((name) => name.replace(/\.ts$/, '.js'))
   const built = /** @type {[Part, string[]][]} */ ([[ADDON, [addonName(), 'addon.js']], [FACE, face]])
   return built.flatMap(([part, names]) => (isStale(root, names, part.sources) ? [part] : []))
 }

@@ -1,5 +1,6 @@
 //! The one error type of the crate: few kinds, each telling the caller what to do.
 
+use crate::boundary::{ERROR_CODES, ERROR_REASONS};
 use std::fmt;
 
 /// What went wrong, by what the caller can do about it. Becomes `BanditError.code` in JavaScript.
@@ -45,25 +46,7 @@ impl ErrorKind {
     /// The stable code that programs compare.
     #[must_use]
     pub const fn code(self) -> &'static str {
-        match self {
-            Self::InvalidArgument => "ERR_INVALID_ARGUMENT",
-            Self::NoCandidates => "ERR_NO_CANDIDATES",
-            Self::UnknownPolicy => "ERR_UNKNOWN_POLICY",
-            Self::StateLocked => "ERR_STATE_LOCKED",
-            Self::StateCorrupt => "ERR_STATE_CORRUPT",
-            Self::StateIo => "ERR_STATE_IO",
-            Self::Backpressure => "ERR_BACKPRESSURE",
-            Self::UnknownDecision => "ERR_UNKNOWN_DECISION",
-            Self::InsufficientData => "ERR_INSUFFICIENT_DATA",
-            Self::UnknownPromptVersion => "ERR_UNKNOWN_PROMPT_VERSION",
-            Self::LlmUnreachable => "ERR_LLM_UNREACHABLE",
-            Self::LlmStatus => "ERR_LLM_STATUS",
-            Self::LlmInvalidReply => "ERR_LLM_INVALID_REPLY",
-            Self::NatsUnreachable => "ERR_NATS_UNREACHABLE",
-            Self::Closed => "ERR_CLOSED",
-            Self::Unsupported => "ERR_UNSUPPORTED",
-            Self::Internal => "ERR_INTERNAL",
-        }
+        ERROR_CODES[self as usize]
     }
 
     const fn retryable(self) -> bool {
@@ -91,13 +74,7 @@ impl Reason {
     /// The stable name that programs compare.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Invalid => "invalid",
-            Self::Expired => "expired",
-            Self::Reset => "reset",
-            Self::Superseded => "superseded",
-            Self::OtherUser => "otherUser",
-        }
+        ERROR_REASONS[self as usize]
     }
 }
 
@@ -311,6 +288,21 @@ mod tests {
     fn shown_values_are_bounded_and_escaped() {
         assert_eq!(shown("a\nb"), r#""a\nb""#);
         assert_eq!(shown(&"x".repeat(1000)).chars().count(), 63);
+    }
+
+    #[test]
+    fn kinds_and_reasons_stand_in_the_order_of_their_names() {
+        let name = |text: &str| {
+            text.split(['_', '-']).map(|word| word[..1].to_uppercase() + &word[1..].to_lowercase()).collect::<String>()
+        };
+        let last = ErrorKind::Internal;
+        assert_eq!(last as usize + 1, ERROR_CODES.len());
+        for kind in [ErrorKind::InvalidArgument, ErrorKind::StateIo, ErrorKind::UnknownDecision, ErrorKind::LlmStatus, last] {
+            assert_eq!(format!("{kind:?}"), name(kind.code().trim_start_matches("ERR_")));
+        }
+        assert_eq!(Reason::OtherUser as usize + 1, ERROR_REASONS.len());
+        let reasons = [Reason::Invalid, Reason::Expired, Reason::Reset, Reason::Superseded, Reason::OtherUser];
+        assert_eq!(reasons.map(Reason::as_str), ["invalid", "expired", "reset", "superseded", "otherUser"]);
     }
 
     #[test]

@@ -15,6 +15,7 @@
     )
 )]
 
+pub mod boundary;
 pub mod clock;
 pub mod disk;
 pub mod engine;

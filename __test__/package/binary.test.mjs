@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { chmodSync, copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { chmodSync, copyFileSync, cpSync, mkdirSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 
@@ -23,9 +23,8 @@ const LOAD = `try { require(process.argv[1]) } catch (error) {
 
 /** A package of its own, as it lies in node_modules. @param {string} directory */
 function packageIn(directory) {
-  mkdirSync(join(directory, 'dist'))
   copyFileSync(join(ROOT, 'package.json'), join(directory, 'package.json'))
-  for (const name of readdirSync(join(ROOT, 'dist'))) copyFileSync(join(ROOT, 'dist', name), join(directory, 'dist', name))
+  cpSync(join(ROOT, 'dist'), join(directory, 'dist'), { recursive: true })
   chmodSync(directory, 0o755)
   return join(directory, 'dist', BINARY)
 }

@@ -3,6 +3,7 @@
 use super::frame::{DecisionReaction, Frame, Request, requests};
 use super::prepared::PreparedSet;
 use super::text::{TextBuffer, split};
+use crate::boundary::{LONGEST_ID as ID, LONGEST_TEXT as TEXT};
 use crate::engine::{Engine, Explanation, PullCall, RecommendCall, Refused, RewardCall, ScoreCall, Texts};
 use crate::error::{Error, ErrorKind, Result};
 use crate::policy::{Candidates, Choice, FoldCache, PolicyName, Scratch};
@@ -12,11 +13,6 @@ use std::sync::Arc;
 
 /// Memory for more candidates than this is given back after the call.
 const KEEP_CANDIDATES: usize = 10_000;
-
-/// The longest id in UTF-16 units: `LONGEST_ID` of `lib/check.ts`.
-const ID: usize = 512;
-/// The longest other text: `LONGEST_TEXT`.
-const TEXT: usize = 128;
 
 /// The texts of a call, read only where they are needed.
 pub trait CallTexts {
@@ -191,7 +187,7 @@ impl Channel {
     pub fn reward(&self, block: &[Cell<f64>], texts: &impl CallTexts) -> Result<()> {
         let request = only_request(block)?;
         let [tip_id, computed_at, _] = &mut *self.texts.borrow_mut();
-        let reaction = request.reaction(self.engine.active());
+        let reaction = request.reaction(self.engine.active())?;
         // Both go into the log and nowhere else.
         let is_logged = self.engine.logs();
         let has_computed_at = is_logged && request.has_computed_at();
@@ -237,7 +233,7 @@ impl Channel {
     #[allow(clippy::inline_always)] // called from two places it would become a call, which costs 2 % of a score
     fn choose_from(&self, request: &Request<'_>, set: Option<&PreparedSet>) -> Result<()> {
         let (folds, scratch) = (&mut *self.folds.borrow_mut(), &mut *self.scratch.borrow_mut());
-        let (policy, moment, profile) = (request.policy(self.engine.active()), request.moment(), request.profile());
+        let (policy, moment, profile) = (request.policy(self.engine.active())?, request.moment(), request.profile());
         let (lanes, normalised) = request.candidates(set)?;
         let call = ScoreCall { policy, moment, profile, lanes, normalised };
         self.on_user(request, |user| {

@@ -2,14 +2,14 @@
 
 use super::channel::Channel;
 use super::error::to_napi;
-use super::frame::LAYOUT;
 use super::gate::Gate;
 use super::memory::show_numbers;
 use super::promise::promise;
 use super::raw::{
-    MOST_TEXTS, TextArguments, choose_function, feedback_function, foresee_function, pull_function, pulls_function,
-    recommend_function, reward_function, score_set_function,
+    TextArguments, choose_function, feedback_function, foresee_function, pull_function, pulls_function, recommend_function,
+    reward_function, score_set_function,
 };
+use crate::boundary::LAYOUT;
 use crate::engine::{Handle, open_shared};
 use crate::error::Error;
 use crate::policy::PolicyName;
@@ -94,18 +94,11 @@ impl Boundary {
         Ok(Self { gate: Rc::new(Gate::new()), handles })
     }
 
-    /// What `lib/frame.ts` has to agree with.
+    /// Which description of the boundary this binary was compiled from; `lib/frame.ts` has to agree.
     #[napi(getter, catch_unwind)]
     #[allow(clippy::unused_self)] // a getter has one
-    pub fn layout(&self) -> Vec<u32> {
-        LAYOUT.to_vec()
-    }
-
-    /// How many texts one call for several requests can have.
-    #[napi(getter, catch_unwind)]
-    #[allow(clippy::unused_self, clippy::cast_possible_truncation)] // a getter has one; a small number
-    pub fn most_texts(&self) -> u32 {
-        MOST_TEXTS as u32
+    pub fn layout(&self) -> u32 {
+        LAYOUT
     }
 
     /// The memory of the frame.
@@ -127,7 +120,7 @@ impl Boundary {
         pull_function(env, &self.gate)
     }
 
-    /// The same for several requests, with the texts of one behind those of the other; at most `Boundary.mostTexts` of them.
+    /// The same for several requests, with the texts of one behind those of the other; at most `Limit.MOST_TEXTS` of them.
     #[napi(catch_unwind, ts_return_type = "(...texts: readonly unknown[]) => void")]
     pub fn pulls_function(&self, env: Env) -> Result<Function<'static, TextArguments, ()>> {
         pulls_function(env, &self.gate)
@@ -284,7 +277,9 @@ impl NativeEngine {
     /// `PolicyStats`.
     #[napi(catch_unwind)]
     pub fn stats(&self, user_id: String, policy: u8) -> Result<String> {
-        let policy = PolicyName::from_number(policy).unwrap_or(PolicyName::LinUcbV1);
+        let policy =
+            PolicyName::from_number(policy).ok_or_else(|| Error::new(crate::ErrorKind::Internal, "no policy has this number"));
+        let policy = checked(policy)?;
         json(self.handle.engine().and_then(|engine| engine.stats(&user_id, policy)))
     }
 

@@ -1,11 +1,11 @@
 //! The frame: the block of doubles through which the calls pass that choose and that learn. `lib/` writes what this file reads;
-//! `Boundary.layout` lets it check that both mean the same.
+//! Both have the places from `src/boundary.json`, and `Boundary.layout` lets it check that they are of one version.
 //!
 //! A word is a double, or a whole number of 32 bits in its lower half. No word has two numbers: halves that are written apart and read
 //! together have to get to the cache first, which takes as long as a small request's scores.
 //!
-//! The block begins with [`CONTROL_WORDS`] words about the whole call; requests follow, one behind the other. A request is
-//! [`REQUEST_WORDS`] words and, unless it names a prepared set, three lanes of numbers a candidate each. A reward has no lanes, and a choice
+//! The block begins with [`control::WORDS`] words about the whole call; requests follow, one behind the other. A request is
+//! [`request::WORDS`] words and, unless it names a prepared set, three lanes of numbers a candidate each. A reward has no lanes, and a choice
 //! that is to be remembered needs none: where they were removed, SET says so. Behind the request that a decision is made on stand the share of the holdout, flags,
 //! and a word a candidate; the answer stands behind the request's words, over all this.
 //!
@@ -13,26 +13,23 @@
 
 use super::memory::{Numbers, zeros};
 use super::prepared::{PreparedSet, PreparedSets};
+use crate::boundary::{
+    ACTIONS, LARGEST_CANDIDATES, LARGEST_MANY, asked, asked_flags, choice, chosen, control, decision, decision_flags, mark, meta,
+    reaction, reaction_flags, request, reward,
+};
 use crate::engine::{Chosen, FeedbackCall, FeedbackOutcome, Recommendation};
 use crate::error::{Error, ErrorKind, Result};
 use crate::feature::{Moment, Profile, TaskFeatures};
 use crate::log::Seq;
-use crate::policy::{CHUNK, Candidates, Choice, Lanes, NormalisedLanes, PolicyName};
+use crate::policy::{Candidates, Choice, Lanes, NormalisedLanes, PolicyName};
 use crate::state::Reaction;
 use std::cell::Cell;
 use std::rc::Rc;
 
-/// Words before the first request.
-pub const CONTROL_WORDS: usize = 4;
-/// Words of a request before its lanes.
-pub const REQUEST_WORDS: usize = 16;
 /// Words of a decision's answer.
-pub const DECISION_WORDS: usize = DECISION_CHOICES + CHOICE_WORDS * PolicyName::ALL.len();
-/// Room for the words of a batch's 10,000 requests and the lanes of 100,000 candidates: what is not written to takes no memory.
-const WORDS: usize = CONTROL_WORDS + 10_000 * REQUEST_WORDS + 3 * 100_000;
-/// What both sides must agree on, in the order in which `lib/frame.ts` lists it.
-#[allow(clippy::cast_possible_truncation)] // small numbers
-pub const LAYOUT: [u32; 4] = [CONTROL_WORDS as u32, REQUEST_WORDS as u32, DECISION_WORDS as u32, CHUNK as u32];
+pub const DECISION_WORDS: usize = decision::WORDS + chosen::WORDS * PolicyName::ALL.len();
+/// Room for the words of a batch's requests and the lanes of a request's candidates: what is not written to takes no memory.
+const WORDS: usize = control::WORDS + LARGEST_MANY * request::WORDS + 3 * LARGEST_CANDIDATES;
 
 /// How a call went; in the control words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,58 +40,6 @@ pub enum Status {
     /// [`super::gate::Gate::take_error`] says what happened.
     Failed = 1,
 }
-
-// Control words: which channel is called, where the first request stands, how many there are, and how the call went.
-const CHANNEL: usize = 0;
-const START: usize = 1;
-const COUNT: usize = 2;
-const STATUS: usize = 3;
-
-// Words of a request.
-const USER: usize = 0;
-// Policy: 2 bits, hour: 5, day: 3, profile follows: 1, and of a call for a choice or a reward: it has a text that says when the profile was
-// computed: 1, and one that says which prompt wrote the chosen candidate: 1.
-const META: usize = 1;
-const CANDIDATES: usize = 2;
-const SET: usize = 3; // 0: the lanes follow; u32::MAX: they have been removed, since the choice was made
-const INDEX: usize = 4; // the choice: four words
-const CHOICE: usize = 5; // bit 0: exploring; from bit 1 on the policy
-const SCORE: usize = 6;
-const PROPENSITY: usize = 7;
-const REWARD: usize = 7; // of a reward
-const PROFILE: usize = 8; // five words; NaN is "not known"
-const OVERDUE: usize = 13; // the features of the chosen candidate, or of the tip that is rewarded
-const AGE: usize = 14;
-const PRIORITY: usize = 15;
-
-// Behind a request for a decision.
-const HOLDOUT: usize = 0;
-const ASKED: usize = 1; // explain (bit 0), there is a mask (bit 1), the ids are one text (bit 2)
-const MARKS: usize = 2; // a word a candidate: UTF-16 units of the id (16 bits), may be shown (bit 16)
-
-// Words of a reaction to a decision.
-const REACTION_EPOCH: usize = 0;
-const REACTION_N: usize = 1; // a double
-const REACTION_REWARD: usize = 2;
-const REACTION_AT: usize = 3; // milliseconds since 1970; NaN: now
-const REACTION_ACTION: usize = 4; // its place in ACTIONS; u32::MAX: it has no name
-const REACTION_FLAGS: usize = 5; // the answer: applied (bit 0), revision (bit 1), and a bit a policy from bit 2 on
-const REACTION_OF_USER: usize = 6; // a text says whose decision it has to be
-const REACTION_WORDS: usize = 7;
-
-/// What can be done with a tip, in the order in which `lib/decisions.ts` lists it.
-const ACTIONS: [&str; 5] = ["done", "helpful", "snooze", "not_helpful", "dismiss"];
-
-// Words of a decision's answer.
-const DECISION_EPOCH: usize = 0;
-const DECISION_N: usize = 1;
-const DECISION_INDEX: usize = 2;
-const DECISION_SCORE: usize = 3;
-const DECISION_PROPENSITY: usize = 4;
-const DECISION_FLAGS: usize = 5; // held out (bit 0), and why this policy (from bit 1 on)
-const DECISION_COUNT: usize = 6; // how many choices follow
-const DECISION_CHOICES: usize = 7; // each: as a request's INDEX, CHOICE, SCORE and PROPENSITY
-const CHOICE_WORDS: usize = 4;
 
 /// One JavaScript environment's frame and prepared sets.
 #[derive(Debug)]
@@ -112,7 +57,7 @@ impl Frame {
     /// Keeps the candidates of the frame's first request as a set; returns its number, from 1. `ids` are theirs, one behind the other, and
     /// behind the lanes stands how many UTF-16 units each has.
     pub fn prepare(&self, ids: String, prompt_versions: Vec<Option<String>>) -> Result<u32> {
-        let request = Request::at(&self.block, CONTROL_WORDS)?;
+        let request = Request::at(&self.block, control::WORDS)?;
         let lanes = request.lanes()?;
         let units = request.behind[Lanes::words(lanes.len())..].iter().take(lanes.len());
         let units = units.map(|units| whole(units) as usize);
@@ -158,25 +103,25 @@ compile_error!("JavaScript's 32-bit view of the frame has the lower half of a wo
 /// The number of the channel that is called.
 #[inline]
 pub fn channel(block: &[Cell<f64>]) -> usize {
-    whole(&block[CHANNEL]) as usize
+    whole(&block[control::CHANNEL]) as usize
 }
 
 /// Where the requests of a call begin, and how many there are.
 #[inline]
 pub fn requests(block: &[Cell<f64>]) -> (usize, u32) {
-    (whole(&block[START]) as usize, whole(&block[COUNT]))
+    (whole(&block[control::START]) as usize, whole(&block[control::COUNT]))
 }
 
 /// Writes how the call went.
 #[inline]
 pub fn answer(block: &[Cell<f64>], status: Status) {
-    set_whole(&block[STATUS], status as u32);
+    set_whole(&block[control::STATUS], status as u32);
 }
 
 /// One request in the frame.
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
-    words: &'a [Cell<f64>; REQUEST_WORDS],
+    words: &'a [Cell<f64>; request::WORDS],
     behind: &'a [Cell<f64>],
 }
 
@@ -190,38 +135,42 @@ impl<'a> Request<'a> {
 
     #[inline]
     pub fn user(&self) -> usize {
-        whole(&self.words[USER]) as usize
+        whole(&self.words[request::USER]) as usize
     }
 
     #[inline]
     fn meta(&self) -> u32 {
-        whole(&self.words[META])
+        whole(&self.words[request::META])
     }
 
     /// How many candidates there are.
     #[inline]
     pub fn count(&self) -> u32 {
-        whole(&self.words[CANDIDATES])
+        whole(&self.words[request::CANDIDATES])
     }
 
+    /// The policy that the caller named, or `active` where it named none.
     #[inline]
     #[allow(clippy::cast_possible_truncation)] // takes the bits that are meant
-    pub fn policy(&self, active: PolicyName) -> PolicyName {
-        // 3: the caller named none.
-        PolicyName::from_number(self.meta() as u8 & 3).unwrap_or(active)
+    pub fn policy(&self, active: PolicyName) -> Result<PolicyName> {
+        let meta = self.meta();
+        if meta & meta::NAMES_POLICY == 0 {
+            return Ok(active);
+        }
+        PolicyName::from_number((meta >> meta::POLICY & meta::POLICY_MASK) as u8).ok_or_else(|| broken("policy"))
     }
 
     #[inline]
     #[allow(clippy::cast_possible_truncation)] // takes the bits that are meant
     pub fn moment(&self) -> Moment {
         let meta = self.meta();
-        Moment { hour: (meta >> 2) as u8 & 31, day: (meta >> 7) as u8 & 7 }
+        Moment { hour: (meta >> meta::HOUR & meta::HOUR_MASK) as u8, day: (meta >> meta::DAY & meta::DAY_MASK) as u8 }
     }
 
     #[inline]
     pub fn profile(&self) -> Option<Profile> {
-        let known = |i: usize| Some(self.words[PROFILE + i].get()).filter(|v| !v.is_nan());
-        (self.meta() & 1 << 10 != 0).then(|| Profile {
+        let known = |i: usize| Some(self.words[request::PROFILE + i].get()).filter(|v| !v.is_nan());
+        (self.meta() & meta::HAS_PROFILE != 0).then(|| Profile {
             completion_rate: known(0),
             dismiss_rate: known(1),
             mean_dwell_ms: known(2),
@@ -232,18 +181,18 @@ impl<'a> Request<'a> {
 
     #[inline]
     pub fn has_computed_at(&self) -> bool {
-        self.meta() & 1 << 11 != 0
+        self.meta() & meta::HAS_COMPUTED_AT != 0
     }
 
     #[inline]
     pub fn has_prompt_version(&self) -> bool {
-        self.meta() & 1 << 12 != 0
+        self.meta() & meta::HAS_PROMPT_VERSION != 0
     }
 
     /// 0 when the candidates follow in the frame.
     #[inline]
     pub fn set(&self) -> u32 {
-        whole(&self.words[SET])
+        whole(&self.words[request::SET])
     }
 
     #[inline]
@@ -264,17 +213,23 @@ impl<'a> Request<'a> {
     /// How many words the request takes.
     #[inline]
     pub fn length(&self) -> usize {
-        REQUEST_WORDS + if self.set() == 0 { Lanes::words(self.count() as usize) } else { 0 }
+        request::WORDS + if self.set() == 0 { Lanes::words(self.count() as usize) } else { 0 }
     }
 
     /// Writes what was chosen, by which policy, and its features.
     #[inline]
     pub fn answer(&self, choice: &Choice, policy: PolicyName, task: &TaskFeatures) {
-        const { assert!(CHOICE == INDEX + 1 && SCORE == INDEX + 2 && PROPENSITY == INDEX + 3) }
-        write_choice(&self.words[INDEX..], choice, policy);
-        set_whole(&self.words[OVERDUE], task.is_overdue.into());
-        self.words[AGE].set(task.task_age_days);
-        set_whole(&self.words[PRIORITY], task.priority.into());
+        const {
+            assert!(
+                request::CHOICE == request::INDEX + chosen::CHOICE
+                    && request::SCORE == request::INDEX + chosen::SCORE
+                    && request::PROPENSITY == request::INDEX + chosen::PROPENSITY
+            );
+        }
+        write_choice(&self.words[request::INDEX..], choice, policy);
+        set_whole(&self.words[request::OVERDUE], task.is_overdue.into());
+        self.words[request::AGE].set(task.task_age_days);
+        set_whole(&self.words[request::PRIORITY], task.priority.into());
     }
 
     /// The features of the chosen candidate, or of the tip that is rewarded.
@@ -282,9 +237,9 @@ impl<'a> Request<'a> {
     #[allow(clippy::cast_possible_truncation)] // 1 to 4
     pub fn task(&self) -> TaskFeatures {
         TaskFeatures {
-            is_overdue: whole(&self.words[OVERDUE]) != 0,
-            task_age_days: self.words[AGE].get(),
-            priority: whole(&self.words[PRIORITY]) as u8,
+            is_overdue: whole(&self.words[request::OVERDUE]) != 0,
+            task_age_days: self.words[request::AGE].get(),
+            priority: whole(&self.words[request::PRIORITY]) as u8,
         }
     }
 
@@ -292,20 +247,21 @@ impl<'a> Request<'a> {
     #[inline]
     #[allow(clippy::cast_possible_truncation)] // takes the bits that are meant
     pub fn answered(&self) -> Result<(Choice, PolicyName)> {
-        let flags = whole(&self.words[CHOICE]) as u8;
-        let policy = PolicyName::from_number(flags >> 1).ok_or_else(|| broken("choice"))?;
+        let flags = whole(&self.words[request::CHOICE]);
+        let policy =
+            PolicyName::from_number((flags >> choice::POLICY & choice::POLICY_MASK) as u8).ok_or_else(|| broken("choice"))?;
         let choice = Choice {
-            index: whole(&self.words[INDEX]) as usize,
-            score: self.words[SCORE].get(),
-            exploring: flags & 1 != 0,
-            propensity: self.words[PROPENSITY].get(),
+            index: whole(&self.words[request::INDEX]) as usize,
+            score: self.words[request::SCORE].get(),
+            exploring: flags & choice::EXPLORING != 0,
+            propensity: self.words[request::PROPENSITY].get(),
         };
         if choice.index < self.count() as usize { Ok((choice, policy)) } else { Err(broken("choice")) }
     }
 
     /// What a decision needs beside what a request for a score has.
     pub fn asked(&self, candidates: usize) -> Result<Asked<'a>> {
-        let (start, words) = (self.length() - REQUEST_WORDS, MARKS + candidates);
+        let (start, words) = (self.length() - request::WORDS, asked::MARKS + candidates);
         let words = self.behind.get(start..start + words).ok_or_else(|| broken("marks"))?;
         Ok(Asked { words })
     }
@@ -317,14 +273,14 @@ impl<'a> Request<'a> {
 
     /// The reaction that stands here.
     #[inline]
-    pub fn reaction(&self, active: PolicyName) -> Reaction {
-        Reaction {
-            policy: self.policy(active),
+    pub fn reaction(&self, active: PolicyName) -> Result<Reaction> {
+        Ok(Reaction {
+            policy: self.policy(active)?,
             moment: self.moment(),
             profile: self.profile(),
             task: self.task(),
-            reward: self.words[REWARD].get(),
-        }
+            reward: self.words[reward::REWARD].get(),
+        })
     }
 }
 
@@ -336,38 +292,38 @@ pub struct Asked<'a> {
 
 impl Asked<'_> {
     pub fn holdout(&self) -> f64 {
-        self.words[HOLDOUT].get()
+        self.words[asked::HOLDOUT].get()
     }
 
     pub fn explain(&self) -> bool {
-        whole(&self.words[ASKED]) & 1 != 0
+        whole(&self.words[asked::FLAGS]) & asked_flags::EXPLAIN != 0
     }
 
     /// They cross as one text, not as one each.
     pub fn ids_are_one_text(&self) -> bool {
-        whole(&self.words[ASKED]) & 1 << 2 != 0
+        whole(&self.words[asked::FLAGS]) & asked_flags::IDS_ARE_ONE_TEXT != 0
     }
 
     /// Which candidates may be shown, where not all may.
     pub fn eligible(&self) -> Option<Vec<bool>> {
-        let has_mask = whole(&self.words[ASKED]) & 1 << 1 != 0;
-        has_mask.then(|| self.marks().map(|mark| mark & 1 << 16 != 0).collect())
+        let has_mask = whole(&self.words[asked::FLAGS]) & asked_flags::HAS_MASK != 0;
+        has_mask.then(|| self.marks().map(|mark| mark & mark::ELIGIBLE != 0).collect())
     }
 
     /// How many UTF-16 units the id of each candidate has.
     pub fn id_lengths(&self) -> impl Iterator<Item = usize> + '_ {
-        self.marks().map(|mark| mark as usize & 0xffff)
+        self.marks().map(|mark| (mark >> mark::ID_LENGTH & mark::ID_LENGTH_MASK) as usize)
     }
 
     fn marks(&self) -> impl Iterator<Item = u32> + '_ {
-        self.words[MARKS..].iter().map(whole)
+        self.words[asked::MARKS..].iter().map(whole)
     }
 }
 
 /// A reaction to a decision, in a request's place.
 #[derive(Debug, Clone, Copy)]
 pub struct DecisionReaction<'a> {
-    words: &'a [Cell<f64>; REACTION_WORDS],
+    words: &'a [Cell<f64>; reaction::WORDS],
 }
 
 impl<'a> DecisionReaction<'a> {
@@ -379,16 +335,16 @@ impl<'a> DecisionReaction<'a> {
 
     /// A text says whose decision it has to be.
     pub fn has_user(self) -> bool {
-        whole(&self.words[REACTION_OF_USER]) != 0
+        whole(&self.words[reaction::OF_USER]) != 0
     }
 
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // checked by lib/
     pub fn call(self, user_id: Option<&str>) -> FeedbackCall<'_> {
-        let at = self.words[REACTION_AT].get();
+        let at = self.words[reaction::AT].get();
         FeedbackCall {
-            decision: Seq { epoch: whole(&self.words[REACTION_EPOCH]), n: self.words[REACTION_N].get() as u64 },
-            action: ACTIONS.get(whole(&self.words[REACTION_ACTION]) as usize).copied(),
-            reward: self.words[REACTION_REWARD].get(),
+            decision: Seq { epoch: whole(&self.words[reaction::EPOCH]), n: self.words[reaction::N].get() as u64 },
+            action: ACTIONS.get(whole(&self.words[reaction::ACTION]) as usize).copied(),
+            reward: self.words[reaction::REWARD].get(),
             at: (!at.is_nan()).then_some(at as u64),
             user_id,
         }
@@ -397,8 +353,10 @@ impl<'a> DecisionReaction<'a> {
     /// Writes what became of it.
     pub fn answer(self, outcome: &FeedbackOutcome) {
         let FeedbackOutcome { applied, revision, ref policies } = *outcome;
+        let flag = |is_set: bool, bit: u32| if is_set { bit } else { 0 };
         let policies = policies.iter().fold(0, |bits, policy| bits | 1 << *policy as u32);
-        set_whole(&self.words[REACTION_FLAGS], u32::from(applied) | u32::from(revision) << 1 | policies << 2);
+        let flags = flag(applied, reaction_flags::APPLIED) | flag(revision, reaction_flags::REVISION);
+        set_whole(&self.words[reaction::FLAGS], flags | policies << reaction_flags::POLICIES);
     }
 }
 
@@ -413,14 +371,15 @@ impl Decision<'_> {
     #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)] // few candidates; numbers of lines are below 2^53
     pub fn answer(self, decided: &Recommendation) {
         let Recommendation { decision, index, score, propensity, held_out, assigned, ref choices, .. } = *decided;
-        self.words[DECISION_EPOCH].set(decision.epoch.into()); // JavaScript's whole numbers have a sign
-        self.words[DECISION_N].set(decision.n as f64);
-        set_whole(&self.words[DECISION_INDEX], index as u32);
-        self.words[DECISION_SCORE].set(score);
-        self.words[DECISION_PROPENSITY].set(propensity);
-        set_whole(&self.words[DECISION_FLAGS], u32::from(held_out) | (assigned as u32) << 1);
-        set_whole(&self.words[DECISION_COUNT], choices.len() as u32);
-        for (place, chosen) in self.words[DECISION_CHOICES..].chunks_exact(CHOICE_WORDS).zip(choices) {
+        self.words[decision::EPOCH].set(decision.epoch.into()); // JavaScript's whole numbers have a sign
+        self.words[decision::N].set(decision.n as f64);
+        set_whole(&self.words[decision::INDEX], index as u32);
+        self.words[decision::SCORE].set(score);
+        self.words[decision::PROPENSITY].set(propensity);
+        let held_out = if held_out { decision_flags::HELD_OUT } else { 0 };
+        set_whole(&self.words[decision::FLAGS], held_out | (assigned as u32) << decision_flags::ASSIGNED);
+        set_whole(&self.words[decision::COUNT], choices.len() as u32);
+        for (place, chosen) in self.words[decision::WORDS..].chunks_exact(chosen::WORDS).zip(choices) {
             let &Chosen { policy, index, score, exploring, propensity } = chosen;
             write_choice(place, &Choice { index, score, exploring, propensity }, policy);
         }
@@ -433,8 +392,47 @@ impl Decision<'_> {
 fn write_choice(words: &[Cell<f64>], choice: &Choice, policy: PolicyName) {
     if let [index, flags, score, propensity, ..] = words {
         set_whole(index, choice.index as u32);
-        set_whole(flags, u32::from(choice.exploring) | (policy as u32) << 1);
+        let exploring = if choice.exploring { choice::EXPLORING } else { 0 };
+        set_whole(flags, exploring | (policy as u32) << choice::POLICY);
         score.set(choice.score);
         propensity.set(choice.propensity);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request_with(meta: u32) -> Vec<Cell<f64>> {
+        let block: Vec<_> = std::iter::repeat_with(|| Cell::new(0.0)).take(request::WORDS).collect();
+        set_whole(&block[request::META], meta);
+        block
+    }
+
+    #[test]
+    fn a_request_names_a_policy_or_means_the_active_one_and_no_number_is_taken_for_another() {
+        let active = PolicyName::EGreedyV2;
+        for number in 0..=meta::POLICY_MASK {
+            let unnamed = request_with(number << meta::POLICY);
+            assert_eq!(Request::at(&unnamed, 0).unwrap().policy(active).unwrap(), active, "{number} without the flag");
+            let named = request_with(number << meta::POLICY | meta::NAMES_POLICY);
+            let found = Request::at(&named, 0).unwrap().policy(active);
+            match PolicyName::ALL.get(number as usize) {
+                Some(policy) => assert_eq!(found.unwrap(), *policy),
+                None => assert_eq!(found.unwrap_err().kind(), ErrorKind::Internal, "{number}"),
+            }
+        }
+    }
+
+    #[test]
+    fn the_hour_the_day_and_the_policy_do_not_touch() {
+        for (hour, day, policy) in [(0, 0, 0), (23, 0, 2), (0, 6, 1), (23, 6, 2), (13, 4, 0)] {
+            let block = request_with(policy << meta::POLICY | meta::NAMES_POLICY | hour << meta::HOUR | day << meta::DAY);
+            let request = Request::at(&block, 0).unwrap();
+            let moment = request.moment();
+            assert_eq!((u32::from(moment.hour), u32::from(moment.day)), (hour, day));
+            assert_eq!(request.policy(PolicyName::LinUcbV1).unwrap() as u32, policy);
+            assert!(request.profile().is_none() && !request.has_computed_at() && !request.has_prompt_version());
+        }
     }
 }

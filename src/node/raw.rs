@@ -4,6 +4,7 @@
 use super::channel::CallTexts;
 use super::gate::Gate;
 use super::text::TextBuffer;
+use crate::boundary::MOST_TEXTS;
 use crate::error::{Error, ErrorKind};
 use napi::bindgen_prelude::{FnArgs, FromNapiValue, Function, Unknown};
 use napi::{Env, Result, check_status, sys};
@@ -96,9 +97,6 @@ unsafe fn call<'a>(env: sys::napi_env, info: sys::napi_callback_info, arguments:
     // on its thread only.
     (status == sys::Status::napi_ok).then(|| unsafe { &*data.cast_const().cast::<Gate>() })
 }
-
-/// How many texts one call for several requests, or for a decision, can have.
-pub const MOST_TEXTS: usize = 60;
 
 /// Gate catches panics, so none crosses this boundary; the same is true of the others.
 unsafe extern "C" fn choose(env: sys::napi_env, info: sys::napi_callback_info) -> sys::napi_value {

@@ -3,9 +3,9 @@
 use crate::feature::TaskFeatures;
 use std::cell::Cell;
 
-/// A lane is padded to a multiple of so many candidates: vectors of any machine come out even, and no remainder is treated apart.
+/// A lane is padded to a multiple of as many candidates: vectors of any machine come out even, and no remainder is treated apart.
 /// What the padding holds does not matter.
-pub const CHUNK: usize = 8;
+pub const CHUNK: usize = crate::boundary::LANE_CHUNK;
 
 /// Candidates that can be scored: what comes out is `is_overdue`, `task_age` and `priority` before they are divided by
 /// [`TaskFeatures::SCALE`].

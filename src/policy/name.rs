@@ -1,5 +1,6 @@
 //! The policies' names, dimensions and numbers.
 
+use crate::boundary::POLICIES;
 use crate::error::{Error, ErrorKind, Result, shown};
 use smallvec::SmallVec;
 
@@ -33,11 +34,7 @@ impl PolicyName {
     /// The name in the API, the logs and the state files.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::LinUcbV1 => "linucb-v1",
-            Self::EGreedyV1 => "egreedy-v1",
-            Self::EGreedyV2 => "egreedy-v2",
-        }
+        POLICIES[self as usize]
     }
 
     /// d, the number of features.

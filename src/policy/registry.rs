@@ -1,6 +1,7 @@
 //! Which policy decides for whom, and which ones run beside it. Pure: where that is kept is in `state`.
 
 use super::name::PolicyName;
+use crate::boundary::ASSIGNMENTS;
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -63,12 +64,7 @@ impl Assignment {
     /// The name in the API and in the log.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::User => "user",
-            Self::Share => "share",
-            Self::Registry => "registry",
-            Self::Default => "default",
-        }
+        ASSIGNMENTS[self as usize]
     }
 }
 
