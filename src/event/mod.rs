@@ -6,6 +6,7 @@ mod bus;
 mod connection;
 mod consumer;
 mod handler;
+mod masking;
 mod payload;
 mod ring;
 mod settings;
