@@ -63,6 +63,9 @@ pub struct ConsumerReport {
     pub errors: u64,
     pub redelivered: u64,
     pub terminated: u64,
+    pub refused_ts: u64,
+    #[serde(skip)]
+    pub last_refused_ts: Option<String>,
     pub pending: Option<u64>,
     pub problem: Option<String>,
 }
@@ -213,7 +216,7 @@ impl Consumer {
         let deliveries: Arc<[Delivery]> = deliveries.into();
         let (of_thread, delivered) = (Arc::clone(shared), Arc::clone(&deliveries));
         let handled =
-            tokio::task::spawn_blocking(move || guarded("an event handler", || Ok(handle(&of_thread.files, &delivered)))).await;
+            tokio::task::spawn_blocking(move || guarded("an event handler", || Ok(handle(&of_thread.files, &delivered, of_thread.clock.now_ms())))).await;
         let handled = handled.unwrap_or_else(|e| Err(Error::new(ErrorKind::Internal, e.to_string())));
         let mut verdicts = handled.unwrap_or_else(|e| vec![failed(&e); deliveries.len()]);
         for (delivery, verdict) in deliveries.iter().zip(&mut verdicts) {
@@ -245,6 +248,9 @@ impl Consumer {
         report.ignored += of(Outcome::Ignored);
         report.errors += of(Outcome::Retried) + of(Outcome::Dead);
         report.terminated += of(Outcome::Dead);
+        report.refused_ts += verdicts.iter().filter(|verdict| verdict.is_mistimed).count() as u64;
+        let last = verdicts.iter().rfind(|verdict| verdict.is_mistimed).and_then(|verdict| verdict.problem.clone());
+        report.last_refused_ts = last.or(report.last_refused_ts.take());
         report.redelivered += deliveries.iter().filter(|delivery| delivery.deliveries > 1).count() as u64;
         report.last_msg_ts = deliveries.last().map(|delivery| format_millis(delivery.published_ms)).or(report.last_msg_ts.take());
         report.pending = pending.or(report.pending);
@@ -293,7 +299,7 @@ fn delivery(message: &Message) -> Result<Delivery> {
 }
 
 fn failed(e: &Error) -> Verdict {
-    Verdict { outcome: Outcome::Retried, user_id: None, problem: Some(e.message().to_owned()) }
+    Verdict { outcome: Outcome::Retried, user_id: None, problem: Some(e.message().to_owned()), is_mistimed: false }
 }
 
 /// 1, 2, 4 … s up to a minute, and up to a quarter of that more.

@@ -12,6 +12,7 @@ mod ring;
 mod settings;
 mod subject;
 mod sync_files;
+mod time;
 
 pub use bus::{BusReport, DeadLetter, EventBus, Published};
 pub use connection::ConnectionState;
