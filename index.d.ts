@@ -898,6 +898,8 @@ export interface ConsumerHealth {
   /** The stream and the durable consumer it reads; `null` until they are found. */
   stream: string | null
   durable: string | null
+  /** Other streams that take some of the subjects: they are not read, and `health().warnings` says so. */
+  streamsNotRead: string[]
   /** When the server took the last message that was seen. */
   lastMsgTs: string | null
   /** Messages that are done with; those of unknown subjects count under `ignored`, too. */
@@ -909,6 +911,8 @@ export interface ConsumerHealth {
   redelivered: number
   /** Messages that were given up. */
   terminated: number
+  /** Of these: messages whose `ts` is none, or cannot be right; `health().warnings` has why the last one cannot. */
+  refusedTs: number
   /** Messages that the server had not yet sent when it sent the last one. */
   pending: number | null
   /** Why it does not consume at the moment. */
@@ -944,6 +948,13 @@ export interface NatsHealth {
   /** Messages given up since open, and the last ten of them. */
   dead: number
   deadLetters: DeadLetter[]
+}
+
+/** How long publishing may take. */
+export interface PublishOptions {
+  /** Milliseconds for all of it: until a server is connected, and a stream has the message. Whole, 1 to 600,000. Default 5,000. */
+  timeoutMs?: number | undefined
+  signal?: AbortSignal | undefined
 }
 
 /** Where a published message is. */
@@ -1218,10 +1229,12 @@ export class Bandits {
   onEvent(listener: (event: BusEvent) => void): () => void
   /**
    * Publishes to the bus and resolves when a stream has the message: to send a signal again, say. A string or bytes go as they
-   * are, anything else as JSON. Rejects with `ERR_NATS_UNREACHABLE` when there is no server, or no stream for the subject; then the
-   * message may have arrived all the same.
+   * are, anything else as JSON. Waits for a server until `options.timeoutMs` are over, then rejects with `ERR_NATS_UNREACHABLE`, and so it
+   * does where no stream takes the subject or says in time that it has the message, which may have arrived all the same. Rejects with
+   * `ERR_INVALID_ARGUMENT` where the payload is larger than the server or the stream takes (`max_payload`, `max_msg_size`): trying again is
+   * no use. When `options.signal` aborts, it rejects with its reason, and what was not sent is not sent any more.
    */
-  publish(subject: string, payload: unknown): Promise<Published>
+  publish(subject: string, payload: unknown, options?: PublishOptions): Promise<Published>
   /** What the last `signals.task.synced` of a user said; `null` when there was none. */
   syncState(userId: string): SyncState | null
   /** What opening the directory found in the interaction log; also in `health()`. */
@@ -1298,7 +1311,7 @@ export function events(filter?: EventFilter): BusEvent[]
 /** {@link Bandits.onEvent} on the default engine. */
 export function onEvent(listener: (event: BusEvent) => void): () => void
 /** {@link Bandits.publish} on the default engine. */
-export function publish(subject: string, payload: unknown): Promise<Published>
+export function publish(subject: string, payload: unknown, options?: PublishOptions): Promise<Published>
 /** {@link Bandits.syncState} on the default engine. */
 export function syncState(userId: string): SyncState | null
 /** {@link Bandits.health} on the default engine. */

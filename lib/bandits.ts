@@ -25,6 +25,7 @@ import type {
   PolicyStats,
   Prompt,
   Published,
+  PublishOptions,
   ReadOptions,
   Recommendation,
   RecommendRequest,
@@ -50,7 +51,7 @@ import type { CandidateSet as PreparedSet } from './candidate-set'
 import { ALONE, checkId, checkLength, checkPolicy, checkSignal, isObject, policyNumber } from './check'
 import { addExplanation, largestOf, packedDecision, packReaction, policyChangeJson, reacted, readExtras, type Rewards, rewardTable } from './decisions'
 import { BanditError, fromNative, native, refuse } from './error'
-import { listen, listEvents, payloadBytes } from './events'
+import { listen, listEvents, publish } from './events'
 import { closeAtExit, forgetAtExit } from './exit'
 import * as frame from './frame'
 import { chooseOnly, foresee, nested, pull, react, recommend, reward, scoreSet, setOnly } from './frame'
@@ -319,10 +320,9 @@ export class Bandits implements Contract {
     return listen(this.#engine, listener)
   }
 
-  async publish(subject: string, payload: unknown): Promise<Published> {
+  async publish(subject: string, payload: unknown, options?: PublishOptions): Promise<Published> {
     this.#check()
-    if (typeof subject !== 'string') refuse('subject', 'a NATS subject', subject)
-    return JSON.parse(await this.#engine.publish(subject, payloadBytes(payload)).catch(rethrow)) as Published
+    return publish(this.#engine, subject, payload, options)
   }
 
   syncState(userId: string): SyncState | null {

@@ -29,7 +29,7 @@ export const generate: typeof Contract.generate = async (request, options) => op
 export const prompts: typeof Contract.prompts = () => open().prompts()
 export const events: typeof Contract.events = (filter) => open().events(filter)
 export const onEvent: typeof Contract.onEvent = (listener) => open().onEvent(listener)
-export const publish: typeof Contract.publish = async (subject, payload) => open().publish(subject, payload)
+export const publish: typeof Contract.publish = async (subject, payload, options) => open().publish(subject, payload, options)
 export const syncState: typeof Contract.syncState = (userId) => open().syncState(userId)
 export const health: typeof Contract.health = () => open().health()
 export const start: typeof Contract.start = async () => open().start()

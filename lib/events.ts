@@ -1,14 +1,19 @@
 // The event bus: filters and payloads are checked and packed here, listeners are called here.
 
 import { TextEncoder } from 'node:util'
-import type { BusEvent, EventFilter } from '../index'
-import { checkId, checkKeys, isObject } from './check'
-import { BanditError, callListener, native, refuse, shown } from './error'
+import type { BusEvent, EventFilter, Published, PublishOptions } from '../index'
+import { throwIfAborted, unlessAborted } from './abort'
+import { checkId, checkKeys, checkSignal, checkWhole, isObject } from './check'
+import { BanditError, callListener, fromNative, native, refuse, shown } from './error'
 import type { NativeEngine } from '../dist/addon'
-import { isUint8Array, messageOf } from './realm'
+import { addon } from './native'
+import { isSignal, isUint8Array, messageOf } from './realm'
 
 /** As many as there are at most. */
 const MOST_EVENTS = 500
+/** How long publishing may take, and the longest that can be asked for. */
+const STANDARD_TIMEOUT_MS = 5000
+const LONGEST_TIMEOUT_MS = 600_000
 const FILTERS = ['subject', 'userId', 'sinceSeq', 'limit']
 
 export function listEvents(engine: NativeEngine, filter: EventFilter = {}): BusEvent[] {
@@ -53,8 +58,25 @@ function eventsSince(engine: NativeEngine, seq: number): BusEvent[] {
   }
 }
 
+/** Rejects, never throws: what callers of a promise expect. */
+export async function publish(engine: NativeEngine, subject: string, payload: unknown, options: PublishOptions = {}): Promise<Published> {
+  if (typeof subject !== 'string') refuse('subject', 'a NATS subject', subject)
+  if (!isObject(options) || isSignal(options)) refuse('options', 'an object such as { signal }', options)
+  checkKeys(options, ['timeoutMs', 'signal'], 'options', 'key')
+  const { timeoutMs = STANDARD_TIMEOUT_MS, signal } = options as PublishOptions
+  checkWhole(timeoutMs, 1, LONGEST_TIMEOUT_MS, 'options.timeoutMs')
+  checkSignal(signal)
+  const bytes = payloadBytes(payload)
+  throwIfAborted(signal)
+  const cancel = new addon.Cancel()
+  const call = native(() => engine.publish(subject, bytes, timeoutMs, cancel)).catch((error: unknown) => {
+    throw fromNative(error)
+  })
+  return JSON.parse(await (signal === undefined ? call : unlessAborted(call, signal, () => cancel.cancel()))) as Published
+}
+
 /** What goes on the wire: text and bytes as they are, anything else as JSON. */
-export function payloadBytes(payload: unknown): Uint8Array {
+function payloadBytes(payload: unknown): Uint8Array {
   if (isUint8Array(payload)) return payload
   const text = typeof payload === 'string' ? payload : json(payload)
   return new TextEncoder().encode(text)

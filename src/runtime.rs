@@ -3,8 +3,9 @@
 
 use crate::background::stand_back;
 use crate::error::{Error, Result};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use tokio::runtime::{Builder, Runtime};
+use tokio::sync::Notify;
 
 /// One for what arrives while the other is busy. File work is done on threads of the runtime's own pool.
 const WORKERS: usize = 2;
@@ -29,4 +30,20 @@ pub fn runtime() -> Result<&'static Runtime> {
             .map_err(|e| e.to_string())
     };
     RUNTIME.get_or_init(start).as_ref().map_err(|e| Error::io("start the network's threads", std::io::Error::other(e.clone())))
+}
+
+/// Ends a call whose outcome nobody wants any more.
+#[derive(Debug, Clone, Default)]
+pub struct Cancel(Arc<Notify>);
+
+impl Cancel {
+    /// Ends it, now or, if it has not begun, as soon as it begins.
+    pub fn cancel(&self) {
+        self.0.notify_one();
+    }
+
+    /// Resolves when it is ended.
+    pub async fn cancelled(&self) {
+        self.0.notified().await;
+    }
 }

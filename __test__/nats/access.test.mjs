@@ -8,7 +8,7 @@ import { describe, test } from 'node:test'
 import { inspect } from 'node:util'
 
 import { credsAuthenticator } from '@nats-io/transport-node'
-import { consumes, eventOf, openOnBus, PREFIX, SYNCED } from '../support/bus.mjs'
+import { consumes, eventOf, openOnBus, PREFIX, SYNCED, THEN } from '../support/bus.mjs'
 import { writeCertificates } from '../support/certificates.mjs'
 import { run } from '../support/child.mjs'
 import { signedAccounts } from '../support/nats-accounts.mjs'
@@ -31,7 +31,7 @@ async function assertWorks(t, server, nats) {
   const bandits = openOnBus(t, nats.url, { nats })
   await bandits.start()
   await consumes(bandits)
-  const { streamSeq } = await bandits.publish(SYNCED, { user_id: 'u', ts: 1 })
+  const { streamSeq } = await bandits.publish(SYNCED, { user_id: 'u', ts: THEN + 1 })
   assert.equal((await eventOf(bandits, streamSeq)).outcome, 'handled')
   return bandits
 }

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { describe, test } from 'node:test'
 
 import { AckPolicy } from '@nats-io/jetstream'
-import { consumes, eventOf, eventsOf, FEEDBACK, openOnBus, SIGNALS, startBus, SYNCED } from '../support/bus.mjs'
+import { consumes, eventOf, eventsOf, FEEDBACK, openOnBus, SIGNALS, startBus, SYNCED, THEN } from '../support/bus.mjs'
 import { NO_SERVER, startServer } from '../support/nats.mjs'
 import { assertRefuses } from '../support/refusal.mjs'
 import { emptyDirectory, openEngine } from '../support/state-dir.mjs'
@@ -36,10 +36,16 @@ describe('signals.task.synced', { skip: NO_SERVER }, () => {
   test('takes every way in which a payload may say things', async (t) => {
     const { admin, bandits, stateDir } = await startBus(t)
     const at = Date.parse(TS)
-    /** @type {[object, Partial<import('@oo/bandits').SyncState>][]} */
+    /** @type {[object | string, Partial<import('@oo/bandits').SyncState>][]} */
     const cases = [
       [{ userId: 'camel', ts: TS }, { userId: 'camel', data: {} }],
       [{ user_id: 'millis', ts: at }, { userId: 'millis' }],
+      [`{"user_id":"whole float","ts":${at}.0}`, { userId: 'whole float' }],
+      [{ user_id: 'parts of a millisecond', ts: at + 0.75 }, { userId: 'parts of a millisecond' }],
+      [`{"user_id":"exponent","ts":${at / 1e12}e12}`, { userId: 'exponent' }],
+      [{ user_id: 'millis in a text', ts: `${at}` }, { userId: 'millis in a text' }],
+      [{ user_id: 'as Python prints it', ts: '2026-11-20 08:15:00.250000+00:00' }, { userId: 'as Python prints it' }],
+      [{ user_id: 'as Ruby prints it', ts: '2026-11-20 10:15:00.250 +0200' }, { userId: 'as Ruby prints it' }],
       [{ user_id: 'offset', ts: '2026-11-20T13:45:00.250+05:30' }, { userId: 'offset' }],
       [{ user_id: 'behind', ts: '2026-11-20T07:15:00.25-01:00' }, { userId: 'behind' }],
       [{ user_id: 'v 1', ts: TS, v: 1, a: 1 }, { userId: 'v 1', data: { a: 1 } }],
@@ -86,7 +92,7 @@ describe('signals.task.synced', { skip: NO_SERVER }, () => {
     const { admin, bandits, stateDir } = await startBus(t)
     const at = Date.parse(TS)
     /** @type {[ts: number, outcome: string][]} */
-    const steps = [[at, 'handled'], [at - 1, 'stale'], [at, 'handled'], [0, 'stale'], [at + 1, 'handled'], [at, 'stale']]
+    const steps = [[at, 'handled'], [at - 1, 'stale'], [at, 'handled'], [THEN, 'stale'], [at + 1, 'handled'], [at, 'stale']]
     let last = 0
     for (const [i, [ts, outcome]] of steps.entries()) {
       const seq = await admin.publish(SYNCED, { user_id: 'u', ts, i })
@@ -102,7 +108,7 @@ describe('signals.task.synced', { skip: NO_SERVER }, () => {
     const admin = await server.admin()
     await admin.addStreams()
     const users = Array.from({ length: 7 }, (_user, i) => `u${i}`)
-    const payloads = Array.from({ length: 420 }, (_event, i) => ({ user_id: users[i % 7], ts: (i * 7919) % 97, i }))
+    const payloads = Array.from({ length: 420 }, (_event, i) => ({ user_id: users[i % 7], ts: THEN + (i * 7919) % 97, i }))
     const sequences = await admin.publishAll(SYNCED, payloads)
     const stateDir = emptyDirectory(t)
     const bandits = openOnBus(t, server.url, { stateDir })
@@ -160,9 +166,9 @@ describe('signals.task.synced', { skip: NO_SERVER }, () => {
   test('replaces a file that says nothing', async (t) => {
     const { admin, bandits, stateDir } = await startBus(t)
     for (const [i, garbage] of ['', '{', '[]', '{"v":1}', '\0\0\0'].entries()) {
-      await eventOf(bandits, await admin.publish(SYNCED, { user_id: 'u', ts: i }))
+      await eventOf(bandits, await admin.publish(SYNCED, { user_id: 'u', ts: THEN + i }))
       const path = join(syncDirectory(stateDir), String(syncNamesIn(stateDir)[0]))
-      assert.equal(JSON.parse(readFileSync(path, 'utf8')).ts, new Date(i).toISOString())
+      assert.equal(JSON.parse(readFileSync(path, 'utf8')).ts, new Date(THEN + i).toISOString())
       writeFileSync(path, garbage)
       assert.equal(bandits.syncState('u'), null)
     }
@@ -241,7 +247,7 @@ describe('erase()', { skip: NO_SERVER }, () => {
     assert.equal(bandits.syncState('person'), null)
     assert.deepEqual(bandits.events(), before.filter(({ userId }) => userId !== 'person'))
     // Older than what was erased, of which nothing is known any more.
-    const seq = await admin.publish(SYNCED, { user_id: 'person', ts: 0 })
+    const seq = await admin.publish(SYNCED, { user_id: 'person', ts: THEN + 0 })
     assert.equal((await eventOf(bandits, seq)).outcome, 'handled')
     assert.equal(bandits.syncState('person')?.streamSeq, seq)
   })
@@ -275,8 +281,8 @@ test('health() tells what is consumed', { skip: NO_SERVER }, async (t) => {
   assert.ok(connected?.includes(String(server.port)), String(connected))
   const { ts } = await eventOf(bandits, seq + 1)
   assert.deepEqual(consumers, {
-    signals: { subject: 'signals.>', stream: 'SIGNALS', durable: SIGNALS, lastMsgTs: ts, processed: 2, ignored: 1, errors: 0, redelivered: 0, terminated: 0, pending: 0, problem: null },
-    feedback: { subject: 'feedback.>', stream: 'FEEDBACK', durable: FEEDBACK, lastMsgTs: null, processed: 0, ignored: 0, errors: 0, redelivered: 0, terminated: 0, pending: 0, problem: null },
+    signals: { subject: 'signals.>', stream: 'SIGNALS', streamsNotRead: [], durable: SIGNALS, lastMsgTs: ts, processed: 2, ignored: 1, errors: 0, redelivered: 0, terminated: 0, refusedTs: 0, pending: 0, problem: null },
+    feedback: { subject: 'feedback.>', stream: 'FEEDBACK', streamsNotRead: [], durable: FEEDBACK, lastMsgTs: null, processed: 0, ignored: 0, errors: 0, redelivered: 0, terminated: 0, refusedTs: 0, pending: 0, problem: null },
   })
   assert.equal(bandits.health().ok, true)
   await bandits.close()

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict'
 import { rmSync, writeFileSync } from 'node:fs'
 import { describe, test } from 'node:test'
 
-import { eventOf, eventsOf, FEEDBACK, openOnBus, SIGNALS, startBus, SYNCED } from '../support/bus.mjs'
+import { eventOf, eventsOf, FEEDBACK, openOnBus, SIGNALS, startBus, SYNCED, THEN } from '../support/bus.mjs'
 import { run } from '../support/child.mjs'
 import { linesIn } from '../support/log-lines.mjs'
 import { NO_SERVER, startServer } from '../support/nats.mjs'
@@ -42,6 +42,14 @@ const POISON = [
   [{ user_id: 'u', ts: '2026-11-20T08:15:00' }, /ts/],
   [{ user_id: 'u', ts: {} }, /ts/],
   [{ user_id: 'u', ts: true }, /ts/],
+  [{ user_id: 'u', ts: 1_795_162_500 }, /^ts .* seconds\?/],
+  [{ user_id: 'u', ts: 1_795_162_500.25 }, /^ts .* seconds\?/],
+  [{ user_id: 'u', ts: '1970-01-21T18:39:22Z' }, /^ts .* seconds\?/],
+  [{ user_id: 'u', ts: 1_795_162_500_250_000 }, /^ts .* microseconds\?/],
+  [{ user_id: 'u', ts: 0 }, /^ts .* none that was set\?/],
+  [{ user_id: 'u', ts: '9999-12-31T23:59:59Z' }, /^ts .* ahead/],
+  [{ user_id: 'u', ts: Date.now() + 3_600_000 }, /^ts .* ahead/],
+  [{ user_id: 'u', ts: '2026-11-20T08:15:00++2:00' }, /^ts .* zone/],
   [{ user_id: 'u', v: 2 }, /v/],
   [{ user_id: 'u', v: '1' }, /v/],
   [{ user_id: 'u', data: 5 }, /data/],
@@ -50,10 +58,25 @@ const POISON = [
 ]
 
 describe('what can never be handled', { skip: NO_SERVER }, () => {
+  test('an event of the wrong time leaves its user as it is, and is counted', async (t) => {
+    const { admin, bandits } = await startBus(t)
+    const before = await admin.publish(SYNCED, { user_id: 'u', ts: THEN })
+    await admin.publish(SYNCED, { user_id: 'u', ts: '9999-12-31T23:59:59Z' })
+    await admin.publish(SYNCED, { user_id: 'u', ts: THEN / 1000 })
+    await admin.settled('SIGNALS', SIGNALS)
+    assert.equal(bandits.syncState('u')?.streamSeq, before)
+    const after = await admin.publish(SYNCED, { user_id: 'u', ts: THEN + 1 })
+    assert.equal((await eventOf(bandits, after)).outcome, 'handled')
+    const { dead, consumers: { signals } } = bandits.health().nats
+    assert.deepEqual([dead, signals?.terminated, signals?.refusedTs], [2, 2, 2])
+    const warnings = bandits.health().warnings.filter((warning) => warning.includes('`ts`'))
+    assert.match(warnings.join(), /^2 messages of consumer signals were refused for their `ts`; the last: ts is .*seconds\?/)
+  })
+
   test('is delivered once, and shown everywhere', async (t) => {
     const { admin, bandits, stateDir } = await startBus(t)
     const sequences = await admin.publishAll(SYNCED, POISON.map(([payload]) => payload))
-    const good = await admin.publish(SYNCED, { user_id: 'good', ts: 1 })
+    const good = await admin.publish(SYNCED, { user_id: 'good', ts: THEN + 1 })
     const info = await admin.settled('SIGNALS', SIGNALS)
     assert.deepEqual([info.delivered.consumer_seq, info.num_redelivered, info.num_ack_pending, info.ack_floor.stream_seq], [POISON.length + 1, 0, 0, good])
 
@@ -117,7 +140,7 @@ describe('what can never be handled', { skip: NO_SERVER }, () => {
 
   test('leaves no name of an erased person in health()', async (t) => {
     const { stateDir, admin, bandits } = await startFailing(t, { maxDeliver: 1 })
-    await admin.publish(SYNCED, { user_id: 'person', ts: 1 })
+    await admin.publish(SYNCED, { user_id: 'person', ts: THEN + 1 })
     await until(() => bandits.health().nats.dead === 1, 'it is given up')
     assert.equal(bandits.health().nats.deadLetters[0]?.userId, 'person')
     rmSync(syncDirectory(stateDir))
@@ -141,7 +164,7 @@ describe('what fails for now', { skip: NO_SERVER, concurrency: true }, () => {
   for (const maxDeliver of [1, 3]) {
     test(`is delivered ${maxDeliver} times, later and later, and then given up`, async (t) => {
       const { admin, bandits, stateDir } = await startFailing(t, { maxDeliver })
-      const seq = await admin.publish(SYNCED, { user_id: 'u', ts: 1 })
+      const seq = await admin.publish(SYNCED, { user_id: 'u', ts: THEN + 1 })
       // What does not fail goes on meanwhile, on both consumers.
       await eventOf(bandits, seq)
       const others = [await admin.publish('signals.tip.feedback', { user_id: 'v' }), await admin.publish('feedback.tip', { user_id: 'v' })]
@@ -173,7 +196,7 @@ describe('what fails for now', { skip: NO_SERVER, concurrency: true }, () => {
 
   test('is handled once the cause is gone', async (t) => {
     const { admin, bandits, stateDir } = await startFailing(t, {})
-    const sequences = await admin.publishAll(SYNCED, [{ user_id: 'u', ts: 1 }, { user_id: 'v', ts: 1 }])
+    const sequences = await admin.publishAll(SYNCED, [{ user_id: 'u', ts: THEN + 1 }, { user_id: 'v', ts: THEN + 1 }])
     await eventsOf(bandits, 2)
     rmSync(syncDirectory(stateDir))
     const info = await admin.settled('SIGNALS', SIGNALS)
@@ -187,7 +210,7 @@ describe('what fails for now', { skip: NO_SERVER, concurrency: true }, () => {
 
   test('is tried again by the next engine, and counts on', async (t) => {
     const { server, admin, bandits, stateDir } = await startFailing(t, { maxDeliver: 2 })
-    const seq = await admin.publish(SYNCED, { user_id: 'u', ts: 1 })
+    const seq = await admin.publish(SYNCED, { user_id: 'u', ts: THEN + 1 })
     assert.equal((await eventOf(bandits, seq)).outcome, 'retried')
     await bandits.close()
     const next = openOnBus(t, server.url, { stateDir, nats: { maxDeliver: 2 } })

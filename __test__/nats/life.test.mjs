@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 
-import { consumes, eventsOf, FEEDBACK, openOnBus, PREFIX, SIGNALS, startBus, SYNCED } from '../support/bus.mjs'
+import { consumes, eventsOf, FEEDBACK, openOnBus, PREFIX, SIGNALS, startBus, SYNCED, THEN } from '../support/bus.mjs'
 import { run } from '../support/child.mjs'
 import { NO_SERVER, startServer } from '../support/nats.mjs'
 import { freePort } from '../support/ports.mjs'
@@ -99,7 +99,7 @@ describe('close()', { skip: NO_SERVER }, () => {
     const admin = await server.admin()
     await admin.addStreams()
     const total = 3000
-    await admin.publishAll(SYNCED, Array.from({ length: total }, (_event, i) => ({ user_id: `u${i % 50}`, ts: i })))
+    await admin.publishAll(SYNCED, Array.from({ length: total }, (_event, i) => ({ user_id: `u${i % 50}`, ts: THEN + i })))
     const stateDir = emptyDirectory(t)
     /** @type {number[]} */
     const floors = []
@@ -188,7 +188,7 @@ test('what is learned from the bus at the very end survives process.exit()', { s
   const server = await startServer(t)
   const admin = await server.admin()
   await admin.addStreams()
-  await admin.publishAll(SYNCED, Array.from({ length: 500 }, (_event, i) => ({ user_id: `u${i}`, ts: i })))
+  await admin.publishAll(SYNCED, Array.from({ length: 500 }, (_event, i) => ({ user_id: `u${i}`, ts: THEN + i })))
   const stateDir = emptyDirectory(t)
   const { code, stderr } = run(`
     const engine = Bandits.open({ stateDir, nats: { url: process.env.SERVER, durablePrefix: '${PREFIX}' } })
@@ -294,7 +294,7 @@ describe('where the settings come from', { skip: NO_SERVER }, () => {
     const server = await startServer(t)
     const admin = await server.admin()
     await admin.addStreams()
-    await admin.publish(SYNCED, { user_id: 'u', ts: 1 })
+    await admin.publish(SYNCED, { user_id: 'u', ts: THEN + 1 })
     const env = { NATS_URL: server.url, NATS_DURABLE_PREFIX: 'from-env', NATS_MAX_DELIVER: '1' }
     const script = (/** @type {string} */ options) => `
       import { writeFileSync } from 'node:fs'
@@ -320,13 +320,13 @@ describe('where the settings come from', { skip: NO_SERVER }, () => {
       const heard = []
       onEvent(({ subject }) => heard.push(subject))
       await start()
-      const publishing = async () => { for (;;) try { return await publish('signals.task.synced', { user_id: 'u', ts: 5 }) } catch (error) { if (!error.retryable) throw error } }
+      const publishing = async () => { for (;;) try { return await publish('signals.task.synced', { user_id: 'u', ts: ${THEN + 5} }) } catch (error) { if (!error.retryable) throw error } }
       await publishing()
       while (heard.length === 0) await new Promise((resolve) => setTimeout(resolve, 5))
       console.log(JSON.stringify([heard, events({ limit: 1 })[0].outcome, syncState('u').ts, health().nats.consumers.signals.durable]))
       await close()`, { stateDir, env: { STATE_DIR: stateDir, NATS_URL: server.url } })
     assert.equal(code, 0, stderr)
-    assert.deepEqual(JSON.parse(stdout), [[SYNCED], 'handled', '1970-01-01T00:00:00.005Z', 'oo-bandits-signals'])
+    assert.deepEqual(JSON.parse(stdout), [[SYNCED], 'handled', new Date(THEN + 5).toISOString(), 'oo-bandits-signals'])
   })
 
   test('an empty NATS_URL is none', async (t) => {

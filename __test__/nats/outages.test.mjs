@@ -6,7 +6,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 
 import { AckPolicy, DeliverPolicy } from '@nats-io/jetstream'
-import { consumes, eventOf, eventsOf, FEEDBACK, openOnBus, SIGNALS, startBus, SYNCED } from '../support/bus.mjs'
+import { consumes, eventOf, eventsOf, FEEDBACK, openOnBus, SIGNALS, startBus, SYNCED, THEN } from '../support/bus.mjs'
 import { NO_SERVER, startServer } from '../support/nats.mjs'
 import { freePort } from '../support/ports.mjs'
 import { emptyDirectory } from '../support/state-dir.mjs'
@@ -75,7 +75,7 @@ describe('no server', { skip: NO_SERVER, concurrency: true }, () => {
     const seen = new Set()
     bandits.onEvent(({ streamSeq }) => seen.add(streamSeq))
     const publishing = Promise.all([0, 1, 2].map(async (lane) => {
-      for (let i = lane; i < total; i += 3) await admin.publish(SYNCED, { user_id: `u${i % 20}`, ts: i })
+      for (let i = lane; i < total; i += 3) await admin.publish(SYNCED, { user_id: `u${i % 20}`, ts: THEN + i })
     }))
     await until(() => seen.size > total / 3, 'a third is handled')
     await server.restart()
@@ -85,7 +85,7 @@ describe('no server', { skip: NO_SERVER, concurrency: true }, () => {
     const { state } = await admin.manager.streams.info('SIGNALS')
     assert.ok(state.last_seq >= total)
     assert.equal(info.ack_floor.stream_seq, state.last_seq)
-    for (let user = 0; user < 20; user++) assert.equal(Date.parse(String(bandits.syncState(`u${user}`)?.ts)), total - 20 + user)
+    for (let user = 0; user < 20; user++) assert.equal(Date.parse(String(bandits.syncState(`u${user}`)?.ts)), THEN + total - 20 + user)
     const { dead, reconnects } = bandits.health().nats
     assert.deepEqual([dead, reconnects], [0, 1])
     t.diagnostic(`${info.delivered.consumer_seq} deliveries of ${state.last_seq} messages`)
@@ -104,7 +104,7 @@ describe('no stream', { skip: NO_SERVER, concurrency: 2 }, () => {
     assert.deepEqual(await admin.manager.streams.list().next(), [])
     // Under whatever name, with more subjects than are asked for.
     await admin.addStream('EVERYTHING', ['signals.>', 'other.>'])
-    const seq = await admin.publish(SYNCED, { user_id: 'u', ts: 1 })
+    const seq = await admin.publish(SYNCED, { user_id: 'u', ts: THEN + 1 })
     assert.equal((await eventOf(bandits, seq, 'EVERYTHING')).outcome, 'handled')
     assert.deepEqual([signalsOf(bandits)?.stream, signalsOf(bandits)?.problem, bandits.syncState('u')?.stream], ['EVERYTHING', null, 'EVERYTHING'])
     assert.ok(bandits.health().nats.consumers.feedback?.problem)
@@ -112,11 +112,11 @@ describe('no stream', { skip: NO_SERVER, concurrency: 2 }, () => {
 
   test('any more: it is found when it is made again', async (t) => {
     const { admin, bandits } = await startBus(t)
-    await eventOf(bandits, await admin.publish(SYNCED, { user_id: 'u', ts: 1 }))
+    await eventOf(bandits, await admin.publish(SYNCED, { user_id: 'u', ts: THEN + 1 }))
     await admin.manager.streams.delete('SIGNALS')
     await until(() => signalsOf(bandits)?.problem !== null, 'the consumer notices')
     await admin.addStream('AGAIN', ['signals.>'])
-    const seq = await admin.publish(SYNCED, { user_id: 'u', ts: 2 })
+    const seq = await admin.publish(SYNCED, { user_id: 'u', ts: THEN + 2 })
     assert.equal((await eventOf(bandits, seq, 'AGAIN')).outcome, 'handled')
     assert.deepEqual([bandits.syncState('u')?.stream, bandits.syncState('u')?.streamSeq], ['AGAIN', 1])
   })
@@ -139,10 +139,10 @@ describe('no stream', { skip: NO_SERVER, concurrency: 2 }, () => {
 describe('the durable consumer', { skip: NO_SERVER, concurrency: 2 }, () => {
   test('that was removed is made again; what comes again changes nothing', async (t) => {
     const { admin, bandits } = await startBus(t)
-    await eventOf(bandits, await admin.publish(SYNCED, { user_id: 'u', ts: 1 }))
+    await eventOf(bandits, await admin.publish(SYNCED, { user_id: 'u', ts: THEN + 1 }))
     const before = bandits.syncState('u')
     await admin.manager.consumers.delete('SIGNALS', SIGNALS)
-    const seq = await admin.publish(SYNCED, { user_id: 'v', ts: 1 })
+    const seq = await admin.publish(SYNCED, { user_id: 'v', ts: THEN + 1 })
     assert.equal((await eventOf(bandits, seq)).outcome, 'handled')
     assert.deepEqual(bandits.syncState('u'), before)
     assert.equal((await admin.settled('SIGNALS', SIGNALS)).delivered.consumer_seq, 2)
@@ -181,7 +181,7 @@ describe('the durable consumer', { skip: NO_SERVER, concurrency: 2 }, () => {
     const messages = []
     const subscription = admin.connection.subscribe(delivered, { callback: (_error, message) => { messages.push(message) } })
     await admin.manager.consumers.add('SIGNALS', { durable_name: SIGNALS, deliver_subject: delivered, ack_policy: AckPolicy.Explicit, filter_subject: 'signals.>', ack_wait: 600e9 })
-    await admin.publishAll(SYNCED, Array.from({ length: 10 }, (_event, i) => ({ user_id: `u${i + 1}`, ts: i })))
+    await admin.publishAll(SYNCED, Array.from({ length: 10 }, (_event, i) => ({ user_id: `u${i + 1}`, ts: THEN + i })))
     await until(() => messages.length === 10, 'the old service has all')
     // Of ten it has acknowledged the first six and the eighth.
     for (const i of [1, 2, 3, 4, 5, 6, 8]) messages[i - 1]?.respond('+ACK')
@@ -205,7 +205,7 @@ describe('the durable consumer', { skip: NO_SERVER, concurrency: 2 }, () => {
     messages[6]?.respond('+ACK')
     const next = openOnBus(t, server.url, { stateDir })
     await next.start()
-    const seq = await admin.publish(SYNCED, { user_id: 'u11', ts: 11 })
+    const seq = await admin.publish(SYNCED, { user_id: 'u11', ts: THEN + 11 })
     await eventOf(next, seq)
     assert.deepEqual(next.events().map(({ streamSeq }) => streamSeq), [11])
     await next.close()
@@ -215,7 +215,7 @@ describe('the durable consumer', { skip: NO_SERVER, concurrency: 2 }, () => {
     await admin.manager.consumers.delete('SIGNALS', SIGNALS)
     const last = openOnBus(t, server.url, { stateDir })
     await last.start()
-    await eventOf(last, await admin.publish(SYNCED, { user_id: 'u12', ts: 12 }))
+    await eventOf(last, await admin.publish(SYNCED, { user_id: 'u12', ts: THEN + 12 }))
     assert.deepEqual(last.events().map(({ streamSeq }) => streamSeq), [12])
     assert.equal(signalsOf(last)?.durable, `${SIGNALS}-pull`)
   })

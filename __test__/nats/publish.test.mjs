@@ -5,7 +5,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 
 import { BanditError } from '@oo/bandits'
-import { consumes, eventOf, openOnBus, startBus } from '../support/bus.mjs'
+import { consumes, eventOf, openOnBus, startBus, THEN } from '../support/bus.mjs'
 import { NO_SERVER, startServer } from '../support/nats.mjs'
 import { assertRejects } from '../support/refusal.mjs'
 import { openEngine } from '../support/state-dir.mjs'
@@ -41,7 +41,7 @@ describe('publish()', { skip: NO_SERVER, concurrency: true }, () => {
 
   test('what it sends comes back as an event', async (t) => {
     const { bandits } = await startBus(t)
-    const { stream, streamSeq } = await bandits.publish('signals.task.synced', { user_id: 'u', ts: 5 })
+    const { stream, streamSeq } = await bandits.publish('signals.task.synced', { user_id: 'u', ts: THEN + 5 })
     const { outcome, userId } = await eventOf(bandits, streamSeq, stream)
     assert.deepEqual([outcome, userId, bandits.syncState('u')?.streamSeq], ['handled', 'u', streamSeq])
   })
@@ -67,12 +67,32 @@ describe('publish()', { skip: NO_SERVER, concurrency: true }, () => {
     for (const payload of [undefined, circular, 1n, () => 1, Symbol('s')]) await assertRejects(() => bandits.publish('signals.x', payload), 'ERR_INVALID_ARGUMENT', 'payload', typeof payload)
   })
 
-  test('rejects what the server does not take, and goes on', async (t) => {
+  test('refuses what is larger than the server takes, naming both sizes, and goes on', async (t) => {
     const { bandits } = await startBus(t)
     // The server takes a megabyte.
-    await assert.rejects(bandits.publish('signals.x', 'x'.repeat((1 << 20) + 1)), BanditError)
-    assert.equal((await bandits.publish('signals.x', 'x')).stream, 'SIGNALS')
+    await assertRejects(() => bandits.publish('signals.x', 'x'.repeat((1 << 20) + 1)), 'ERR_INVALID_ARGUMENT', 'payload')
+    await assert.rejects(bandits.publish('signals.x', 'x'.repeat(3 << 20)), (error) => {
+      assert.ok(error instanceof BanditError)
+      assert.deepEqual([error.retryable, error.message], [false, 'payload: 3145728 bytes; the server takes at most 1048576 (its max_payload)'])
+      return true
+    })
+    assert.equal((await bandits.publish('signals.x', 'x'.repeat(1 << 20))).streamSeq, 1)
     assert.equal(bandits.health().nats.reconnects, 0)
+  })
+
+  test('refuses what is larger than the stream takes', async (t) => {
+    const server = await startServer(t)
+    const admin = await server.admin()
+    await admin.addStreams({ max_msg_size: 1000 })
+    const bandits = openOnBus(t, server.url)
+    await bandits.start()
+    await assert.rejects(bandits.publish('signals.x', 'x'.repeat(2000)), (error) => {
+      assert.ok(error instanceof BanditError)
+      assert.deepEqual([error.code, error.retryable], ['ERR_INVALID_ARGUMENT', false], error.message)
+      assert.match(error.message, /^payload: 2000 bytes; the stream that takes signals\.x allows fewer \(its max_msg_size\)/)
+      return true
+    })
+    assert.equal((await bandits.publish('signals.x', 'x')).streamSeq, 1)
   })
 
   test('rejects where no stream takes the subject', async (t) => {
@@ -94,15 +114,80 @@ describe('publish()', { skip: NO_SERVER, concurrency: true }, () => {
     await assertRejects(() => bandits.publish('signals.x', 'x'), 'ERR_CLOSED')
   })
 
-  test('rejects while there is no server, and works when there is', async (t) => {
+  test('waits for the server, from start() on', async (t) => {
+    const server = await startServer(t)
+    await (await server.admin()).addStreams()
+    const bandits = openOnBus(t, server.url)
+    await bandits.start()
+    // No server is connected yet: start() does not wait for one.
+    assert.equal((await bandits.publish('signals.x', 'x')).streamSeq, 1)
+    await server.kill()
+    const patient = bandits.publish('signals.x', 'y', { timeoutMs: 60_000 })
+    await server.restart()
+    assert.equal((await patient).streamSeq, 2)
+  })
+
+  test('rejects when there is no server in time, and sends nothing later', async (t) => {
+    const server = await startServer(t)
+    const admin = await server.admin()
+    await admin.addStreams()
+    await server.stop()
+    const bandits = openOnBus(t, server.url)
+    await bandits.start()
+    const from = performance.now()
+    await assert.rejects(bandits.publish('signals.x', 'late', { timeoutMs: 300 }), (error) => {
+      assert.ok(error instanceof BanditError)
+      assert.deepEqual([error.code, error.retryable], [UNREACHABLE, true])
+      assert.match(error.message, /^publish to signals\.x: no server is connected after 300 ms: .*refused/)
+      return true
+    })
+    const waited = performance.now() - from
+    assert.ok(waited >= 299, `${waited} ms`)
+    await server.restart()
+    // The first message that the stream has is one that was sent since.
+    assert.equal((await bandits.publish('signals.x', 'x', { timeoutMs: 60_000 })).streamSeq, 1)
+    // It is lost and comes back while a call waits that has not the time.
+    await server.kill()
+    await until(() => bandits.health().nats.state === 'reconnecting', 'the loss is noticed')
+    await assertUnreachable(bandits.publish('signals.x', 'late', { timeoutMs: 50 }))
+    await server.restart()
+    assert.equal((await bandits.publish('signals.x', 'x', { timeoutMs: 60_000 })).streamSeq, 2)
+  })
+
+  test('rejects with the reason of a signal, and sends nothing later', async (t) => {
     const server = await startServer(t)
     await (await server.admin()).addStreams()
     await server.stop()
     const bandits = openOnBus(t, server.url)
     await bandits.start()
-    await assertUnreachable(bandits.publish('signals.x', 'x'))
+    const reason = new Error('no longer wanted')
+    const controller = new AbortController()
+    const publishing = bandits.publish('signals.x', 'aborted', { signal: controller.signal, timeoutMs: 60_000 })
+    controller.abort(reason)
+    await assert.rejects(publishing, (error) => error === reason)
+    await assert.rejects(bandits.publish('signals.x', 'aborted', { signal: controller.signal }), (error) => error === reason)
     await server.restart()
-    await until(() => bandits.publish('signals.x', 'x').then(() => true, () => false), 'publish() works')
+    assert.equal((await bandits.publish('signals.x', 'x', { timeoutMs: 60_000 })).streamSeq, 1)
+  })
+
+  test('rejects what waits when the engine is closed', async (t) => {
+    const bandits = openOnBus(t, 'nats://127.0.0.1:1')
+    await bandits.start()
+    const publishing = assertRejects(() => bandits.publish('signals.x', 'x', { timeoutMs: 60_000 }), 'ERR_CLOSED')
+    await bandits.close()
+    await publishing
+  })
+
+  test('refuses options that are none', async (t) => {
+    const { bandits } = await startBus(t)
+    for (const timeoutMs of [0, -1, 1.5, NaN, Infinity, 600_001, '5', null, {}]) {
+      await assertRejects(() => bandits.publish('signals.x', 'x', /** @type {any} */ ({ timeoutMs })), 'ERR_INVALID_ARGUMENT', 'options.timeoutMs', String(timeoutMs))
+    }
+    for (const options of [5, null, new AbortController().signal, { timeout: 5 }]) {
+      await assertRejects(() => bandits.publish('signals.x', 'x', /** @type {any} */ (options)), 'ERR_INVALID_ARGUMENT', 'options', String(options))
+    }
+    await assertRejects(() => bandits.publish('signals.x', 'x', /** @type {any} */ ({ signal: {} })), 'ERR_INVALID_ARGUMENT')
+    assert.equal((await bandits.publish('signals.x', 'x', { timeoutMs: undefined, signal: undefined })).streamSeq, 1)
   })
 
   test('rejects without a bus, and is not to be tried again', async (t) => {

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 
-import { eventsOf, SIGNALS, startBus, SYNCED } from '../support/bus.mjs'
+import { eventsOf, SIGNALS, startBus, SYNCED, THEN } from '../support/bus.mjs'
 import { run } from '../support/child.mjs'
 import { NO_SERVER } from '../support/nats.mjs'
 import { assertRefuses } from '../support/refusal.mjs'
@@ -25,7 +25,7 @@ describe('events()', { skip: NO_SERVER }, () => {
     bus = await startBus({ after: (hook) => hooks.push(hook) })
     // 1 to 6, one after the other.
     for (const [i, [subject, userId]] of [[SYNCED, 'a'], ['signals.tip.feedback', 'b'], ['feedback.tip', 'a'], ['signals.x', 'a'], ['feedback.tip.late', 'c'], [SYNCED, 'b']].entries()) {
-      await bus.admin.publish(String(subject), { user_id: userId, ts: i })
+      await bus.admin.publish(String(subject), { user_id: userId, ts: THEN + i })
       await eventsOf(bus.bandits, i + 1)
     }
   })
@@ -122,7 +122,7 @@ describe('onEvent()', { skip: NO_SERVER }, () => {
     const alsoHeard = []
     const stop = bandits.onEvent((event) => heard.push(event))
     const stopAlso = bandits.onEvent((event) => alsoHeard.push(event))
-    await admin.publishAll(SYNCED, Array.from({ length: 300 }, (_event, i) => ({ user_id: `u${i % 5}`, ts: i })))
+    await admin.publishAll(SYNCED, Array.from({ length: 300 }, (_event, i) => ({ user_id: `u${i % 5}`, ts: THEN + i })))
     await until(() => heard.length === 300 && alsoHeard.length === 300, 'all are heard')
     assert.deepEqual(heard, bandits.events({ sinceSeq: 1 }))
     assert.deepEqual(alsoHeard, heard)

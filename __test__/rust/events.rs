@@ -6,20 +6,25 @@ use oo_bandits::event::{Delivery, Outcome, SyncFiles, handle};
 use oo_bandits::rng::Chance;
 use std::collections::HashMap;
 
-fn synced(user: &str, ms: u64, stream_seq: u64) -> Delivery {
+/// 2026-11-20T08:15:00Z; the events happened soon after.
+const THEN: u64 = 1_795_162_500_000;
+const NOW: u64 = THEN + 60_000;
+
+fn synced(user: &str, after_ms: u64, stream_seq: u64) -> Delivery {
+    let ms = THEN + after_ms;
     let payload = format!(r#"{{"user_id":"{user}","ts":{ms},"tasks":{stream_seq}}}"#);
     Delivery {
         subject: "signals.task.synced".to_owned(),
         payload: payload.into_bytes().into(),
         stream: "S".to_owned(),
         stream_seq,
-        published_ms: 5,
+        published_ms: THEN,
         deliveries: 1,
     }
 }
 
 fn outcomes(files: &SyncFiles, deliveries: &[Delivery]) -> Vec<Outcome> {
-    handle(files, deliveries).into_iter().map(|verdict| verdict.outcome).collect()
+    handle(files, deliveries, NOW).into_iter().map(|verdict| verdict.outcome).collect()
 }
 
 /// Which event the file is of.
@@ -44,7 +49,7 @@ fn the_newest_event_wins_in_whatever_order_and_however_often_they_come() {
                 let newest = expected.entry(user).or_insert((ms, seq));
                 *newest = (*newest).max((ms, seq));
             }
-            let _ = handle(&files, &batch);
+            let _ = handle(&files, &batch, NOW);
         }
         for (user, (_, seq)) in &expected {
             assert_eq!(standing(&files, user), Some(*seq));
@@ -144,4 +149,38 @@ fn a_file_that_cannot_be_read_is_replaced_by_the_next_event_and_erasing_leaves_n
     files.erase("u").unwrap();
     files.erase("nobody").unwrap();
     assert_eq!((standing(&files, "u"), disk.cut(1).names(Room::Sync).len()), (None, 1));
+}
+
+#[test]
+fn an_event_of_the_wrong_time_is_given_up_and_does_not_freeze_its_user() {
+    use Outcome::{Dead, Handled, Stale};
+    let files = SyncFiles::new(MemoryDisk::default().directory());
+    let of = |ts: &str, stream_seq: u64| Delivery {
+        payload: format!(r#"{{"user_id":"u","ts":{ts}}}"#).into_bytes().into(),
+        ..synced("u", 0, stream_seq)
+    };
+    let batch = [
+        of(r#""9999-12-31T23:59:59Z""#, 1),
+        of("1795162500", 2),
+        synced("u", 5, 3),
+        of(&format!("{}", NOW + 5 * 60_000 + 1), 4),
+        of(&format!("{}.5", THEN + 4), 5),
+        of(&format!("{}", NOW + 5 * 60_000), 6),
+    ];
+    let verdicts = handle(&files, &batch, NOW);
+    let said: Vec<_> = verdicts.iter().map(|verdict| (verdict.outcome, verdict.is_mistimed)).collect();
+    assert_eq!(said, [(Dead, true), (Dead, true), (Handled, false), (Dead, true), (Stale, false), (Handled, false)]);
+    assert!(verdicts[1].problem.as_deref().is_some_and(|problem| problem.contains("seconds?")), "{:?}", verdicts[1]);
+    assert_eq!(standing(&files, "u"), Some(6));
+}
+
+#[test]
+fn a_file_of_the_future_that_an_earlier_release_wrote_is_replaced() {
+    let files = SyncFiles::new(MemoryDisk::default().directory());
+    assert_eq!(outcomes(&files, &[synced("u", 1, 1)]), [Outcome::Handled]);
+    let mut state = files.load("u").unwrap().unwrap();
+    "9999-12-31T23:59:59.999Z".clone_into(&mut state.ts);
+    files.save(&state).unwrap();
+    assert_eq!(outcomes(&files, &[synced("u", 2, 2)]), [Outcome::Handled]);
+    assert_eq!(standing(&files, "u"), Some(2));
 }

@@ -13,6 +13,8 @@ export const PREFIX = 'p'
 export const SIGNALS = `${PREFIX}-signals`
 export const FEEDBACK = `${PREFIX}-feedback`
 export const SYNCED = 'signals.task.synced'
+/** When events of tests began to happen, in milliseconds since 1970: an event of 1970 is refused. */
+export const THEN = Date.parse('2026-11-20T08:00:00Z')
 
 /**
  * An engine that is not started.

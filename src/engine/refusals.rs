@@ -1,15 +1,10 @@
 //! Reactions that are refused because of what they say, and how often: a queue that sends seconds for milliseconds has to be seen by those
 //! who watch, not only by the caller that may drop what it is thrown.
 
-use crate::clock::format_millis;
+use crate::clock::{CLOCK_SLACK_MS, format_millis, mistaken_unit};
 use crate::error::{Error, ErrorKind, Reason, Result};
 use parking_lot::Mutex;
 use serde::Serialize;
-
-/// By so much clocks may differ.
-const SLACK_MS: u64 = 5 * 60 * 1000;
-/// Between these, 2001 and 2100, a time is likely the one that is meant.
-const LIKELY_MS: std::ops::Range<u64> = 1_000_000_000_000..4_102_444_800_000;
 
 /// How many were refused, by why.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -67,22 +62,15 @@ impl Refusals {
     /// # Errors
     /// `ERR_INVALID_ARGUMENT`, which is counted.
     pub fn check_time(&self, at: u64, decided: u64, now: u64) -> Result<()> {
-        let (earliest, latest) = (decided.saturating_sub(SLACK_MS), now.max(decided) + SLACK_MS);
+        let (earliest, latest) = (decided.saturating_sub(CLOCK_SLACK_MS), now.max(decided) + CLOCK_SLACK_MS);
         if (earliest..=latest).contains(&at) {
             return Ok(());
         }
-        let likely = |ms: Option<u64>| ms.is_some_and(|ms| LIKELY_MS.contains(&ms));
-        let mistake = if likely(at.checked_mul(1000)) {
-            "seconds? It takes milliseconds"
-        } else if likely(Some(at / 1000)) {
-            "microseconds? It takes milliseconds"
-        } else if likely(Some(at / 1_000_000)) {
-            "nanoseconds? It takes milliseconds"
-        } else if at > latest {
+        let mistake = mistaken_unit(at).unwrap_or(if at > latest {
             "it is after now. A clock that runs ahead, or a time zone left out?"
         } else {
             "it is before the decision. That of another decision, or a clock that runs behind?"
-        };
+        });
         let [from, to, got] = [decided, now, at].map(format_millis);
         let problem =
             format_args!("must be from the decision ({from}) to now ({to}), five minutes either way, got {at} ({got}): {mistake}");

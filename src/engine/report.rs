@@ -288,6 +288,18 @@ impl Health {
                 if let Some(problem) = &consumer.problem {
                     warnings.push(format!("consumer {name} waits: {problem}"));
                 }
+                if let (Some(stream), false) = (&consumer.stream, consumer.streams_not_read.is_empty()) {
+                    let (others, subject) = (consumer.streams_not_read.join(", "), consumer.subject);
+                    warnings.push(format!("consumer {name} reads stream {stream} alone, but {others} take some of {subject}, too: have one stream take all"));
+                }
+            }
+        }
+        for (name, consumer) in &nats.consumers {
+            if let Some(last) = &consumer.last_refused_ts {
+                warnings.push(format!(
+                    "{} messages of consumer {name} were refused for their `ts`; the last: {last}",
+                    consumer.refused_ts
+                ));
             }
         }
         if nats.dead > 0 {

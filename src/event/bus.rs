@@ -1,23 +1,25 @@
 //! The event bus of one engine: its consumers, started once and stopped with the engine, and what operators ask about them.
 
-use super::connection::{ConnectionReport, ConnectionState, Standing, connect, options};
+use super::connection::{ConnectionReport, ConnectionState, Ended, Standing, connect, options};
 use super::consumer::{Consumer, ConsumerReport, Purpose};
+use super::guard::guard;
+use super::publish::{Line, Publication};
 use super::ring::{Delivery, EventRing, Verdict};
 use super::settings::{NatsSettings, Server};
 use super::subject::check_subject;
 use super::sync_files::{SyncFiles, SyncState};
 use crate::clock::{Clock, format_millis};
 use crate::disk::Directory;
-use crate::error::{Done, Error, ErrorKind, Result, printable, with_sources};
+use crate::error::{Done, Error, ErrorKind, Result, printable};
 use crate::log::{DeadLine, InteractionLog};
-use crate::runtime::runtime;
+use crate::runtime::{Cancel, runtime};
 use async_nats::Client;
 use async_nats::connection::State;
-use async_nats::jetstream::{self, ContextBuilder};
+use async_nats::jetstream::ContextBuilder;
 use parking_lot::Mutex;
 use serde::Serialize;
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
@@ -110,20 +112,39 @@ pub struct DeadLetter {
     pub problem: String,
 }
 
-/// Runs the consumers until they are told to stop, and takes leave of the server.
-async fn consume(client: &Client, shared: &Arc<Shared>, consumers: Vec<Arc<Consumer>>, stopped: &watch::Receiver<bool>) {
+/// Runs the consumers until they are told to stop, and takes leave of the server; false when the client has ended before.
+async fn consume(
+    client: &Client,
+    ended: &mut Ended,
+    shared: &Arc<Shared>,
+    report: &ConnectionReport,
+    consumers: &[Arc<Consumer>],
+    stopped: &mut watch::Receiver<bool>,
+) -> bool {
     let context = ContextBuilder::new().timeout(QUESTION).build(client.clone());
-    let run = |consumer: Arc<Consumer>| tokio::spawn(consumer.run(Arc::clone(shared), context.clone(), stopped.clone()));
-    let tasks: Vec<_> = consumers.into_iter().map(run).collect();
+    let (stop, stopping) = watch::channel(false);
+    let run =
+        |consumer: &Arc<Consumer>| tokio::spawn(Arc::clone(consumer).run(Arc::clone(shared), context.clone(), stopping.clone()));
+    let tasks: Vec<_> = consumers.iter().map(run).collect();
+    let is_told = tokio::select! {
+        biased;
+        _ = stopped.wait_for(|stop| *stop) => true,
+        _ = ended.recv() => false,
+        () = guard(client, report) => false,
+    };
+    stop.send_replace(true);
     for task in tasks {
         // One that panicked has ended, too.
         let _ = task.await;
     }
-    // The answers to the last messages are on their way; without a server there is nobody to send them to.
-    if client.connection_state() == State::Connected {
-        let _ = timeout(PATIENCE, client.flush()).await;
+    if is_told {
+        // The answers to the last messages are on their way; without a server there is nobody to send them to.
+        if client.connection_state() == State::Connected {
+            let _ = timeout(PATIENCE, client.flush()).await;
+        }
+        let _ = timeout(PATIENCE, client.drain()).await;
     }
-    let _ = timeout(PATIENCE, client.drain()).await;
+    is_told
 }
 
 /// How the bus does, for `health()`.
@@ -155,7 +176,7 @@ pub struct Published {
 enum Life {
     NotStarted,
     Starting,
-    Running { client: Arc<OnceLock<Client>>, stop: watch::Sender<bool>, ended: oneshot::Receiver<()> },
+    Running { stop: watch::Sender<bool>, ended: oneshot::Receiver<()> },
     Over,
 }
 
@@ -164,6 +185,7 @@ struct Running {
     report: Arc<ConnectionReport>,
     consumers: Vec<Arc<Consumer>>,
     life: Arc<Mutex<Life>>,
+    line: Arc<watch::Sender<Line>>,
 }
 
 /// See the module.
@@ -192,6 +214,7 @@ impl EventBus {
                 report: Arc::default(),
                 consumers: PURPOSES.map(|purpose| Arc::new(Consumer::new(purpose))).into(),
                 life: Arc::new(Mutex::new(Life::NotStarted)),
+                line: Arc::new(watch::channel(Line::Waiting).0),
             }
         });
         Self { ring, files, running }
@@ -226,7 +249,7 @@ impl EventBus {
     /// Starts the consumers, where a server is named and that has not been done. `done` is called when they run, which does not
     /// mean that a server is there: they keep looking for one.
     pub fn start(&self, done: Done) {
-        let Some(Running { shared, report, consumers, life }) = &self.running else { return done(Ok(())) };
+        let Some(Running { shared, report, consumers, life, line }) = &self.running else { return done(Ok(())) };
         let runtime = match runtime() {
             Ok(runtime) => runtime,
             Err(e) => return done(Err(e)),
@@ -245,7 +268,8 @@ impl EventBus {
                 }
             }
         }
-        let (shared, report, consumers, life) = (Arc::clone(shared), Arc::clone(report), consumers.clone(), Arc::clone(life));
+        let (shared, report, consumers) = (Arc::clone(shared), Arc::clone(report), consumers.clone());
+        let (life, line) = (Arc::clone(life), Arc::clone(line));
         runtime.spawn(async move {
             let options = match options(&shared.settings, &report).await {
                 Ok(options) => options,
@@ -260,12 +284,11 @@ impl EventBus {
             };
             let (stop, mut stopped) = watch::channel(false);
             let (end, ended) = oneshot::channel();
-            let client = Arc::new(OnceLock::new());
             let was_closed = {
                 let mut life = life.lock();
                 let was_closed = matches!(*life, Life::Over);
                 if !was_closed {
-                    *life = Life::Running { client: Arc::clone(&client), stop, ended };
+                    *life = Life::Running { stop, ended };
                 }
                 was_closed
             };
@@ -273,12 +296,19 @@ impl EventBus {
                 return done(Err(Error::closed()));
             }
             done(Ok(()));
-            let connected = tokio::select! {
-                connected = connect(options, &shared.settings, &report) => Some(client.get_or_init(|| connected)),
-                _ = stopped.wait_for(|stop| *stop) => None,
-            };
-            if let Some(client) = connected {
-                consume(client, &shared, consumers, &stopped).await;
+            loop {
+                report.set(ConnectionState::Connecting);
+                let (client, mut client_ended) = tokio::select! {
+                    connected = connect(&options, &shared.settings, &report) => connected,
+                    _ = stopped.wait_for(|stop| *stop) => break,
+                };
+                line.send_if_modified(|line| line.put(Line::There(client.clone())));
+                if consume(&client, &mut client_ended, &shared, &report, &consumers, &mut stopped).await {
+                    break;
+                }
+                line.send_if_modified(|line| line.put(Line::Waiting));
+                report.end();
+                let _ = timeout(report.pace.ended(), stopped.wait_for(|stop| *stop)).await;
             }
             report.set(ConnectionState::Stopped);
             // Nobody waits when the engine was closed without patience.
@@ -288,7 +318,8 @@ impl EventBus {
 
     /// Ends the consumers: what is being handled is finished, within a deadline. `done` is called in any case.
     pub fn stop(&self, done: Box<dyn FnOnce() + Send>) {
-        let Some(Running { life, report, .. }) = &self.running else { return done() };
+        let Some(Running { life, report, line, .. }) = &self.running else { return done() };
+        line.send_replace(Line::Over);
         let before = std::mem::replace(&mut *life.lock(), Life::Over);
         let Life::Running { stop, ended, .. } = before else { return done() };
         // Consumers that have ended do not listen any more.
@@ -306,58 +337,41 @@ impl EventBus {
         }
     }
 
-    /// Publishes a message and waits until a stream has it.
-    pub fn publish(&self, subject: &str, payload: Vec<u8>, done: Box<dyn FnOnce(Result<Published>) + Send>) {
-        if let Err(e) = check_subject("subject", subject) {
-            return done(Err(e));
+    /// Publishes a message and waits until a stream has it. `done` is called once, unless the call is cancelled first: then it gets nothing.
+    pub fn publish(&self, publication: Publication, cancel: Cancel, done: impl FnOnce(Option<Result<Published>>) + Send + 'static) {
+        if let Err(e) = check_subject("subject", &publication.subject) {
+            return done(Some(Err(e)));
         }
-        let unreachable = |message: &str| Error::new(ErrorKind::NatsUnreachable, message);
-        let Some(running) = &self.running else {
-            return done(Err(unreachable("there is no event bus: neither nats.url nor NATS_URL was given").lasting()));
+        let lasting = |message: &str| Some(Err(Error::new(ErrorKind::NatsUnreachable, message).lasting()));
+        let Some(Running { shared, report, life, line, .. }) = &self.running else {
+            return done(lasting("there is no event bus: neither nats.url nor NATS_URL was given"));
         };
-        let connected = match &*running.life.lock() {
-            Life::NotStarted => Err(unreachable("the event bus is not started: call start()").lasting()),
-            Life::Running { client, .. } => client.get().cloned().ok_or_else(|| unreachable("no server is connected")),
-            Life::Starting | Life::Over => Err(unreachable("no server is connected")),
-        };
-        let shared = Arc::clone(&running.shared);
-        let client = match connected {
-            Ok(client) => client,
-            Err(e) => return done(Err(e)),
-        };
-        let subject = subject.to_owned();
-        let publishing = async move {
-            let context = jetstream::new(client);
-            let failed = |e: String| {
-                let message = format!("publish to {subject}: {}", shared.redacted(&e));
-                Error::new(ErrorKind::NatsUnreachable, message)
-            };
-            let sent = async {
-                let acknowledged = context.publish(subject.clone(), payload.into()).await.map_err(|e| failed(with_sources(&e)))?;
-                acknowledged.await.map_err(|e| failed(with_sources(&e)))
-            };
-            let late = |_| Err(failed(format!("no answer within {} s", PATIENCE.as_secs())));
-            timeout(PATIENCE, sent).await.unwrap_or_else(late)
-        };
+        if matches!(*life.lock(), Life::NotStarted) {
+            return done(lasting("the event bus is not started: call start()"));
+        }
+        let (shared, report, line) = (Arc::clone(shared), Arc::clone(report), line.subscribe());
         match runtime() {
             Ok(runtime) => drop(runtime.spawn(async move {
-                let acknowledged = publishing.await;
-                done(acknowledged.map(|ack| Published { stream: ack.stream, stream_seq: ack.sequence, duplicate: ack.duplicate }));
+                done(tokio::select! {
+                    biased;
+                    () = cancel.cancelled() => None,
+                    published = publication.publish(line, &report, |text| shared.redacted(text)) => Some(published),
+                });
             })),
-            Err(e) => done(Err(e)),
+            Err(e) => done(Some(Err(e))),
         }
     }
 
     /// How it does.
     #[must_use]
     pub fn report(&self) -> BusReport {
-        let Some(Running { shared, report, consumers, life }) = &self.running else { return BusReport::default() };
-        let Standing { state, problem, reconnects } = report.get();
-        let server = match &*life.lock() {
-            Life::Running { client, .. } if state == ConnectionState::Connected => client.get().map(|client| {
+        let Some(Running { shared, report, consumers, line, .. }) = &self.running else { return BusReport::default() };
+        let Standing { state, problem, reconnects, .. } = report.get();
+        let server = match &*line.borrow() {
+            Line::There(client) if state == ConnectionState::Connected => {
                 let info = client.server_info();
-                format!("{} ({}:{}, {})", info.server_name, info.host, info.port, info.version)
-            }),
+                Some(format!("{} ({}:{}, {})", info.server_name, info.host, info.port, info.version))
+            }
             _ => None,
         };
         let Dead { count, letters } = shared.dead.lock().clone();

@@ -1,17 +1,19 @@
-//! How NATS is reached: servers, who we are, TLS, and for how long to wait before the next attempt.
+//! How NATS is reached: servers, who we are, TLS.
 
+use super::pace::{Pace, STEADY};
 use super::settings::NatsSettings;
-use crate::background::spread_wait;
 use crate::error::{Error, Result, with_sources};
 use crate::tls::{authorities, choose_provider};
 use async_nats::{Client, ConnectOptions, Event, ServerAddr};
 use parking_lot::Mutex;
 use serde::Serialize;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::mpsc;
 
-/// The longest wait before another attempt to connect.
-const LAST_RETRY: Duration = Duration::from_secs(4);
+/// So many connections in a row that did not last are no accident.
+const FLAPPING: u64 = 3;
 
 /// How the connection is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -29,6 +31,7 @@ pub enum ConnectionState {
 #[derive(Debug, Default)]
 pub struct ConnectionReport {
     standing: Mutex<Standing>,
+    pub pace: Pace,
 }
 
 /// How the connection stands.
@@ -39,6 +42,8 @@ pub struct Standing {
     pub problem: Option<String>,
     /// How often the connection was lost.
     pub reconnects: u64,
+    /// Why we broke off the connection ourselves.
+    broken_off: Option<String>,
 }
 
 impl ConnectionReport {
@@ -60,14 +65,36 @@ impl ConnectionReport {
             Event::Disconnected => {
                 let mut standing = self.standing.lock();
                 standing.state = ConnectionState::Reconnecting;
-                standing.problem = Some("the connection was lost".to_owned());
                 standing.reconnects += 1;
+                let short_lives = self.pace.short_lives();
+                standing.problem = Some(match standing.broken_off.take() {
+                    Some(why) => why,
+                    None if short_lives >= FLAPPING => format!(
+                        "the connection was lost {short_lives} times in a row within {} s of being made: is it a NATS server, and does \
+                         something between change what it sends?",
+                        STEADY.as_secs()
+                    ),
+                    None => "the connection was lost".to_owned(),
+                });
             }
             Event::ServerError(error) => self.fail(settings, &error.to_string()),
             Event::ClientError(error) => self.fail(settings, &error.to_string()),
             Event::LameDuckMode => self.fail(settings, "the server is shutting down"),
             Event::SlowConsumer(_) | Event::Draining | Event::Closed => {}
         }
+    }
+
+    /// We break off the connection: the client will say only that it is lost.
+    pub fn break_off(&self, why: &str) {
+        self.standing.lock().broken_off = Some(why.to_owned());
+    }
+
+    /// The client has ended by itself.
+    pub fn end(&self) {
+        let mut standing = self.standing.lock();
+        standing.state = ConnectionState::Reconnecting;
+        standing.reconnects += 1;
+        standing.problem = Some("the server sent what the client cannot read: is it a NATS server?".to_owned());
     }
 
     /// What the client says may quote what it was told.
@@ -82,17 +109,13 @@ impl ConnectionReport {
 /// `ERR_INVALID_ARGUMENT` for credentials or certificates that cannot be read.
 pub async fn options(settings: &Arc<NatsSettings>, report: &Arc<ConnectionReport>) -> Result<ConnectOptions> {
     choose_provider();
-    let (heard, told) = (Arc::clone(report), Arc::clone(settings));
+    let pacing = Arc::clone(report);
     let mut options = ConnectOptions::new()
         .name("@oo/bandits")
         .connection_timeout(Duration::from_secs(5))
         .ping_interval(Duration::from_secs(10))
         .request_timeout(Some(Duration::from_secs(5)))
-        .reconnect_delay_callback(retry_after)
-        .event_callback(move |event| {
-            heard.hear(&told, &event);
-            std::future::ready(())
-        });
+        .reconnect_delay_callback(move |attempts| pacing.pace.wait(attempts));
     if let Some(token) = settings.token() {
         options = options.token(token.to_owned());
     }
@@ -111,29 +134,34 @@ pub async fn options(settings: &Arc<NatsSettings>, report: &Arc<ConnectionReport
     Ok(options)
 }
 
+/// Says, by its own end, that the client has ended: a panic in the client ends its task, and its handle goes on as if nothing was.
+pub type Ended = mpsc::Receiver<Infallible>;
+
 /// Connects, however long that takes; later the client does by itself. (The client could try the first time, too, but would not
 /// tell why it fails.)
-pub async fn connect(options: ConnectOptions, settings: &NatsSettings, report: &ConnectionReport) -> Client {
-    report.set(ConnectionState::Connecting);
+pub async fn connect(options: &ConnectOptions, settings: &Arc<NatsSettings>, report: &Arc<ConnectionReport>) -> (Client, Ended) {
     let servers: Vec<ServerAddr> = settings.servers.iter().map(|server| server.address.clone()).collect();
     let mut attempt = 0;
     loop {
         attempt += 1;
+        // The callback is the client's alone: it is let go of when the client's tasks end.
+        let (alive, ended) = mpsc::channel::<Infallible>(1);
+        let (heard, told) = (Arc::clone(report), Arc::clone(settings));
+        let options = options.clone().event_callback(move |event| {
+            let _held = &alive;
+            heard.hear(&told, &event);
+            std::future::ready(())
+        });
         // A panic in there must not end the task.
-        match tokio::spawn(options.clone().connect(servers.clone())).await {
+        match tokio::spawn(options.connect(servers.clone())).await {
             Ok(Ok(client)) => {
+                report.pace.connected();
                 report.set(ConnectionState::Connected);
-                return client;
+                return (client, ended);
             }
             Ok(Err(e)) => report.fail(settings, &with_sources(&e)),
-            Err(e) => report.fail(settings, &e.to_string()),
+            Err(_) => report.fail(settings, "the server sent what the client cannot read: is it a NATS server?"),
         }
-        tokio::time::sleep(retry_after(attempt)).await;
+        tokio::time::sleep(report.pace.wait(attempt)).await;
     }
-}
-
-/// 2, 4, 8 … ms up to a few seconds, and up to a half of that more: many clients must not come back at the same moment. (The
-/// client's own waits have no such jitter.)
-fn retry_after(attempts: usize) -> Duration {
-    spread_wait(Duration::from_millis(1), attempts as u64, LAST_RETRY, 0.5)
 }

@@ -5,17 +5,23 @@
 mod bus;
 mod connection;
 mod consumer;
+mod guard;
 mod handler;
+mod masking;
+mod pace;
 mod payload;
+mod publish;
 mod ring;
 mod settings;
 mod subject;
 mod sync_files;
+mod time;
 
 pub use bus::{BusReport, DeadLetter, EventBus, Published};
 pub use connection::ConnectionState;
 pub use consumer::ConsumerReport;
 pub use handler::handle;
+pub use publish::Publication;
 pub use ring::{BusEvent, Delivery, EventFilter, EventRing, Outcome, Verdict};
 pub use settings::{NatsSettings, Server};
 pub use subject::SubjectFilter;

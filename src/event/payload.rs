@@ -1,7 +1,7 @@
 //! What messages carry. `docs/events.md` is the specification: a JSON object, either flat (`{ "user_id", "ts", … }`) or an
 //! envelope (`{ "id", "subject", "user_id", "ts", "data": { … } }`). Messages come from anywhere: nothing is assumed of them.
 
-use crate::clock::parse_any_time;
+use super::time::{Latest, event_time};
 use crate::error::shown;
 use serde_json::{Map, Value};
 
@@ -29,11 +29,57 @@ pub struct Payload {
     pub data: Map<String, Value>,
 }
 
-/// Reads a message.
+/// Why a message can never be understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Misread {
+    /// For people.
+    pub problem: String,
+    /// It is the time: producers that err in this way err in every message.
+    pub is_time: bool,
+}
+
+impl From<String> for Misread {
+    fn from(problem: String) -> Self {
+        Self { problem, is_time: false }
+    }
+}
+
+/// Reads a message, of something that happened by `latest`.
 ///
 /// # Errors
 /// Why it can never be understood.
-pub fn parse_payload(bytes: &[u8]) -> Result<Payload, String> {
+pub fn parse_payload(bytes: &[u8], latest: Latest) -> Result<Payload, Misread> {
+    let (mut object, enclosed) = parse_object(bytes)?;
+    let named = |object: &Map<String, Value>| {
+        let found = ["user_id", "userId"].into_iter().find_map(|key| object.get(key).filter(|value| !value.is_null()));
+        found.cloned()
+    };
+    let user_id = match named(&object).or_else(|| enclosed.as_ref().and_then(named)) {
+        Some(Value::String(id)) if !id.is_empty() && id.encode_utf16().count() <= LONGEST_USER_ID => id,
+        Some(other) => return Err(format!("user_id is {}", shown(&other.to_string())).into()),
+        None => return Err("no user_id".to_owned().into()),
+    };
+    let ms = match object.get("ts") {
+        None | Some(Value::Null) => None,
+        Some(ts) => Some(event_time(ts, latest).map_err(|problem| Misread { problem, is_time: true })?),
+    };
+    let id = match object.get("id") {
+        None | Some(Value::Null) => None,
+        Some(Value::String(id)) => Some(id.chars().take(LONGEST_ID).collect()),
+        Some(Value::Number(id)) => Some(id.to_string()),
+        Some(other) => return Err(format!("id is {}", shown(&other.to_string())).into()),
+    };
+    let data = enclosed.unwrap_or_else(|| {
+        object.retain(|key, _| !ENVELOPE.contains(&key.as_str()));
+        object
+    });
+    Ok(Payload { user_id, ms, id, data })
+}
+
+type Fields = Map<String, Value>;
+
+/// The payload's keys, and what its `data` has.
+fn parse_object(bytes: &[u8]) -> Result<(Fields, Option<Fields>), String> {
     if bytes.len() > LARGEST {
         return Err(format!("{} bytes; at most {LARGEST} are read", bytes.len()));
     }
@@ -49,38 +95,7 @@ pub fn parse_payload(bytes: &[u8]) -> Result<Payload, String> {
         Some(Value::Null) | None => None,
         Some(_) => return Err("data is no object".to_owned()),
     };
-    let named = |object: &Map<String, Value>| {
-        let found = ["user_id", "userId"].into_iter().find_map(|key| object.get(key).filter(|value| !value.is_null()));
-        found.cloned()
-    };
-    let user_id = match named(&object).or_else(|| enclosed.as_ref().and_then(named)) {
-        Some(Value::String(id)) if !id.is_empty() && id.encode_utf16().count() <= LONGEST_USER_ID => id,
-        Some(other) => return Err(format!("user_id is {}", shown(&other.to_string()))),
-        None => return Err("no user_id".to_owned()),
-    };
-    let ms = match object.get("ts") {
-        None | Some(Value::Null) => None,
-        Some(ts) => Some(time(ts).ok_or_else(|| format!("ts is {}", shown(&ts.to_string())))?),
-    };
-    let id = match object.get("id") {
-        None | Some(Value::Null) => None,
-        Some(Value::String(id)) => Some(id.chars().take(LONGEST_ID).collect()),
-        Some(Value::Number(id)) => Some(id.to_string()),
-        Some(other) => return Err(format!("id is {}", shown(&other.to_string()))),
-    };
-    let data = enclosed.unwrap_or_else(|| {
-        object.retain(|key, _| !ENVELOPE.contains(&key.as_str()));
-        object
-    });
-    Ok(Payload { user_id, ms, id, data })
-}
-
-/// RFC 3339 text, or milliseconds since 1970.
-fn time(value: &Value) -> Option<u64> {
-    match value {
-        Value::String(text) => parse_any_time(text),
-        other => other.as_u64(),
-    }
+    Ok((object, enclosed))
 }
 
 #[cfg(test)]
@@ -89,8 +104,12 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
-    fn parse(value: &Value) -> Result<Payload, String> {
-        parse_payload(&serde_json::to_vec(value).unwrap())
+    fn read(bytes: &[u8]) -> Result<Payload, Misread> {
+        parse_payload(bytes, Latest::of(0, 1_795_162_500_250))
+    }
+
+    fn parse(value: &Value) -> Result<Payload, Misread> {
+        read(&serde_json::to_vec(value).unwrap())
     }
 
     #[test]
@@ -122,18 +141,19 @@ mod tests {
             (br#"{"user_id":"u","data":5}"#, "data is"),
             (br#"{"user_id":"u","id":{}}"#, "id is"),
         ] {
-            let problem = parse_payload(bytes).unwrap_err();
+            let Misread { problem, is_time } = read(bytes).unwrap_err();
+            assert_eq!(is_time, why == "ts is", "{problem}");
             assert!(problem.starts_with(why) && problem.len() < 200, "{problem}");
         }
         assert!(parse(&json!({ "user_id": "x".repeat(513) })).is_err());
-        assert!(parse_payload(&vec![b' '; LARGEST + 1]).unwrap_err().contains("bytes"));
-        assert!(parse_payload("[".repeat(LARGEST).as_bytes()).unwrap_err().starts_with("not JSON"));
+        assert!(read(&vec![b' '; LARGEST + 1]).unwrap_err().problem.contains("bytes"));
+        assert!(read("[".repeat(LARGEST).as_bytes()).unwrap_err().problem.starts_with("not JSON"));
     }
 
     proptest! {
         #[test]
         fn any_bytes_give_an_answer(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-            let _ = parse_payload(&bytes);
+            let _ = read(&bytes);
         }
     }
 }

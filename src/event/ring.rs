@@ -70,6 +70,8 @@ pub struct Verdict {
     pub user_id: Option<String>,
     /// Why it failed.
     pub problem: Option<String>,
+    /// It failed because of when it says that it happened.
+    pub is_mistimed: bool,
 }
 
 /// Which events to list.
@@ -194,7 +196,7 @@ mod tests {
             published_ms: 0,
             deliveries: 1,
         };
-        let verdict = Verdict { outcome: Outcome::Handled, user_id: Some(user_id.to_owned()), problem: None };
+        let verdict = Verdict { outcome: Outcome::Handled, user_id: Some(user_id.to_owned()), problem: None, is_mistimed: false };
         ring.note([(&delivery, &verdict)], 0);
     }
 

@@ -1,5 +1,6 @@
 //! What the event bus is told, checked. Secrets are in here and come out in no message, log line or debug output.
 
+use super::masking::masked;
 use crate::error::{Error, Result, shown};
 use crate::settings::{Given, Text};
 use async_nats::ServerAddr;
@@ -131,7 +132,7 @@ impl NatsSettings {
     pub fn redacted(&self, text: &str) -> String {
         let secrets =
             self.servers.iter().flat_map(|server| [server.password.as_deref(), server.password.is_none().then_some(&*server.user)]);
-        secrets.flatten().filter(|secret| !secret.is_empty()).fold(text.to_owned(), |text, secret| text.replace(secret, "***"))
+        secrets.flatten().filter(|secret| !secret.is_empty()).fold(text.to_owned(), |text, secret| masked(&text, secret))
     }
 }
 
@@ -184,6 +185,8 @@ mod tests {
         let token = settings("nats://s3cret@one").unwrap();
         assert_eq!((token.user_and_password(), token.token()), (None, Some("s3cret")));
         assert_eq!(token.redacted("s3cret"), "***");
+        let short = settings("nats://me:a@one,nats://n@two").unwrap();
+        assert_eq!(short.redacted("cannot connect: \"a\" not allowed"), "cannot connect: \"***\" not allowed");
     }
 
     #[test]

@@ -11,25 +11,14 @@ use super::turn::Turn;
 use crate::clock::{Clock, format_millis};
 use crate::error::{Error, ErrorKind, Result};
 use crate::rng::Chance;
-use crate::runtime::runtime;
+use crate::runtime::{Cancel, runtime};
 use futures_util::FutureExt;
 use parking_lot::Mutex;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
-
-/// Ends a call whose outcome nobody wants any more.
-#[derive(Debug, Clone, Default)]
-pub struct Cancel(Arc<Notify>);
-
-impl Cancel {
-    /// Ends it, now or, if it has not begun, as soon as it begins.
-    pub fn cancel(&self) {
-        self.0.notify_one();
-    }
-}
 
 /// See the module.
 #[derive(Debug)]
@@ -100,7 +89,7 @@ impl Generator {
             let call = AssertUnwindSafe(async { Call::new(&shared, &prompt, &request).run(turn).await }).catch_unwind();
             let outcome = tokio::select! {
                 biased;
-                () = cancel.0.notified() => None,
+                () = cancel.cancelled() => None,
                 _ = over.wait_for(|over| *over) => Some(Err(Error::closed())),
                 outcome = call => Some(outcome.unwrap_or_else(|_| Err(Error::new(ErrorKind::Internal, "generate() panicked")))),
             };

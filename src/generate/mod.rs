@@ -27,7 +27,7 @@ mod turn;
 
 pub use crate::tls::trust_at_last;
 pub use call::GenerateResult;
-pub use generator::{Cancel, Generator};
+pub use generator::Generator;
 pub use items::{Candidate, Dropped};
 pub use prompt::{Prompt, PromptSource};
 pub use registry::Registry;

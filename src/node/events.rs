@@ -1,15 +1,17 @@
 //! The event bus as `lib/` sees it. Filters and events cross as JSON.
 
 use super::engine::{NativeEngine, checked, json};
+use super::generate::Cancel;
 use super::promise::{promise, promise_of};
 use crate::error::Error;
-use crate::event::{EventFilter, SubjectFilter};
+use crate::event::{EventFilter, Publication, SubjectFilter};
 use napi::bindgen_prelude::{Function, Object, Uint8Array};
 use napi::threadsafe_function::ThreadsafeFunctionCallMode;
 use napi::{Env, Result};
 use napi_derive::napi;
 use serde::Deserialize;
 use std::sync::Arc;
+use std::time::Duration;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -67,14 +69,22 @@ impl NativeEngine {
         self.handle.unwatch(number as u64);
     }
 
-    /// `Published`.
+    /// `Published`, within `patience_ms`.
     #[napi(catch_unwind, ts_return_type = "Promise<string>")]
-    pub fn publish(&self, env: Env, subject: String, payload: Uint8Array) -> Result<Object<'static>> {
+    pub fn publish(
+        &self,
+        env: Env,
+        subject: String,
+        payload: Uint8Array,
+        patience_ms: u32,
+        cancel: &Cancel,
+    ) -> Result<Object<'static>> {
+        let engine = checked(self.handle.engine())?;
         let (done, promise) = promise_of::<String>(env)?;
-        match self.handle.engine() {
-            Ok(engine) => engine.bus().publish(&subject, payload.to_vec(), Box::new(move |published| done(json(published)))),
-            Err(error) => done(checked(Err(error))),
-        }
+        let publication = Publication { subject, payload: payload.to_vec(), patience: Duration::from_millis(patience_ms.into()) };
+        engine.bus().publish(publication, cancel.inner.clone(), move |published| {
+            done(json(published.unwrap_or_else(|| Err(Error::closed()))));
+        });
         Ok(promise)
     }
 

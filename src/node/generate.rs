@@ -18,7 +18,7 @@ pub fn trust_at_last(pem: String) {
 #[napi]
 #[derive(Default)]
 pub struct Cancel {
-    inner: crate::generate::Cancel,
+    pub(super) inner: crate::runtime::Cancel,
 }
 
 #[napi]

@@ -3,7 +3,7 @@
 // be in the sync files afterwards.
 
 import { random } from '../../bench/workload.mjs'
-import { SYNCED } from '../../support/bus.mjs'
+import { SYNCED, THEN } from '../../support/bus.mjs'
 
 /** @typedef {import('../../support/nats-admin.mjs').Admin} Admin */
 
@@ -31,7 +31,7 @@ export class Load {
       for (let i = next++; i < this.messages || !isEnough(); i = next++) {
         const wait = (i / perSecond) * 1000 - (performance.now() - from)
         if (wait > 1) await new Promise((resolve) => { setTimeout(resolve, wait) })
-        const event = { user_id: `user ${Math.floor(this.rng() * this.users)}`, ts: Math.floor(this.rng() * 1e6), i }
+        const event = { user_id: `user ${Math.floor(this.rng() * this.users)}`, ts: THEN + Math.floor(this.rng() * 1e6), i }
         const seq = await admin.publish(SYNCED, event, { deadlineMs: 120_000 })
         this.#note(event, seq)
         this.published++
