@@ -62,6 +62,15 @@ impl OpenedDirectory {
         Ok(Self { path: path.to_owned(), disk, key: identity.key, warning: None })
     }
 
+    /// The state directory that a log directory is in, for reading; `None` where it is in none that can be read.
+    #[must_use]
+    pub fn around_log(log: &Path) -> Option<Self> {
+        let log = log.canonicalize().ok()?;
+        let path = log.parent().filter(|_| log.file_name().is_some_and(|name| name == Room::Log.name()))?;
+        let (disk, identity) = RealDisk::open(path, true).ok()?;
+        Some(Self { path: path.to_owned(), disk, key: identity.key, warning: None })
+    }
+
     /// For messages.
     #[must_use]
     pub fn path(&self) -> &Path {

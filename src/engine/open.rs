@@ -5,7 +5,7 @@ use super::{Engine, Keeping};
 use crate::clock::Clock;
 use crate::disk::{Directory, OpenedDirectory, Room};
 use crate::error::{Error, Result};
-use crate::log::{InteractionLog, LogSettings, Seq};
+use crate::log::{InteractionLog, LogSettings, Seq, cut_segments};
 use crate::policy::PolicyName;
 use crate::settings::Settings;
 use crate::state::{
@@ -51,6 +51,7 @@ pub fn open(settings: Settings, directory: Arc<Directory>, clock: Arc<dyn Clock>
         let keeping = Keeping { store, log: None, journal: None, directory: Some(directory), registry, epoch };
         return Engine::with(settings, keeping, clock);
     }
+    let cut = cut_segments(&directory, &standing.segments);
     let gathered = gather_tail(&directory, &standing, &mut progress)?;
     let log_settings = LogSettings {
         enabled: settings.log,
@@ -86,6 +87,7 @@ pub fn open(settings: Settings, directory: Arc<Directory>, clock: Arc<dyn Clock>
     };
     drop(hold);
     engine.recovery = report;
+    engine.recovery.note_cut(&cut);
     engine.recovery.epoch = epoch;
     engine.recovery.duration_ms = u64::try_from(progress.elapsed().as_millis()).unwrap_or(u64::MAX);
     Ok(engine)
@@ -137,5 +139,6 @@ fn replay_into(log_dir: &Path, state_dir: &Path, bounds: UserBounds) -> Result<R
         let path = directory.path().display();
         return Err(Error::invalid("stateDir", format_args!("{path} is not empty: it holds {}", crate::error::shown(name))));
     }
-    replay_log(&log, &StateFiles::new(Arc::new(directory)), bounds)
+    let originals = OpenedDirectory::around_log(log_dir).map(|around| StateFiles::new(Arc::new(around.into())));
+    replay_log(&log, originals.as_ref(), &StateFiles::new(Arc::new(directory)), bounds)
 }

@@ -264,9 +264,17 @@ impl Health {
         if let Some(last) = &refused.last_reward {
             warnings.push(format!("{} rewards were refused for their size; the last: {last}", refused.reward));
         }
-        if recovery.damaged_lines > 0 {
+        if let Some(first) = recovery.cut_segments.first() {
             ok = false;
-            let count = recovery.damaged_lines;
+            let count = recovery.cut_segments.len();
+            warnings.push(format!(
+                "{count} segments in {dir}/log are shorter than they were ({first}); what is missing is lost unless a state file has it. \
+                 Does something empty or truncate files there, as logrotate does? See recovery.cutSegments"
+            ));
+        }
+        if recovery.damaged_lines > recovery.cut_segments.len() as u64 {
+            ok = false;
+            let count = recovery.damaged_lines - recovery.cut_segments.len() as u64;
             warnings.push(format!("{count} places in {dir}/log cannot be read; what they told is lost: see recovery.damage"));
         }
         if !recovery.ambiguous_users.is_empty() {

@@ -71,6 +71,8 @@ pub enum Event<'a> {
     Segment {
         low_water: Seq,
         previous: Option<Seq>,
+        previous_bytes: Option<u64>,
+        rewritten: bool,
     },
     Off,
     Gap {
@@ -138,6 +140,10 @@ struct Raw<'a> {
     end: bool,
     #[serde(default)]
     previous: Option<Seq>,
+    #[serde(default)]
+    previous_bytes: Option<u64>,
+    #[serde(default)]
+    rewritten: bool,
     #[serde(default)]
     dropped_pulls: u64,
 }
@@ -276,7 +282,12 @@ pub fn read_line(line: &[u8]) -> Result<Recorded<'_>, LineError> {
         }
         "erase" => Event::Erase { user_id: user_id? },
         "mark" => Event::Mark { low_water: low_water()?, end: raw.end },
-        "segment" => Event::Segment { low_water: low_water()?, previous: raw.previous },
+        "segment" => Event::Segment {
+            low_water: low_water()?,
+            previous: raw.previous,
+            previous_bytes: raw.previous_bytes,
+            rewritten: raw.rewritten,
+        },
         "off" => Event::Off,
         "gap" => Event::Gap { dropped_pulls: raw.dropped_pulls },
         other => return Err(LineError::Malformed(format!("kind {}", crate::error::shown(other)))),

@@ -4,6 +4,7 @@ use super::event::{Event, is_intact, read_line};
 use super::line::{CRC_KEY, CRC_TAIL, START};
 use super::seq::Seq;
 use memchr::memmem;
+use std::borrow::Cow;
 
 /// A segment's name is the number of its first line, so names sort as segments follow each other, and no line of a segment has a
 /// number as high as the next segment's name.
@@ -106,6 +107,17 @@ fn mend(bytes: &[u8], offset: usize, is_last: bool) -> Vec<Piece<'_>> {
         });
     }
     pieces
+}
+
+/// The first line of a segment, of which an erasure takes lines: it says that the segment was longer.
+#[must_use]
+pub fn as_rewritten(head: &[u8]) -> Cow<'_, [u8]> {
+    const REWRITTEN: &[u8] = b",\"rewritten\":true";
+    let is_head = read_line(head).is_ok_and(|line| matches!(line.event, Event::Segment { rewritten: false, .. }));
+    let Some(content) = head.len().checked_sub(CRC_KEY.len() + CRC_TAIL).filter(|_| is_head) else { return head.into() };
+    let content = [&head[..content], REWRITTEN].concat();
+    let crc = format!("{:08x}\"}}", crc32fast::hash(&content));
+    [&content, CRC_KEY, crc.as_bytes()].concat().into()
 }
 
 /// The last low-water mark in a segment, looked for from its end.

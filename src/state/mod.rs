@@ -19,6 +19,7 @@ mod policy_file;
 mod prefetch;
 mod record;
 mod recovery;
+mod replay;
 mod store;
 mod user;
 mod users;
@@ -35,10 +36,11 @@ pub use lock::DirectoryLock;
 pub use policy_file::{load_policies, remove_unfinished, save_policies};
 pub use record::{Counters, Extra, Record, UserBounds};
 pub use recovery::{
-    Change, Damage, Gathered, Progress, Rebuilt, Recovered, RecoveryReport, ReplayReport, What, gather_all, gather_tail, rebuild,
-    replay, survey,
+    Change, Damage, Gathered, Progress, Rebuilt, Recovered, RecoveryReport, ShortSegment, What, gather_all, gather_tail, rebuild,
+    survey,
 };
-pub use store::{Stamp, StateFiles, StateStore, StoreReport};
+pub use replay::{ReplayReport, replay};
+pub use store::{Naming, Stamp, StateFiles, StateStore, StoreReport};
 pub use user::{PolicyState, Reaction, User, UserState};
 pub use users::{Completeness, DamagedFile, Journal, Users};
 pub use writer::{EraseElsewhere, MarkHold, Writer, WriterReport};

@@ -296,11 +296,28 @@ impl UserState {
         Ok((state, rows))
     }
 
-    /// Puts the history together from rows in any order.
-    pub(super) fn set_history(&mut self, rows: Vec<HistoryRow>, history_size: u32) {
+    /// Adds a pull to the history.
+    #[inline]
+    pub fn remember(&mut self, pull: &Pull, tip_id: &[u8], history_size: u32) {
+        let forgotten = self.history.push(pull, tip_id, history_size);
+        self.touch_history(forgotten);
+    }
+
+    /// Notes that rows of these policies (one bit each) left the history: their files have them still, and what a file has must follow from
+    /// the log, not from when it was written. Of a state that somebody else wrote nothing is written before its first change.
+    #[inline]
+    pub(super) fn touch_history(&mut self, policies: u8) {
+        let touched = PolicyName::ALL.into_iter().filter(|policy| !self.is_foreign(*policy));
+        self.dirty |= touched.fold(0, |bits, policy| bits | policies & 1 << policy as u8);
+    }
+
+    /// Puts the history together from rows in any order; says of which policies (one bit each) there were too many.
+    pub(super) fn set_history(&mut self, rows: Vec<HistoryRow>, history_size: u32) -> u8 {
         let pulls = |counters: Option<&mut Counters>| counters.map_or(0, |counters| counters.pulls);
         let sum = pulls(self.linucb.counters()) + pulls(self.egreedy.counters()) + pulls(self.egreedy2.counters());
-        self.history = History::of_rows(rows, u32::try_from(sum).unwrap_or(0), history_size);
+        let (history, forgotten) = History::of_rows(rows, u32::try_from(sum).unwrap_or(0), history_size);
+        self.history = history;
+        forgotten
     }
 
     /// A user of whom the store was not asked yet.

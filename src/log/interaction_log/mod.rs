@@ -8,7 +8,7 @@ mod segments;
 mod syncing;
 mod writing;
 
-pub use finding::Lookup;
+pub use finding::{Head, Lookup, head_of};
 pub use growth::Growth;
 pub use segments::is_covered;
 
@@ -179,6 +179,10 @@ impl InteractionLog {
         epoch: u32,
         before: &LogStanding,
     ) -> Result<Arc<Self>> {
+        let last = match before.segments.last() {
+            Some(name) => directory.size_and_time(Room::Log, &name.to_string())?.map(|(size, _)| (*name, size)),
+            None => None,
+        };
         let log = Arc::new(Self {
             directory,
             opened_ms: clock.now_ms(),
@@ -188,7 +192,7 @@ impl InteractionLog {
             decision_bytes: AtomicU64::new(0),
             epoch: AtomicU32::new(epoch),
             next: AtomicU64::new(0),
-            active: Mutex::new(Active::new(before.low_water, before.segments.last().copied())),
+            active: Mutex::new(Active::new(before.low_water, last)),
             queue: Mutex::default(),
             wake: Condvar::new(),
             unsynced: AtomicBool::new(false),

@@ -7,7 +7,7 @@ use super::writing::{Keeper, RETENTION_EVERY};
 use crate::disk::Room;
 use crate::error::Result;
 use crate::log::event::{Event, read_line};
-use crate::log::segment::{Piece, SegmentName, pieces};
+use crate::log::segment::{Piece, SegmentName, as_rewritten, pieces};
 use crate::log::seq::Seq;
 use memchr::memmem;
 use std::sync::atomic::Ordering;
@@ -108,7 +108,7 @@ impl InteractionLog {
                 match piece {
                     Piece::Line(_, line) if memmem::find(line, key.as_bytes()).is_some() && is_theirs(line) => {}
                     Piece::Line(_, line) => {
-                        kept.extend_from_slice(line);
+                        kept.extend_from_slice(&if kept.is_empty() { as_rewritten(line) } else { line.into() });
                         kept.push(b'\n');
                     }
                     // What cannot be read may be the user's.
