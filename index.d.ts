@@ -991,6 +991,11 @@ export interface RecoveryReport {
    * where there are none.
    */
   cutSegments?: { segment: string; has: number; had: number | null }[]
+  /**
+   * Files whose number is far above all others of the directory, so that they are none of its own: a segment, which was moved to
+   * `set-aside/`, or `.epoch`, which was written anew. Missing where there are none.
+   */
+  foreignFiles?: { file: string; problem: string }[]
 }
 
 /** What {@link replay} found. */

@@ -11,7 +11,7 @@ use crate::generate::{BreakerState, GenerateReport};
 use crate::log::{Growth, LogReport};
 use crate::policy::PolicyName;
 use crate::settings::Source;
-use crate::state::{Counters, DamagedFile, HistoryRow, RecoveryReport};
+use crate::state::{Counters, DamagedFile, EPOCH_FILE, ForeignFile, HistoryRow, RecoveryReport};
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -276,6 +276,18 @@ impl Health {
             ok = false;
             let count = recovery.damaged_lines - recovery.cut_segments.len() as u64;
             warnings.push(format!("{count} places in {dir}/log cannot be read; what they told is lost: see recovery.damage"));
+        }
+        for ForeignFile { file, problem } in &recovery.foreign_files {
+            // A segment was put aside, and somebody has to look whose it is; of `.epoch` nothing is left to do.
+            ok &= file == EPOCH_FILE;
+            warnings.push(format!("{dir}/{file} cannot be this directory's: {problem}"));
+        }
+        let (foreign, last) = users.foreign();
+        if foreign > 0 {
+            warnings.push(format!(
+                "{foreign} state files have numbers that no log of {dir} has: they are taken as somebody else's, with all they learned; the \
+                 last: {last}"
+            ));
         }
         if !recovery.ambiguous_users.is_empty() {
             let (count, first) = (recovery.ambiguous_users.len(), &recovery.ambiguous_users[0]);

@@ -184,7 +184,8 @@ impl EventBus {
         log: Option<Arc<InteractionLog>>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let (ring, files) = (Arc::new(EventRing::default()), directory.map(|directory| Arc::new(SyncFiles::new(directory))));
+        let files = directory.map(|directory| Arc::new(SyncFiles::with_clock(directory, Arc::clone(&clock))));
+        let ring = Arc::new(EventRing::default());
         let running = settings.zip(files.clone()).map(|(settings, files)| {
             let (ring, dead) = (Arc::clone(&ring), Mutex::default());
             Running {

@@ -1,7 +1,7 @@
 //! What is known of a user's last sync with the task list: a small file per user in `STATE_DIR/sync/`, replaced whole.
 //! `docs/events.md` says what is in it.
 
-use crate::clock::{format_millis, parse_any_time};
+use crate::clock::{Clock, SystemClock, format_millis, parse_any_time};
 use crate::disk::{Directory, Room};
 use crate::error::{Error, ErrorKind, Result};
 use crate::state::hashed_name;
@@ -14,6 +14,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 const VERSION: u32 = 1;
 /// One writer, one name, as for state files.
 const TEMPORARY: &str = ".sync.tmp";
+
+/// By so much clocks may differ.
+const SLACK_MS: u64 = 5 * 60 * 1000;
 
 /// A user's last sync.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -65,6 +68,7 @@ impl SyncState {
 #[derive(Debug)]
 pub struct SyncFiles {
     directory: Arc<Directory>,
+    clock: Arc<dyn Clock>,
     /// One at a time: a user may be erased meanwhile.
     writing: Mutex<()>,
     /// A sync failed: what was saved before may not be there after power loss, and asking again would not tell.
@@ -72,17 +76,24 @@ pub struct SyncFiles {
 }
 
 impl SyncFiles {
-    /// Those of `directory`.
+    /// Those of `directory`, by the machine's clock.
     #[must_use]
     pub fn new(directory: Arc<Directory>) -> Self {
-        Self { directory, writing: Mutex::new(()), unsure: AtomicBool::new(false) }
+        Self::with_clock(directory, Arc::new(SystemClock))
+    }
+
+    /// Those of `directory`.
+    #[must_use]
+    pub fn with_clock(directory: Arc<Directory>, clock: Arc<dyn Clock>) -> Self {
+        Self { directory, clock, writing: Mutex::new(()), unsure: AtomicBool::new(false) }
     }
 
     fn name(user_id: &str) -> String {
         hashed_name(user_id, "sync")
     }
 
-    /// A user's last sync; `None` when there is none, or none that can be read: the next event replaces it.
+    /// A user's last sync; `None` when there is none, none that can be read, or one of a time to come, which no event would be newer than: the
+    /// next event replaces it.
     ///
     /// # Errors
     /// `ERR_STATE_IO`.
@@ -90,7 +101,8 @@ impl SyncFiles {
         match self.directory.read(Room::Sync, &Self::name(user_id)) {
             Ok(found) => Ok(found
                 .and_then(|(bytes, _)| serde_json::from_slice(&bytes).ok())
-                .filter(|state: &SyncState| state.user_id == user_id && state.v == VERSION)),
+                .filter(|state: &SyncState| state.user_id == user_id && state.v == VERSION)
+                .filter(|state| state.when().ms <= self.clock.now_ms().saturating_add(SLACK_MS))),
             Err(e) if e.kind() == ErrorKind::StateCorrupt => Ok(None),
             Err(e) => Err(e),
         }

@@ -88,6 +88,19 @@ impl Event<'_> {
     }
 }
 
+impl Recorded<'_> {
+    /// Whether its numbers can be those of a log whose newest epoch is this one: what a line says of others lies before it.
+    #[must_use]
+    pub fn is_possible(&self, newest: u32) -> bool {
+        let names_earlier = match &self.event {
+            Event::Mark { low_water, .. } | Event::Segment { low_water, .. } => *low_water < self.seq,
+            Event::Feedback(feedback) => feedback.decision < self.seq,
+            _ => true,
+        };
+        self.seq.is_possible() && self.seq.epoch <= newest && names_earlier
+    }
+}
+
 /// Why an intact line cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LineError {

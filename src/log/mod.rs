@@ -3,6 +3,7 @@
 //! a line means for a user's state is in `state`, when lines are written is decided in `engine`.
 
 mod active;
+mod bounds;
 mod cut;
 mod decision;
 mod decision_event;
@@ -15,6 +16,7 @@ mod segment;
 mod seq;
 mod unsynced;
 
+pub use bounds::{LAST_EPOCH, LAST_NUMBER, MOST_SKIPPED, Sorted, sort_segments};
 pub use cut::{CutSegment, cut_segments};
 pub use decision::{ChoiceLine, DecisionLine, FeedbackLine};
 pub use decision_event::{RecordedChoice, RecordedDecision, RecordedFeedback};

@@ -120,9 +120,9 @@ pub fn as_rewritten(head: &[u8]) -> Cow<'_, [u8]> {
     [&content, CRC_KEY, crc.as_bytes()].concat().into()
 }
 
-/// The last low-water mark in a segment, looked for from its end.
+/// The last low-water mark in a segment of a log whose newest epoch is given, looked for from its end.
 #[must_use]
-pub fn last_low_water(segment: &[u8]) -> Option<Seq> {
+pub fn last_low_water(segment: &[u8], newest: u32) -> Option<Seq> {
     let mut end = segment.len();
     loop {
         let key = memmem::rfind(&segment[..end], b"\"lowWater\":[")?;
@@ -131,6 +131,7 @@ pub fn last_low_water(segment: &[u8]) -> Option<Seq> {
         let line = &segment[start..stop];
         if is_intact(line)
             && let Ok(recorded) = read_line(line)
+            && recorded.is_possible(newest)
             && let Event::Mark { low_water, .. } | Event::Segment { low_water, .. } = recorded.event
         {
             return Some(low_water);
@@ -202,13 +203,13 @@ mod tests {
     #[test]
     fn the_last_mark_is_found_even_behind_a_damaged_one() {
         let mut bytes = segment(4);
-        assert_eq!(last_low_water(&bytes), Some(Seq { epoch: 2, n: 9 }));
+        assert_eq!(last_low_water(&bytes, 3), Some(Seq { epoch: 2, n: 9 }));
         let mut writer = LineWriter::default();
         writer.mark(&mut bytes, Seq { epoch: 3, n: 9 }, 0, Seq { epoch: 3, n: 4 }, false);
-        assert_eq!(last_low_water(&bytes), Some(Seq { epoch: 3, n: 4 }));
+        assert_eq!(last_low_water(&bytes, 3), Some(Seq { epoch: 3, n: 4 }));
         let length = bytes.len();
         writer.mark(&mut bytes, Seq { epoch: 3, n: 12 }, 0, Seq { epoch: 3, n: 11 }, true);
         bytes[length + 12] ^= 1;
-        assert_eq!(last_low_water(&bytes), Some(Seq { epoch: 3, n: 4 }));
+        assert_eq!(last_low_water(&bytes, 3), Some(Seq { epoch: 3, n: 4 }));
     }
 }

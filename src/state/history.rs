@@ -47,6 +47,9 @@ pub struct History {
     ordinals: Option<Box<VecDeque<u32>>>,
 }
 
+/// Nobody has so many pulls: a row that says so is left out, and numbers go on.
+pub const MOST_ORDINAL: u32 = 1 << 31;
+
 /// Bytes of an entry before its age.
 const FIXED: usize = 16;
 const LONG_AGE: u8 = 0b1000_0000;
@@ -166,6 +169,7 @@ impl History {
     /// each, of rows for which there is no place in it.
     #[must_use]
     pub fn of_rows(mut rows: Vec<HistoryRow>, pulls: u32, limit: u32) -> (Self, u8) {
+        rows.retain(|row| row.ordinal <= MOST_ORDINAL);
         put_in_order(&mut rows, |row| (row.ordinal.into(), row.pull.policy as u64, 0));
         rows.dedup_by_key(|row| (row.ordinal, row.pull.policy));
         let mut history = Self::default();

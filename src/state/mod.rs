@@ -25,7 +25,7 @@ mod user;
 mod users;
 mod writer;
 
-pub use epoch_file::{next_epoch, reserve_epoch};
+pub use epoch_file::{NAME as EPOCH_FILE, kept_epoch, next_epoch, reserve_epoch};
 pub use file::{parse, serialise, serialise_state};
 pub use file_name::hashed_name;
 pub use file_name::{distinct_name, plain_name};
@@ -36,7 +36,7 @@ pub use lock::DirectoryLock;
 pub use policy_file::{load_policies, remove_unfinished, save_policies};
 pub use record::{Counters, Extra, Record, UserBounds};
 pub use recovery::{
-    Change, Damage, Gathered, Progress, Rebuilt, Recovered, RecoveryReport, ShortSegment, What, gather_all, gather_tail, rebuild,
+    Change, Damage, ForeignFile, Gathered, Progress, Rebuilt, Recovered, RecoveryReport, ShortSegment, What, gather_all, gather_tail, rebuild,
     survey,
 };
 pub use replay::{ReplayReport, replay};

@@ -11,7 +11,7 @@ use crate::disk::{Directory, Room};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::{
     CutSegment, Event, InteractionLog, LineError, LogStanding, Piece, RecordedDecision, RecordedFeedback, SegmentName, Seq,
-    cut_segments, is_covered, last_low_water, pieces, read_line,
+    cut_segments, is_covered, last_low_water, pieces, read_line, sort_segments,
 };
 use crate::policy::PolicyName;
 use memchr::memmem;
@@ -123,6 +123,17 @@ pub struct RecoveryReport {
     pub damage: Vec<Damage>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub cut_segments: Vec<ShortSegment>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub foreign_files: Vec<ForeignFile>,
+}
+
+/// A file whose number cannot be its directory's, and what was done about it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ForeignFile {
+    /// Its name in the directory.
+    pub file: String,
+    /// What is wrong, for people.
+    pub problem: String,
 }
 
 impl RecoveryReport {
@@ -174,6 +185,8 @@ impl Progress {
 #[derive(Debug, Default)]
 pub struct Gathered {
     users: HashMap<Box<str>, Vec<Change>>,
+    /// The newest epoch of the log: no line has a later one.
+    newest: u32,
     /// What was found.
     pub report: RecoveryReport,
     /// Pulls that no line tells of.
@@ -228,6 +241,7 @@ impl Gathered {
                         continue;
                     }
                     match read_line(line) {
+                        Ok(recorded) if !recorded.is_possible(self.newest) => self.damaged(&segment, &bytes, line),
                         Ok(recorded) if recorded.event.is_about_log() => self.note(name, &recorded),
                         Ok(recorded) if recorded.seq > low_water => self.take(recorded, only),
                         Ok(_) => {}
@@ -322,7 +336,7 @@ impl Gathered {
             }
             Event::Erase { user_id } => (user_id, What::Erase),
             Event::Gap { dropped_pulls } => {
-                self.gaps += dropped_pulls;
+                self.gaps = self.gaps.saturating_add(dropped_pulls);
                 return;
             }
             Event::Policy { .. } | Event::Dead { .. } | Event::Mark { .. } | Event::Segment { .. } | Event::Off => return,
@@ -343,7 +357,8 @@ impl Gathered {
 
     /// A decision is a pull of each policy that it was made with.
     fn take_decision(&mut self, seq: Seq, seconds: u32, decision: &RecordedDecision<'_>, only: Option<&str>) {
-        for (choice, ordinal) in decision.choices.iter().zip(decision.ordinal..) {
+        for (choice, place) in decision.choices.iter().zip(0..) {
+            let ordinal = decision.ordinal.saturating_add(place);
             let (Some(task), Some(tip_id)) = (decision.tasks.get(choice.index), decision.ids.get(choice.index)) else { continue };
             let (policy, exploring, score) = (choice.policy, choice.exploring, choice.score);
             let pull = Pull { seconds, policy, exploring, score, moment: decision.moment, task: *task };
@@ -370,22 +385,22 @@ fn begins_in_the_midst(changes: &[Change]) -> bool {
     })
 }
 
-/// Looks at the end of the log.
+/// Looks at the end of the log, which has these segments.
 ///
 /// # Errors
 /// `ERR_STATE_IO`.
-pub fn survey(directory: &Directory) -> Result<LogStanding> {
+pub fn survey(directory: &Directory, segments: Vec<SegmentName>) -> Result<LogStanding> {
     const END: u64 = 64 << 10;
-    let segments = InteractionLog::segments(directory)?;
+    let newest = newest_epoch(&segments);
     for name in segments.iter().rev() {
         let file = name.to_string();
         let Some((size, _)) = directory.size_and_time(Room::Log, &file)? else { continue };
         let from = size.saturating_sub(END);
         let end = directory.read_from(Room::Log, &file, from)?;
-        let is_clean = Some(name) == segments.last() && ends_in_covering_mark(&end);
-        let mut found = last_low_water(&end);
+        let is_clean = Some(name) == segments.last() && ends_in_covering_mark(&end, newest);
+        let mut found = last_low_water(&end, newest);
         if found.is_none() && from > 0 {
-            found = last_low_water(&directory.read_from(Room::Log, &file, 0)?);
+            found = last_low_water(&directory.read_from(Room::Log, &file, 0)?, newest);
         }
         if let Some(low_water) = found {
             return Ok(LogStanding { segments, low_water, is_clean });
@@ -394,16 +409,22 @@ pub fn survey(directory: &Directory) -> Result<LogStanding> {
     Ok(LogStanding { segments, low_water: Seq::default(), is_clean: false })
 }
 
-fn ends_in_covering_mark(end: &[u8]) -> bool {
+fn newest_epoch(segments: &[SegmentName]) -> u32 {
+    segments.last().map_or(0, |name| name.0.epoch)
+}
+
+fn ends_in_covering_mark(end: &[u8], newest: u32) -> bool {
     let Some(body) = end.strip_suffix(b"\n") else { return false };
     let start = memchr::memrchr(b'\n', body).map_or(0, |i| i + 1);
     let Some(Piece::Line(0, line)) = pieces(&end[start..]).next() else { return false };
     match read_line(line) {
-        Ok(recorded) => match recorded.event {
-            Event::Mark { low_water, .. } => low_water.epoch == recorded.seq.epoch && low_water.n + 1 == recorded.seq.n,
+        Ok(recorded) if recorded.is_possible(newest) => match recorded.event {
+            Event::Mark { low_water, .. } => {
+                low_water.epoch == recorded.seq.epoch && recorded.seq.n.checked_sub(1) == Some(low_water.n)
+            }
             _ => false,
         },
-        Err(_) => false,
+        Ok(_) | Err(_) => false,
     }
 }
 
@@ -412,7 +433,7 @@ fn ends_in_covering_mark(end: &[u8]) -> bool {
 /// # Errors
 /// `ERR_STATE_IO`; `ERR_STATE_CORRUPT` when a later release wrote the log.
 pub fn gather_tail(directory: &Directory, standing: &LogStanding, progress: &mut Progress) -> Result<Gathered> {
-    let mut gathered = Gathered::default();
+    let mut gathered = Gathered { newest: newest_epoch(&standing.segments), ..Gathered::default() };
     if standing.is_clean {
         return Ok(gathered);
     }
@@ -432,7 +453,7 @@ pub fn gather_tail(directory: &Directory, standing: &LogStanding, progress: &mut
 /// # Errors
 /// As [`gather_tail`].
 pub fn gather_all(directory: &Directory, names: &[SegmentName], progress: &mut Progress) -> Result<Gathered> {
-    let mut gathered = Gathered::default();
+    let mut gathered = Gathered { newest: newest_epoch(names), ..Gathered::default() };
     for (i, &name) in names.iter().enumerate() {
         progress.say("segment", i + 1, names.len());
         gathered.read(directory, name, Seq::default(), None)?;
@@ -595,8 +616,8 @@ pub struct Rebuilt {
 /// # Errors
 /// As [`gather_tail`].
 pub fn rebuild(directory: &Directory, user_id: &str, policy: PolicyName) -> Result<Option<Rebuilt>> {
-    let mut gathered = Gathered::default();
-    let names = InteractionLog::segments(directory)?;
+    let names = sort_segments(&InteractionLog::segments(directory)?, None).own;
+    let mut gathered = Gathered { newest: newest_epoch(&names), ..Gathered::default() };
     for name in &names {
         gathered.read(directory, *name, Seq::default(), Some(user_id))?;
     }

@@ -7,7 +7,7 @@ use super::store::{Naming, Stamp, StateFiles, StateStore};
 use super::user::UserState;
 use crate::disk::Directory;
 use crate::error::Result;
-use crate::log::{InteractionLog, SegmentName, Seq, cut_segments};
+use crate::log::{InteractionLog, SegmentName, Seq, Sorted, cut_segments, sort_segments};
 use crate::policy::PolicyName;
 use serde::Serialize;
 use std::collections::HashMap;
@@ -34,10 +34,13 @@ type Places = HashMap<(String, PolicyName), Stamp>;
 /// As [`gather_all`], and those of `store`.
 pub fn replay(from: &Directory, originals: Option<&StateFiles>, store: &dyn StateStore, bounds: UserBounds) -> Result<ReplayReport> {
     let mut progress = Progress::default();
-    let names = InteractionLog::segments(from)?;
+    let Sorted { own: names, foreign, .. } = sort_segments(&InteractionLog::segments(from)?, None);
     let gathered = gather_all(from, &names, &mut progress)?;
     let cut: Vec<ShortSegment> = cut_segments(from, &names).iter().map(Into::into).collect();
-    let reasons = reasons(&names, &gathered, &cut);
+    let mut reasons = reasons(&names, &gathered, &cut);
+    if let Some(first) = foreign.first() {
+        reasons.push(format!("{} segments were left out whose numbers cannot be this log's, the first of them {first}", foreign.len()));
+    }
     let gone = gathered.missing.iter().map(|(name, had)| ShortSegment { segment: name.to_string(), has: None, had: *had });
     let missing = cut.iter().cloned().chain(gone).take(MOST_LISTED).collect();
     let places = places(&gathered, originals, store)?;

@@ -296,7 +296,7 @@ impl StateStore for StateFiles {
                     }
                     Standing::InTheWay => {
                         self.foreign_writes.fetch_add(1, Ordering::Relaxed);
-                        self.directory.set_aside(&name)?;
+                        self.directory.set_aside(Room::State, &name)?;
                     }
                 }
             }
@@ -323,7 +323,7 @@ impl StateStore for StateFiles {
                 *stamp = Stamp::new(true, false, 0);
                 Ok(())
             }
-            Standing::InTheWay => self.directory.set_aside(&name).map(drop),
+            Standing::InTheWay => self.directory.set_aside(Room::State, &name).map(drop),
         }
     }
 
@@ -357,7 +357,7 @@ impl StateStore for StateFiles {
             self.claims.lock().remove(&plain);
             if self.directory.identity(Room::State, &plain)? != 0 {
                 // A directory: nothing of the user's, but in the way.
-                self.directory.set_aside(&plain)?;
+                self.directory.set_aside(Room::State, &plain)?;
             }
         }
         Ok(())

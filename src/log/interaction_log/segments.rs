@@ -54,6 +54,13 @@ impl InteractionLog {
         for name in &names {
             files.push(self.directory.size_and_time(Room::Log, &name.to_string())?.unwrap_or_default());
         }
+        // A segment was written to for the last time before those behind it were: a file that bears a later time, by a copy or a clock that
+        // was wrong, must not keep all behind it.
+        let mut latest = now_ms;
+        for (_, modified) in files.iter_mut().rev() {
+            latest = latest.min(*modified);
+            *modified = latest;
+        }
         let mut total: u64 = files.iter().map(|(size, _)| size).sum();
         let mut removed = false;
         for (i, pair) in names.windows(2).enumerate() {
@@ -129,5 +136,5 @@ impl InteractionLog {
 /// Whether a segment's predecessor holds nothing above `low_water`.
 #[must_use]
 pub fn is_covered(next: SegmentName, low_water: Seq) -> bool {
-    next.0 <= low_water || (next.0.epoch == low_water.epoch && next.0.n == low_water.n + 1)
+    next.0 <= low_water || (next.0.epoch == low_water.epoch && next.0.n.checked_sub(1) == Some(low_water.n))
 }
