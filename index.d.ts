@@ -989,10 +989,24 @@ export interface RecoveryReport {
   ambiguousUsers: string[]
   /** Segments whose last line is not whole: it was being written when the process died, and nobody was told that it was written. */
   tornLines: number
-  /** Places in segments that cannot be read, and segments that are missing. What they told is lost unless a state file has it. */
+  /** Places in segments that cannot be read, and segments that are missing or cut. What they told is lost unless a state file has it. */
   damagedLines: number
-  /** Where these are, the first 100, torn ones among them; 0 bytes of a segment that is missing. */
+  /**
+   * Where these are, the first 100, torn ones among them; 0 bytes of a segment that is missing; of one that was cut, where it ends
+   * and how many bytes are gone (0 where that is not known).
+   */
   damage: { segment: string; offset: number; bytes: number }[]
+  /**
+   * Segments (the first 100) that are shorter than they were, because something emptied or truncated them: their bytes now and
+   * before (`null` where that is not known). Every open looks at all segments for this, not only at those that it reads. Missing
+   * where there are none.
+   */
+  cutSegments?: { segment: string; has: number; had: number | null }[]
+  /**
+   * Files whose number is far above all others of the directory, so that they are none of its own: a segment, which was moved to
+   * `set-aside/`, or `.epoch`, which was written anew. Missing where there are none.
+   */
+  foreignFiles?: { file: string; problem: string }[]
 }
 
 /** What {@link replay} found. */
@@ -1008,6 +1022,11 @@ export interface ReplayReport {
   users: number
   /** Lines applied. */
   records: number
+  /**
+   * Segments (the first 100) that are gone (`has` is `null`) or shorter than they were: their bytes now and before (`null` where that is
+   * not known). Missing where there are none.
+   */
+  missing?: { segment: string; has: number | null; had: number | null }[]
 }
 
 /** How the engine is doing, for a health route and for people at 3 a.m. A snapshot; cheap. */

@@ -7,8 +7,10 @@ import { join } from 'node:path'
 import { describe, test } from 'node:test'
 
 import { replay } from '@oo/bandits'
+import { chance } from './support/chance.mjs'
 import { segmentsIn } from './support/log-lines.mjs'
 import { assertRejects } from './support/refusal.mjs'
+import { withRoom } from './support/room.mjs'
 import { POLICIES, rewardOnce, standingOf } from './support/standing.mjs'
 import { contentsOf, emptyDirectory, namesIn, openEngine, stateIn } from './support/state-dir.mjs'
 
@@ -203,4 +205,108 @@ test('a state that somebody else wrote is taken over from the log', async (t) =>
   const { complete } = await replay(join(stateDir, 'log'), copy)
   assert.equal(complete, true)
   assert.deepEqual(stateIn(copy, 'u.json'), stateIn(stateDir, 'u.json'))
+})
+
+/** The policy of each file that differs, with what differs. @param {string} stateDir @param {string} copy */
+function differences(stateDir, copy) {
+  const [files, again] = [contentsOf(stateDir), contentsOf(copy)].map((entries) => new Map(entries.map(([name, , text]) => [name, text])))
+  assert.deepEqual([...again.keys()], [...files.keys()])
+  return [...files].filter(([name, text]) => again.get(name) !== text).map(([name]) => {
+    const [was, is] = [stateIn(stateDir, name).meta, stateIn(copy, name).meta].map(({ history, ...meta }) => ({ meta, rows: /** @type {any[]} */ (history) }))
+    return { name, rows: [was.rows.length, is.rows.length], onlyThere: was.rows.filter((row) => !is.rows.some((other) => `${other}` === `${row}`)), meta: was.meta.checksum === is.meta.checksum }
+  })
+}
+
+describe('of many users with long histories, row by row', () => {
+  for (const [name, historySize, checkpoints] of /** @type {[string, number, number][]} */ ([['a history of 5', 5, 4], ['a history of 100', 100, 6], ['no checkpoint', 12, 0], ['one policy at a time', 7, 1]])) {
+    test(name, async (t) => {
+      const stateDir = emptyDirectory(t)
+      const { below } = chance(historySize * 31 + checkpoints)
+      for (let start = 0; start < 3; start++) {
+        const bandits = openEngine(t, { stateDir, historySize, revisableDecisions: 3 })
+        if (start === 2) bandits.setPolicy('egreedy-v2', { mode: 'off' })
+        /** @type {{ decisionId: string, userId: string }[]} */
+        const shown = []
+        for (let i = 0; i < 600; i++) {
+          const userId = `user-${below(30)}`
+          const candidates = [{ id: `a${i}` }, { id: `b${i}`, features: { priority: 1 + below(4) } }]
+          const what = below(12)
+          withRoom(() => {
+            if (what < 4) shown.push({ decisionId: bandits.recommend({ userId, candidates }).decisionId, userId })
+            else if (what < 8) bandits.score({ userId, candidates, policy: POLICIES[below(3)] })
+            else if (what < 9) rewardOnce(bandits, userId, { policy: POLICIES[below(3)] })
+            else if (what === 9 && below(10) === 0) bandits.reset(userId)
+          })
+          if (what > 9 && shown.length > 0) {
+            const { decisionId } = /** @type {typeof shown[0]} */ (shown[below(shown.length)])
+            try {
+              withRoom(() => bandits.feedback({ decisionId, reward: below(5) }))
+            } catch (error) {
+              assert.equal(/** @type {any} */ (error).code, 'ERR_UNKNOWN_DECISION')
+            }
+          }
+          if (below(600) < checkpoints) await bandits.checkpoint()
+        }
+        assert.equal(bandits.health().log.droppedPulls, 0)
+        await bandits.close()
+      }
+      const copy = join(emptyDirectory(t), 'copy')
+      const { complete, reasons } = await replay(join(stateDir, 'log'), copy, { historySize, revisableDecisions: 3 })
+      assert.deepEqual([complete, reasons, differences(stateDir, copy)], [true, [], []])
+    })
+  }
+})
+
+test('rows that pulls of another policy have pushed out since a file was written', async (t) => {
+  const stateDir = emptyDirectory(t)
+  const bandits = openEngine(t, { stateDir, historySize: 5 })
+  const pulls = (/** @type {number} */ n, /** @type {import('@oo/bandits').PolicyName} */ policy) => { for (let i = 0; i < n; i++) bandits.score({ userId: 'u', candidates: [{ id: `${policy} ${i}` }], policy }) }
+  pulls(4, 'linucb-v1')
+  await bandits.checkpoint()
+  pulls(2, 'egreedy-v1')
+  await bandits.close()
+  assert.equal(/** @type {any[]} */ (stateIn(stateDir, 'u.json').meta['history']).length, 3)
+  const copy = join(emptyDirectory(t), 'copy')
+  assert.equal((await replay(join(stateDir, 'log'), copy, { historySize: 5 })).complete, true)
+  assert.deepEqual(differences(stateDir, copy), [])
+})
+
+describe('whose name a file has', () => {
+  /** Every file of the copy is named as its original, or as nobody's. @param {string} stateDir @param {string} copy */
+  function assertNobodysElse(stateDir, copy) {
+    for (const name of namesIn(copy)) {
+      const { user_id: userId, policy } = stateIn(copy, name).meta
+      if (!existsSync(join(stateDir, name))) continue
+      const there = stateIn(stateDir, name).meta
+      assert.deepEqual([there['user_id'], there['policy'] ?? policy], [userId, policy], `${name} is the file of another`)
+    }
+  }
+
+  test('that of a person who came back after an erasure, of one who was never in the log, and of others whose ids look the same', async (t) => {
+    const stateDir = emptyDirectory(t)
+    // Written by somebody else, stamped, and never changed since.
+    const A = Array.from({ length: 7 }, (_row, i) => Array.from({ length: 7 }, (_entry, j) => (i === j ? 1 : 0)))
+    writeFileSync(join(stateDir, 'x_y_egreedy.json'), JSON.stringify({ A, b: [0, 0, 0, 0, 0, 0, 0], meta: { pulls: 0, user_id: 'x+y', policy: 'egreedy-v1' } }))
+    const bandits = openEngine(t, { stateDir })
+    for (const userId of ['a-b', 'a_b', 'x-y', 'q.r']) rewardOnce(bandits, userId)
+    await bandits.checkpoint()
+    await bandits.erase('a-b')
+    await bandits.erase('q.r')
+    for (const userId of ['a+b', 'a_b', 'a-b', 'q r']) rewardOnce(bandits, userId)
+    await bandits.close()
+    const copy = join(emptyDirectory(t), 'copy')
+    assert.equal((await replay(join(stateDir, 'log'), copy)).complete, true)
+    assert.deepEqual(namesIn(copy), namesIn(stateDir).filter((name) => name !== 'x_y_egreedy.json'))
+    assert.deepEqual(contentsOf(copy), contentsOf(stateDir).filter(([name]) => name !== 'x_y_egreedy.json'))
+    assertNobodysElse(stateDir, copy)
+    // Of a log that is not in its directory any more: no plain name that two want.
+    const [elsewhere, again] = [emptyDirectory(t), join(emptyDirectory(t), 'copy')]
+    for (const name of segmentsIn(stateDir)) copyFileSync(join(stateDir, 'log', name), join(elsewhere, name))
+    await replay(elsewhere, again)
+    const plain = namesIn(again).filter((name) => !name.includes('~'))
+    assert.deepEqual(plain.map((name) => stateIn(again, name).meta['user_id']).sort(), ['q r', 'x-y'])
+    // And back among others every user finds the own state.
+    const both = openEngine(t, { stateDir: again })
+    for (const userId of ['a+b', 'a_b', 'a-b', 'q r', 'x-y']) assert.equal(both.stats(userId).rewardCount, userId === 'a_b' ? 2 : 1, userId)
+  })
 })

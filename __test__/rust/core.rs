@@ -19,6 +19,7 @@ mod erasure;
 mod estimator;
 mod events;
 mod files;
+mod foreign_numbers;
 mod history;
 mod interleavings;
 mod log_fuzz;

@@ -24,7 +24,7 @@ fn numbers(bytes: &[u8]) -> Result<Vec<u64>, TestCaseError> {
         end = start + length;
     }
     prop_assert!(bytes[end..].iter().all(|&b| b == b'\n'));
-    let _ = last_low_water(bytes);
+    let _ = last_low_water(bytes, u32::MAX);
     Ok(numbers)
 }
 

@@ -174,7 +174,7 @@ fn somebody_elses_file_is_taken_as_it_is_and_told_to_the_log() {
     let image = disk.image();
     assert_eq!(String::from_utf8(image.log()).unwrap().matches("\"kind\":\"state\"").count(), 1);
     let rebuilt = MemoryDisk::default();
-    replay(&disk.directory(), &StateFiles::new(rebuilt.directory()), settings().user_bounds()).unwrap();
+    replay(&disk.directory(), None, &StateFiles::new(rebuilt.directory()), settings().user_bounds()).unwrap();
     let (now, rebuilt) = (record(&image), record(&rebuilt.image()));
     assert_eq!((now.counters.cumulative_reward, now.counters.reward_count), (15.0, 4));
     assert_eq!((rebuilt.a, rebuilt.b, rebuilt.counters), (now.a, now.b, now.counters));
@@ -399,7 +399,7 @@ fn comes_back(image: &Image) -> (bool, f64) {
     damaged.put(Room::State, FILE, b"{".to_vec());
     let (_, engine) = open_image(damaged);
     let rebuilt = MemoryDisk::default();
-    replay(&MemoryDisk::with(image.clone()).directory(), &StateFiles::new(rebuilt.directory()), settings().user_bounds()).unwrap();
+    replay(&MemoryDisk::with(image.clone()).directory(), None, &StateFiles::new(rebuilt.directory()), settings().user_bounds()).unwrap();
     let replayed = record(&rebuilt.image());
     let stats = engine.stats("u", EGreedyV1).unwrap();
     let is_rebuilt = (stats.cumulative_reward, stats.pulls) == (whole.counters.cumulative_reward, whole.counters.pulls);
@@ -444,7 +444,7 @@ fn what_was_recovered_and_is_in_no_file_yet_is_not_taken_for_removed() {
 fn a_replay_says_which_epochs_have_no_end() {
     let reasons = |image: &Image| {
         let rebuilt = MemoryDisk::default();
-        replay(&MemoryDisk::with(image.clone()).directory(), &StateFiles::new(rebuilt.directory()), settings().user_bounds())
+        replay(&MemoryDisk::with(image.clone()).directory(), None, &StateFiles::new(rebuilt.directory()), settings().user_bounds())
             .unwrap()
             .reasons
     };

@@ -128,7 +128,7 @@ const KEYS = {
   off: [],
 }
 /** @type {Record<string, string[]>} */
-const OPTIONAL = { pull: ['promptVersion', 'first'], reward: ['first'], mark: ['end'], decision: ['promptVersions', 'masked', 'holdout', 'heldOut', 'us', 'drawn'], policy: ['share', 'salt', 'userId'] }
+const OPTIONAL = { segment: ['previousBytes', 'rewritten'], pull: ['promptVersion', 'first'], reward: ['first'], mark: ['end'], decision: ['promptVersions', 'masked', 'holdout', 'heldOut', 'us', 'drawn'], policy: ['share', 'salt', 'userId'] }
 
 /** @param {LogRecord} record @returns {string | undefined} */
 function wrongShape(record) {
@@ -140,7 +140,7 @@ function wrongShape(record) {
   const missing = keys.filter((key) => !(key in record))
   const unknown = Object.keys(record).filter((key) => ![...keys, ...optional, 'v', 'seq', 'ts', 'kind', 'crc'].includes(key))
   if (missing.length > 0 || unknown.length > 0) return `missing: ${missing}; unknown: ${unknown}`
-  for (const flag of ['first', 'end']) if (record[flag] !== undefined && record[flag] !== true) return `${flag} is not true`
+  for (const flag of ['first', 'end', 'rewritten']) if (record[flag] !== undefined && record[flag] !== true) return `${flag} is not true`
   if (record['features'] !== undefined && Object.keys(record['features']).join() !== TASK.join()) return `features: ${Object.keys(record['features'])}`
   const profile = record['profileFeatures']
   if (profile != null && Object.keys(profile).join() !== PROFILE.join()) return `profileFeatures: ${Object.keys(profile)}`

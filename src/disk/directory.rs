@@ -62,6 +62,15 @@ impl OpenedDirectory {
         Ok(Self { path: path.to_owned(), disk, key: identity.key, warning: None })
     }
 
+    /// The state directory that a log directory is in, for reading; `None` where it is in none that can be read.
+    #[must_use]
+    pub fn around_log(log: &Path) -> Option<Self> {
+        let log = log.canonicalize().ok()?;
+        let path = log.parent().filter(|_| log.file_name().is_some_and(|name| name == Room::Log.name()))?;
+        let (disk, identity) = RealDisk::open(path, true).ok()?;
+        Some(Self { path: path.to_owned(), disk, key: identity.key, warning: None })
+    }
+
     /// For messages.
     #[must_use]
     pub fn path(&self) -> &Path {
@@ -223,19 +232,19 @@ impl Directory {
         }
     }
 
-    /// Moves a state file to `set-aside/<name>.<n>`, with n the first free number, and says where it is now.
+    /// Moves a file to `set-aside/<name>.<n>`, with n the first free number, and says where it is now.
     ///
     /// # Errors
     /// `ERR_STATE_IO`.
-    pub fn set_aside(&self, name: &str) -> Result<String> {
+    pub fn set_aside(&self, room: Room, name: &str) -> Result<String> {
         self.disk.make(Room::SetAside).map_err(|e| self.failed("create", Room::SetAside, "", e))?;
         for n in 1u64.. {
             let free = format!("{}.{n}", aside_stem(name));
             if self.identity(Room::SetAside, &free)? != 0 {
                 continue;
             }
-            let moved = self.disk.rename((Room::State, name), (Room::SetAside, &free));
-            moved.map_err(|e| self.failed("set aside", Room::State, name, e))?;
+            let moved = self.disk.rename((room, name), (Room::SetAside, &free));
+            moved.map_err(|e| self.failed("set aside", room, name, e))?;
             self.sync(Room::SetAside)?;
             return Ok(self.shown(Room::SetAside, &free));
         }

@@ -270,7 +270,7 @@ impl Engine {
         let seconds = super::seconds(ms);
         let pull = Pull { seconds, policy, exploring, score, moment: call.moment, task: call.lanes.task(index) };
         state.count(&pull);
-        state.history.push(&pull, call.ids.get(index).map_or(&[], |id| id.as_bytes()), self.settings.history_size);
+        state.remember(&pull, call.ids.get(index).map_or(&[], |id| id.as_bytes()), self.settings.history_size);
         state.touch(policy, Some(seq));
         state.announce(policy);
         Ok(())

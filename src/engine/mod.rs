@@ -236,7 +236,7 @@ impl Engine {
         let pull = Pull { seconds: seconds(ms), policy, exploring, score, moment, task };
         let ordinal = state.history.pulls();
         state.count(&pull);
-        state.history.push(&pull, texts.tip_id.as_bytes(), self.settings.history_size);
+        state.remember(&pull, texts.tip_id.as_bytes(), self.settings.history_size);
         let seq = self.log_on().map(|log| {
             let seq = log.next_seq();
             #[allow(clippy::cast_possible_truncation)] // at most 100,000 candidates

@@ -5,12 +5,12 @@ use super::{Engine, Keeping};
 use crate::clock::Clock;
 use crate::disk::{Directory, OpenedDirectory, Room};
 use crate::error::{Error, Result};
-use crate::log::{InteractionLog, LogSettings, Seq};
+use crate::log::{InteractionLog, LogSettings, Seq, Sorted, cut_segments, sort_segments};
 use crate::policy::PolicyName;
 use crate::settings::Settings;
 use crate::state::{
-    DirectoryLock, Journal, Progress, Rebuilt, Recovered, ReplayReport, StateFiles, UserBounds, gather_tail, load_policies,
-    next_epoch, rebuild, replay as replay_log, reserve_epoch, survey,
+    DirectoryLock, EPOCH_FILE, ForeignFile, Journal, Progress, Rebuilt, Recovered, ReplayReport, StateFiles, UserBounds,
+    gather_tail, kept_epoch, load_policies, next_epoch, rebuild, replay as replay_log, reserve_epoch, survey,
 };
 use std::path::Path;
 use std::sync::Arc;
@@ -24,8 +24,12 @@ struct OpenLog {
 }
 
 impl Journal for OpenLog {
-    fn seen(&self, seq: Seq) -> Result<()> {
+    fn seen(&self, seq: Seq) -> Result<bool> {
         self.log.raise_above(seq)
+    }
+
+    fn now(&self) -> (Seq, u64) {
+        (self.log.last_seq(), self.log.clock_ms())
     }
 
     fn rebuild(&self, user_id: &str, policy: PolicyName) -> Result<Option<Rebuilt>> {
@@ -42,8 +46,20 @@ pub fn open(settings: Settings, directory: Arc<Directory>, clock: Arc<dyn Clock>
     // First: a start that is refused for this changes nothing.
     let registry = load_policies(&directory)?;
     let mut progress = Progress::default();
-    let standing = survey(&directory)?;
-    let epoch = next_epoch(&directory, &standing)?;
+    let names = InteractionLog::segments(&directory)?;
+    let kept = kept_epoch(&directory, !names.is_empty())?;
+    let Sorted { own, foreign, epoch_is_foreign } = sort_segments(&names, kept.as_ref().ok().copied());
+    let mut foreign_files = Vec::new();
+    let kept = match kept {
+        Ok(kept) if !epoch_is_foreign => kept,
+        found => {
+            let problem = found.map_or_else(|problem| problem, |kept| format!("{kept} is far above the segments of the log"));
+            foreign_files.push(ForeignFile { file: EPOCH_FILE.to_owned(), problem: format!("{problem}: the log tells the number") });
+            0
+        }
+    };
+    let standing = survey(&directory, own)?;
+    let epoch = next_epoch(&directory, kept, &standing)?;
     let store = Arc::new(StateFiles::new(Arc::clone(&directory)));
     if !settings.log && standing.segments.is_empty() {
         reserve_epoch(&directory, epoch)?;
@@ -51,6 +67,15 @@ pub fn open(settings: Settings, directory: Arc<Directory>, clock: Arc<dyn Clock>
         let keeping = Keeping { store, log: None, journal: None, directory: Some(directory), registry, epoch };
         return Engine::with(settings, keeping, clock);
     }
+    for name in foreign {
+        let file = format!("{}/{name}", Room::Log.name());
+        let problem = directory.set_aside(Room::Log, &name.to_string()).map_or_else(
+            |e| format!("its number is far above the others, and it is left out ({})", e.message()),
+            |to| format!("its number is far above the others: moved to {to}, its lines were not read"),
+        );
+        foreign_files.push(ForeignFile { file, problem });
+    }
+    let cut = cut_segments(&directory, &standing.segments);
     let gathered = gather_tail(&directory, &standing, &mut progress)?;
     let log_settings = LogSettings {
         enabled: settings.log,
@@ -86,6 +111,8 @@ pub fn open(settings: Settings, directory: Arc<Directory>, clock: Arc<dyn Clock>
     };
     drop(hold);
     engine.recovery = report;
+    engine.recovery.note_cut(&cut);
+    engine.recovery.foreign_files = foreign_files;
     engine.recovery.epoch = epoch;
     engine.recovery.duration_ms = u64::try_from(progress.elapsed().as_millis()).unwrap_or(u64::MAX);
     Ok(engine)
@@ -137,5 +164,6 @@ fn replay_into(log_dir: &Path, state_dir: &Path, bounds: UserBounds) -> Result<R
         let path = directory.path().display();
         return Err(Error::invalid("stateDir", format_args!("{path} is not empty: it holds {}", crate::error::shown(name))));
     }
-    replay_log(&log, &StateFiles::new(Arc::new(directory)), bounds)
+    let originals = OpenedDirectory::around_log(log_dir).map(|around| StateFiles::new(Arc::new(around.into())));
+    replay_log(&log, originals.as_ref(), &StateFiles::new(Arc::new(directory)), bounds)
 }

@@ -3,7 +3,7 @@
 //! Lines stay in memory until a sync has covered them: after a failed sync the system may have dropped what it was given, so
 //! they are written anew, to another segment, and never asked about again on the same descriptor (the "fsyncgate" of 2018).
 
-use super::line::LineWriter;
+use super::line::{LineWriter, PreviousSegment};
 use super::segment::SegmentName;
 use super::seq::Seq;
 use super::unsynced::Unsynced;
@@ -25,6 +25,7 @@ pub struct Active {
     /// `None`: the next line opens a segment.
     file: Option<Arc<dyn OpenFile>>,
     name: Option<SegmentName>,
+    /// Its whole lines.
     size: u64,
     /// Bytes written to this segment and all before it.
     written: u64,
@@ -62,9 +63,10 @@ pub trait Numbering {
 }
 
 impl Active {
-    /// Nothing open yet; `last` is the segment that was written last by whomever.
-    pub fn new(low_water: Seq, last: Option<SegmentName>) -> Self {
-        Self { low_water, durable_low_water: low_water, name: last, ..Self::default() }
+    /// Nothing open yet; `last` is the segment that was written last by whomever, and its size.
+    pub fn new(low_water: Seq, last: Option<(SegmentName, u64)>) -> Self {
+        let (name, size) = (last.map(|(name, _)| name), last.map_or(0, |(_, size)| size));
+        Self { low_water, durable_low_water: low_water, name, size, ..Self::default() }
     }
 
     /// Writes one line; it is in the system's hands afterwards.
@@ -145,7 +147,10 @@ impl Active {
         let (seq, ms) = (numbering.next(), numbering.now_ms());
         let name = SegmentName(seq);
         let mut header = Vec::new();
-        self.lines.segment(&mut header, seq, ms, self.low_water, self.name.map(|name| name.0));
+        // After a failed sync the system may have dropped any of it.
+        let bytes = (!self.rewrite).then_some(self.size);
+        let previous = self.name.map(|name| PreviousSegment { seq: name.0, bytes });
+        self.lines.segment(&mut header, seq, ms, self.low_water, previous);
         let file: Arc<dyn OpenFile> = directory.create(Room::Log, &name.to_string())?.into();
         let again: &[Vec<u8>] = if self.rewrite { self.unsynced.chunks() } else { &[] };
         for bytes in std::iter::once(&header).chain(again) {

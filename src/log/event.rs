@@ -71,6 +71,8 @@ pub enum Event<'a> {
     Segment {
         low_water: Seq,
         previous: Option<Seq>,
+        previous_bytes: Option<u64>,
+        rewritten: bool,
     },
     Off,
     Gap {
@@ -83,6 +85,19 @@ impl Event<'_> {
     #[must_use]
     pub const fn is_about_log(&self) -> bool {
         matches!(self, Self::Segment { .. } | Self::Mark { .. } | Self::Off)
+    }
+}
+
+impl Recorded<'_> {
+    /// Whether its numbers can be those of a log whose newest epoch is this one: what a line says of others lies before it.
+    #[must_use]
+    pub fn is_possible(&self, newest: u32) -> bool {
+        let names_earlier = match &self.event {
+            Event::Mark { low_water, .. } | Event::Segment { low_water, .. } => *low_water < self.seq,
+            Event::Feedback(feedback) => feedback.decision < self.seq,
+            _ => true,
+        };
+        self.seq.is_possible() && self.seq.epoch <= newest && names_earlier
     }
 }
 
@@ -138,6 +153,10 @@ struct Raw<'a> {
     end: bool,
     #[serde(default)]
     previous: Option<Seq>,
+    #[serde(default)]
+    previous_bytes: Option<u64>,
+    #[serde(default)]
+    rewritten: bool,
     #[serde(default)]
     dropped_pulls: u64,
 }
@@ -276,7 +295,12 @@ pub fn read_line(line: &[u8]) -> Result<Recorded<'_>, LineError> {
         }
         "erase" => Event::Erase { user_id: user_id? },
         "mark" => Event::Mark { low_water: low_water()?, end: raw.end },
-        "segment" => Event::Segment { low_water: low_water()?, previous: raw.previous },
+        "segment" => Event::Segment {
+            low_water: low_water()?,
+            previous: raw.previous,
+            previous_bytes: raw.previous_bytes,
+            rewritten: raw.rewritten,
+        },
         "off" => Event::Off,
         "gap" => Event::Gap { dropped_pulls: raw.dropped_pulls },
         other => return Err(LineError::Malformed(format!("kind {}", crate::error::shown(other)))),

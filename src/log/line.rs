@@ -84,6 +84,15 @@ pub struct StateLine<'a> {
     pub state: &'a RawValue,
 }
 
+/// The segment before another one, as it was when the other one was begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PreviousSegment {
+    /// Its number.
+    pub seq: Seq,
+    /// How long it was; `None` where that is not known for sure.
+    pub bytes: Option<u64>,
+}
+
 /// A message from the event bus that was given up.
 #[derive(Debug, Clone, Copy)]
 pub struct DeadLine<'a> {
@@ -193,11 +202,14 @@ impl LineWriter {
         self.line(to, seq, ms, "off", |_| {});
     }
 
-    /// Appends the first line of a segment to `to`; `previous` is the number of the segment before it.
-    pub fn segment(&mut self, to: &mut Vec<u8>, seq: Seq, ms: u64, low_water: Seq, previous: Option<Seq>) {
+    /// Appends the first line of a segment to `to`.
+    pub fn segment(&mut self, to: &mut Vec<u8>, seq: Seq, ms: u64, low_water: Seq, previous: Option<PreviousSegment>) {
         self.line(to, seq, ms, "segment", |to| {
             put(to, r#","lowWater":"#, &low_water);
-            put(to, r#","previous":"#, &previous);
+            put(to, r#","previous":"#, &previous.map(|previous| previous.seq));
+            if let Some(bytes) = previous.and_then(|previous| previous.bytes) {
+                put(to, r#","previousBytes":"#, &bytes);
+            }
             put(to, r#","engine":"#, env!("CARGO_PKG_VERSION"));
         });
     }

@@ -4,6 +4,7 @@ use super::event::{Event, is_intact, read_line};
 use super::line::{CRC_KEY, CRC_TAIL, START};
 use super::seq::Seq;
 use memchr::memmem;
+use std::borrow::Cow;
 
 /// A segment's name is the number of its first line, so names sort as segments follow each other, and no line of a segment has a
 /// number as high as the next segment's name.
@@ -108,9 +109,20 @@ fn mend(bytes: &[u8], offset: usize, is_last: bool) -> Vec<Piece<'_>> {
     pieces
 }
 
-/// The last low-water mark in a segment, looked for from its end.
+/// The first line of a segment, of which an erasure takes lines: it says that the segment was longer.
 #[must_use]
-pub fn last_low_water(segment: &[u8]) -> Option<Seq> {
+pub fn as_rewritten(head: &[u8]) -> Cow<'_, [u8]> {
+    const REWRITTEN: &[u8] = b",\"rewritten\":true";
+    let is_head = read_line(head).is_ok_and(|line| matches!(line.event, Event::Segment { rewritten: false, .. }));
+    let Some(content) = head.len().checked_sub(CRC_KEY.len() + CRC_TAIL).filter(|_| is_head) else { return head.into() };
+    let content = [&head[..content], REWRITTEN].concat();
+    let crc = format!("{:08x}\"}}", crc32fast::hash(&content));
+    [&content, CRC_KEY, crc.as_bytes()].concat().into()
+}
+
+/// The last low-water mark in a segment of a log whose newest epoch is given, looked for from its end.
+#[must_use]
+pub fn last_low_water(segment: &[u8], newest: u32) -> Option<Seq> {
     let mut end = segment.len();
     loop {
         let key = memmem::rfind(&segment[..end], b"\"lowWater\":[")?;
@@ -119,6 +131,7 @@ pub fn last_low_water(segment: &[u8]) -> Option<Seq> {
         let line = &segment[start..stop];
         if is_intact(line)
             && let Ok(recorded) = read_line(line)
+            && recorded.is_possible(newest)
             && let Event::Mark { low_water, .. } | Event::Segment { low_water, .. } = recorded.event
         {
             return Some(low_water);
@@ -190,13 +203,13 @@ mod tests {
     #[test]
     fn the_last_mark_is_found_even_behind_a_damaged_one() {
         let mut bytes = segment(4);
-        assert_eq!(last_low_water(&bytes), Some(Seq { epoch: 2, n: 9 }));
+        assert_eq!(last_low_water(&bytes, 3), Some(Seq { epoch: 2, n: 9 }));
         let mut writer = LineWriter::default();
         writer.mark(&mut bytes, Seq { epoch: 3, n: 9 }, 0, Seq { epoch: 3, n: 4 }, false);
-        assert_eq!(last_low_water(&bytes), Some(Seq { epoch: 3, n: 4 }));
+        assert_eq!(last_low_water(&bytes, 3), Some(Seq { epoch: 3, n: 4 }));
         let length = bytes.len();
         writer.mark(&mut bytes, Seq { epoch: 3, n: 12 }, 0, Seq { epoch: 3, n: 11 }, true);
         bytes[length + 12] ^= 1;
-        assert_eq!(last_low_water(&bytes), Some(Seq { epoch: 3, n: 4 }));
+        assert_eq!(last_low_water(&bytes, 3), Some(Seq { epoch: 3, n: 4 }));
     }
 }

@@ -4,10 +4,11 @@
 
 use crate::disk::{Directory, Room};
 use crate::error::{Error, ErrorKind, Result};
-use crate::log::LogStanding;
+use crate::log::{LAST_EPOCH, LogStanding};
 use serde::{Deserialize, Serialize};
 
-const NAME: &str = ".epoch";
+/// Its name.
+pub const NAME: &str = ".epoch";
 const TEMPORARY: &str = ".epoch.tmp";
 const VERSION: u32 = 1;
 
@@ -17,16 +18,34 @@ struct File {
     epoch: u32,
 }
 
-/// The number of the opening that comes next: above those in the file and in the log.
+/// The number in the file: 0 where there is none, `None` where it cannot be read as one and the log has to tell, for which problem.
 ///
 /// # Errors
-/// `ERR_STATE_IO`; `ERR_STATE_CORRUPT` where the file cannot be read as one and there is no log to tell.
-pub fn next_epoch(directory: &Directory, standing: &LogStanding) -> Result<u32> {
+/// `ERR_STATE_IO`; `ERR_STATE_CORRUPT` where it cannot be read and there is no log to tell.
+pub fn kept_epoch(directory: &Directory, has_log: bool) -> Result<Result<u32, String>> {
     match load(directory) {
-        Ok(kept) => Ok(standing.next_epoch().max(kept + 1)),
-        Err(e) if e.kind() == ErrorKind::StateCorrupt && !standing.segments.is_empty() => Ok(standing.next_epoch()),
+        Ok(kept) => Ok(Ok(kept)),
+        Err(e) if e.kind() == ErrorKind::StateCorrupt && has_log => Ok(Err(e.message().to_owned())),
         Err(e) => Err(e),
     }
+}
+
+/// The number of the opening that comes next: above the one in the file and those of the log.
+///
+/// # Errors
+/// `ERR_STATE_CORRUPT` where no number is left.
+pub fn next_epoch(directory: &Directory, kept: u32, standing: &LogStanding) -> Result<u32> {
+    let next = standing.next_epoch().max(kept.saturating_add(1));
+    if next <= LAST_EPOCH {
+        return Ok(next);
+    }
+    let path = directory.path().display();
+    let message = format!(
+        "{path}: no opening comes after number {}. Move {path}/log and {path}/{NAME} away: users keep their state, and openings are \
+         counted from 1 again; decisions made before are known no more",
+        next - 1
+    );
+    Err(Error::new(ErrorKind::StateCorrupt, message))
 }
 
 /// 0 where there is no file.
@@ -42,8 +61,8 @@ fn load(directory: &Directory) -> Result<u32> {
     })?;
     let Some((bytes, _)) = read else { return Ok(0) };
     match serde_json::from_slice(&bytes).map_err(|e| bad(&e.to_string()))? {
-        File { v: VERSION, epoch } if epoch < u32::MAX => Ok(epoch),
-        File { v: VERSION, epoch } => Err(bad(&format!("no opening comes after number {epoch}"))),
+        File { v: VERSION, epoch } if epoch < LAST_EPOCH => Ok(epoch),
+        File { v: VERSION, epoch } => Err(bad(&format!("no opening comes after number {epoch}, the last one is {LAST_EPOCH}"))),
         File { v, .. } => Err(bad(&format!("version {v}, written by a later release"))),
     }
 }

@@ -3,7 +3,7 @@
 
 use super::history::{HistoryRow, Pull};
 use super::ledger::{Entry, Ledger};
-use super::record::{Counters, Extra, Record};
+use super::record::{Counters, Extra, MOST_COUNTED, Record};
 use crate::clock::{format_seconds, parse_seconds};
 use crate::error::shown;
 use crate::feature::{Moment, TaskFeatures};
@@ -116,6 +116,9 @@ fn parse_content(bytes: &[u8], foreign: bool) -> Result<Parsed, String> {
         // Shown to people and nothing else: a time that cannot be read must not cost a user's learning.
         last_updated: known::<String>(&mut meta, "last_updated", "a time").ok().flatten().and_then(|text| parse_seconds(&text)),
     };
+    if counters.cumulative_reward.abs() > MAX_SUM {
+        return Err(format!("meta.cumulative_reward is {}, past ±{MAX_SUM:e}", counters.cumulative_reward));
+    }
     let (user_id, policy) = (known(&mut meta, "user_id", "a string")?, known(&mut meta, "policy", "a string")?);
     // A person's or the old service's file may hold any of ours, too; what cannot be read of them is no reason to refuse the sums.
     let seq = known(&mut meta, "seq", "a pair of numbers").ok().flatten().unwrap_or_default();
@@ -221,8 +224,9 @@ fn known<T: DeserializeOwned>(meta: &mut BTreeMap<String, Box<RawValue>>, key: &
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // checked before the cast
 fn count(meta: &mut BTreeMap<String, Box<RawValue>>, key: &str) -> Result<u64, String> {
     let number: Number = known(meta, key, "a count")?.unwrap_or_else(|| 0.into());
-    let whole = |v: &f64| v.fract() == 0.0 && (0.0..9e15).contains(v);
+    let whole = |v: &f64| v.fract() == 0.0 && (0.0..9.1e15).contains(v);
     let count = number.as_u64().or_else(|| number.as_f64().filter(whole).map(|v| v as u64));
+    let count = count.filter(|count| *count <= MOST_COUNTED);
     count.ok_or_else(|| format!("meta.{key} is {number}, not a count"))
 }
 

@@ -45,6 +45,12 @@ pub fn plain_name(user_id: &str, policy: PolicyName) -> Option<String> {
     (name.len() <= LONGEST_NAME).then_some(name)
 }
 
+/// Whether other ids have the same plain names.
+#[must_use]
+pub(crate) fn may_share_plain_name(user_id: &str) -> bool {
+    !user_id.chars().all(is_alnum)
+}
+
 /// The name that no other user and policy can have.
 #[must_use]
 pub fn distinct_name(user_id: &str, policy: PolicyName) -> String {

@@ -47,21 +47,25 @@ pub struct History {
     ordinals: Option<Box<VecDeque<u32>>>,
 }
 
+/// Nobody has so many pulls: a row that says so is left out, and numbers go on.
+pub const MOST_ORDINAL: u32 = 1 << 31;
+
 /// Bytes of an entry before its age.
 const FIXED: usize = 16;
 const LONG_AGE: u8 = 0b1000_0000;
 
 impl History {
-    /// Adds a pull of a tip with this id (UTF-8), and forgets the oldest ones past `limit`.
-    pub fn push(&mut self, pull: &Pull, tip_id: &[u8], limit: u32) {
+    /// Adds a pull of a tip with this id (UTF-8), and forgets the oldest ones past `limit`: under which policies these were, one bit each.
+    pub fn push(&mut self, pull: &Pull, tip_id: &[u8], limit: u32) -> u8 {
         let ordinal = self.pulls;
         self.pulls = self.pulls.wrapping_add(1);
+        let mut forgotten = 0;
         if limit == 0 {
-            return;
+            return forgotten;
         }
         let was_full = self.entries >= limit;
         while self.entries >= limit {
-            self.drop_oldest();
+            forgotten |= self.drop_oldest();
         }
         if let Some(ordinals) = &mut self.ordinals {
             ordinals.push_back(ordinal);
@@ -101,6 +105,7 @@ impl History {
             // What others need is given back; but not with every record a little.
             self.bytes.fit(if was_full { self.bytes.len() / 8 } else { 0 });
         }
+        forgotten
     }
 
     /// Says that a pull comes next.
@@ -110,8 +115,11 @@ impl History {
         self.bytes.prefetch_ends(FIXED + 40);
     }
 
-    fn drop_oldest(&mut self) {
+    /// Says of which policy it was, as a bit.
+    fn drop_oldest(&mut self) -> u8 {
+        let mut policy = 0;
         if let Some([low, high, flags]) = self.bytes.front() {
+            policy = 1 << (flags & 3);
             let age = if flags & LONG_AGE == 0 { 4 } else { 8 };
             let length = FIXED + age + usize::from(u16::from_le_bytes([low, high]));
             self.bytes.drop_front(length);
@@ -124,6 +132,7 @@ impl History {
                 self.ordinals = None;
             }
         }
+        policy
     }
 
     /// Forgets everything.
@@ -156,14 +165,17 @@ impl History {
         rows
     }
 
-    /// The history that these rows, in any order, are of; `pulls` is how many there were where there are none.
+    /// The history that these rows, in any order, are of; `pulls` is how many there were where there are none. And the policies, one bit
+    /// each, of rows for which there is no place in it.
     #[must_use]
-    pub fn of_rows(mut rows: Vec<HistoryRow>, pulls: u32, limit: u32) -> Self {
+    pub fn of_rows(mut rows: Vec<HistoryRow>, pulls: u32, limit: u32) -> (Self, u8) {
+        rows.retain(|row| row.ordinal <= MOST_ORDINAL);
         put_in_order(&mut rows, |row| (row.ordinal.into(), row.pull.policy as u64, 0));
         rows.dedup_by_key(|row| (row.ordinal, row.pull.policy));
         let mut history = Self::default();
         let behind = rows.len().saturating_sub(limit as usize);
-        let rows = &rows[behind..];
+        let (forgotten, rows) = rows.split_at(behind);
+        let forgotten = forgotten.iter().fold(0, |bits, row| bits | 1 << row.pull.policy as u8);
         for row in rows {
             history.push(&row.pull, row.tip_id.as_bytes(), limit);
         }
@@ -171,7 +183,7 @@ impl History {
         if rows.first().is_some_and(|row| row.ordinal.wrapping_add(history.entries) != history.pulls) {
             history.ordinals = Some(Box::new(rows.iter().map(|row| row.ordinal).collect()));
         }
-        history
+        (history, forgotten)
     }
 
     /// The next pull's ordinal.

@@ -58,6 +58,20 @@ impl Ledger {
         }
     }
 
+    /// Forgets decisions after `last`, which nobody has made, and that anything happened after `now_ms`, but for clocks that differ.
+    pub fn bound(&mut self, last: Seq, now_ms: u64) {
+        const SLACK_MS: u64 = 5 * 60 * 1000;
+        if self.floor > last {
+            (self.floor, self.reset) = (Seq::default(), Seq::default());
+        }
+        self.entries.retain(|entry| entry.decision <= last);
+        for entry in &mut self.entries {
+            if entry.at > now_ms.saturating_add(SLACK_MS) {
+                entry.at = now_ms;
+            }
+        }
+    }
+
     /// Keeps the last `most` decisions; those before them are pushed out. It comes to the same whether this is done after every
     /// [`Ledger::put`] or after many: recovery does it at the end, because the lines that it reads may have been written with a larger
     /// window.

@@ -18,12 +18,13 @@ mod policy_file;
 mod prefetch;
 mod record;
 mod recovery;
+mod replay;
 mod store;
 mod user;
 mod users;
 mod writer;
 
-pub use epoch_file::{next_epoch, reserve_epoch};
+pub use epoch_file::{NAME as EPOCH_FILE, kept_epoch, next_epoch, reserve_epoch};
 pub use file::{parse, serialise, serialise_state};
 pub use file_name::hashed_name;
 pub use file_name::{distinct_name, plain_name};
@@ -34,10 +35,11 @@ pub use lock::DirectoryLock;
 pub use policy_file::{load_policies, remove_unfinished, save_policies};
 pub use record::{Counters, Extra, Record, UserBounds};
 pub use recovery::{
-    Change, Damage, Gathered, Progress, Rebuilt, Recovered, RecoveryReport, ReplayReport, What, gather_all, gather_tail, rebuild,
-    replay, survey,
+    Change, Damage, ForeignFile, Gathered, Progress, Rebuilt, Recovered, RecoveryReport, ShortSegment, What, gather_all, gather_tail, rebuild,
+    survey,
 };
-pub use store::{Stamp, StateFiles, StateStore, StoreReport};
+pub use replay::{ReplayReport, replay};
+pub use store::{Naming, Stamp, StateFiles, StateStore, StoreReport};
 pub use user::{PolicyState, Reaction, User, UserState};
 pub use users::{Completeness, DamagedFile, Journal, Users};
 pub use writer::{EraseElsewhere, MarkHold, Writer, WriterReport};

@@ -4,6 +4,9 @@ use super::history::HistoryRow;
 use super::ledger::Ledger;
 use crate::log::Seq;
 
+/// No count is above this one, the last that every reader of JSON takes for what it is.
+pub const MOST_COUNTED: u64 = (1 << 53) - 1;
+
 /// What is counted beside A and b.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Counters {

@@ -6,13 +6,12 @@
 use super::history::{HistoryRow, Pull};
 use super::order::{put_in_order, rank};
 use super::record::{Record, UserBounds};
-use super::store::{Stamp, StateStore};
 use super::user::{Reaction, UserState};
 use crate::disk::{Directory, Room};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::{
-    Event, InteractionLog, LineError, LogStanding, Piece, RecordedDecision, RecordedFeedback, SegmentName, Seq, is_covered,
-    last_low_water, pieces, read_line,
+    CutSegment, Event, InteractionLog, LineError, LogStanding, Piece, RecordedDecision, RecordedFeedback, SegmentName, Seq,
+    cut_segments, is_covered, last_low_water, pieces, read_line, sort_segments,
 };
 use crate::policy::PolicyName;
 use memchr::memmem;
@@ -74,8 +73,36 @@ pub struct Damage {
     pub bytes: usize,
 }
 
+/// A segment of which something is missing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ShortSegment {
+    /// Its file name.
+    pub segment: String,
+    /// How long it is, in bytes; `None`: it is gone.
+    pub has: Option<u64>,
+    /// How long it was, where that is known.
+    pub had: Option<u64>,
+}
+
+impl From<&CutSegment> for ShortSegment {
+    fn from(cut: &CutSegment) -> Self {
+        Self { segment: cut.name.to_string(), has: Some(cut.has), had: cut.had }
+    }
+}
+
+impl std::fmt::Display for ShortSegment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { segment, has, had } = self;
+        let number = |bytes: &Option<u64>| bytes.map_or_else(|| "unknown".to_owned(), |bytes| bytes.to_string());
+        match has {
+            Some(has) => write!(f, "{segment} has {has} of {} bytes", number(had)),
+            None => write!(f, "{segment} is gone"),
+        }
+    }
+}
+
 /// So many places and users are listed by name; all are counted.
-const MOST_LISTED: usize = 100;
+pub(super) const MOST_LISTED: usize = 100;
 
 /// What opening a directory found in the log, and what was done about it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -94,6 +121,34 @@ pub struct RecoveryReport {
     pub torn_lines: u64,
     pub damaged_lines: u64,
     pub damage: Vec<Damage>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cut_segments: Vec<ShortSegment>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub foreign_files: Vec<ForeignFile>,
+}
+
+/// A file whose number cannot be its directory's, and what was done about it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ForeignFile {
+    /// Its name in the directory.
+    pub file: String,
+    /// What is wrong, for people.
+    pub problem: String,
+}
+
+impl RecoveryReport {
+    /// Takes note of segments that are shorter than they were.
+    pub fn note_cut(&mut self, cut: &[CutSegment]) {
+        self.damaged_lines += cut.len() as u64;
+        for cut in cut.iter().take(MOST_LISTED) {
+            self.cut_segments.push(cut.into());
+            if self.damage.len() < MOST_LISTED {
+                let place = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+                let bytes = cut.had.map_or(0, |had| place(had.saturating_sub(cut.has)));
+                self.damage.push(Damage { segment: cut.name.to_string(), offset: place(cut.has), bytes });
+            }
+        }
+    }
 }
 
 /// Says on standard error how far a recovery is, once a second after the first one.
@@ -130,6 +185,8 @@ impl Progress {
 #[derive(Debug, Default)]
 pub struct Gathered {
     users: HashMap<Box<str>, Vec<Change>>,
+    /// The newest epoch of the log: no line has a later one.
+    newest: u32,
     /// What was found.
     pub report: RecoveryReport,
     /// Pulls that no line tells of.
@@ -137,14 +194,17 @@ pub struct Gathered {
     /// Where epochs began in which nothing was appended.
     pub silent: Vec<Seq>,
     /// Epochs, and those of them that have their last mark: in the others pulls of the last moments before a kill are in no line.
-    epochs: BTreeSet<u32>,
-    ended: BTreeSet<u32>,
+    pub(super) epochs: BTreeSet<u32>,
+    pub(super) ended: BTreeSet<u32>,
     /// The first segment that was read says that there was none before it.
-    has_beginning: bool,
+    pub(super) has_beginning: bool,
     /// The segment that was read last.
     previous: Option<SegmentName>,
-    /// Segments that another one names as the one before it, and that are not there.
-    pub missing: Vec<SegmentName>,
+    /// Segments that another one names as the one before it, and that are not there; with how long they were.
+    pub(super) missing: Vec<(SegmentName, Option<u64>)>,
+    /// What marks say, and what first lines of segments say that marks before them had said.
+    marks: BTreeSet<Seq>,
+    marked_before: Vec<(SegmentName, Seq)>,
 }
 
 /// Leaves out what was before somebody else removed the files of a policy: a line that says that the policy did not know the
@@ -171,6 +231,7 @@ impl Gathered {
         let segment = name.to_string();
         let bytes = directory.read_from(Room::Log, &segment, 0)?;
         self.report.segments += 1;
+        self.epochs.insert(name.0.epoch);
         let key = only.map(|user_id| format!("\"userId\":{}", serde_json::to_string(user_id).unwrap_or_default()));
         for piece in pieces(&bytes) {
             match piece {
@@ -180,6 +241,7 @@ impl Gathered {
                         continue;
                     }
                     match read_line(line) {
+                        Ok(recorded) if !recorded.is_possible(self.newest) => self.damaged(&segment, &bytes, line),
                         Ok(recorded) if recorded.event.is_about_log() => self.note(name, &recorded),
                         Ok(recorded) if recorded.seq > low_water => self.take(recorded, only),
                         Ok(_) => {}
@@ -208,24 +270,38 @@ impl Gathered {
 
     /// Takes note of what a line says about the log itself.
     fn note(&mut self, name: SegmentName, recorded: &crate::log::Recorded<'_>) {
-        if matches!(recorded.event, Event::Segment { .. }) {
-            self.epochs.insert(recorded.seq.epoch);
+        match recorded.event {
+            Event::Mark { low_water, .. } => drop(self.marks.insert(low_water)),
+            Event::Segment { low_water, .. } if recorded.seq == name.0 => self.marked_before.push((name, low_water)),
+            _ => {}
         }
         match recorded.event {
             Event::Segment { previous: None, .. } if recorded.seq == name.0 => self.has_beginning |= self.previous.is_none(),
             Event::Off => self.silent.push(recorded.seq),
             Event::Mark { end: true, .. } => drop(self.ended.insert(recorded.seq.epoch)),
             // A segment that was copied behind another one still says which one it is.
-            Event::Segment { previous: Some(previous), .. } if recorded.seq == name.0 => {
+            Event::Segment { previous: Some(previous), previous_bytes, .. } if recorded.seq == name.0 => {
                 let previous = SegmentName(previous);
                 if self.previous.is_some_and(|read| read < previous) {
                     self.report.damaged_lines += 1;
                     self.list(&previous.to_string(), 0, 0);
-                    self.missing.push(previous);
+                    self.missing.push((previous, previous_bytes));
                 }
             }
             _ => {}
         }
+    }
+
+    /// The first segment of which a mark is missing, that is, of those before it: whoever began it knew the mark from them. Marks are in no
+    /// erasure's way, and retention removes none that is above the first segment.
+    pub(super) fn first_without_mark(&self, first: SegmentName) -> Option<SegmentName> {
+        let is_missing = |low_water: &Seq| *low_water >= first.0 && !self.marks.contains(low_water);
+        self.marked_before.iter().find(|(_, low_water)| is_missing(low_water)).map(|(name, _)| *name)
+    }
+
+    /// Users of whom something was known before their first lines.
+    pub(super) fn begun_in_the_midst(&self) -> usize {
+        self.users.values().filter(|changes| begins_in_the_midst(changes)).count()
     }
 
     fn damaged(&mut self, segment: &str, bytes: &[u8], line: &[u8]) {
@@ -260,7 +336,7 @@ impl Gathered {
             }
             Event::Erase { user_id } => (user_id, What::Erase),
             Event::Gap { dropped_pulls } => {
-                self.gaps += dropped_pulls;
+                self.gaps = self.gaps.saturating_add(dropped_pulls);
                 return;
             }
             Event::Policy { .. } | Event::Dead { .. } | Event::Mark { .. } | Event::Segment { .. } | Event::Off => return,
@@ -281,7 +357,8 @@ impl Gathered {
 
     /// A decision is a pull of each policy that it was made with.
     fn take_decision(&mut self, seq: Seq, seconds: u32, decision: &RecordedDecision<'_>, only: Option<&str>) {
-        for (choice, ordinal) in decision.choices.iter().zip(decision.ordinal..) {
+        for (choice, place) in decision.choices.iter().zip(0..) {
+            let ordinal = decision.ordinal.saturating_add(place);
             let (Some(task), Some(tip_id)) = (decision.tasks.get(choice.index), decision.ids.get(choice.index)) else { continue };
             let (policy, exploring, score) = (choice.policy, choice.exploring, choice.score);
             let pull = Pull { seconds, policy, exploring, score, moment: decision.moment, task: *task };
@@ -308,22 +385,22 @@ fn begins_in_the_midst(changes: &[Change]) -> bool {
     })
 }
 
-/// Looks at the end of the log.
+/// Looks at the end of the log, which has these segments.
 ///
 /// # Errors
 /// `ERR_STATE_IO`.
-pub fn survey(directory: &Directory) -> Result<LogStanding> {
+pub fn survey(directory: &Directory, segments: Vec<SegmentName>) -> Result<LogStanding> {
     const END: u64 = 64 << 10;
-    let segments = InteractionLog::segments(directory)?;
+    let newest = newest_epoch(&segments);
     for name in segments.iter().rev() {
         let file = name.to_string();
         let Some((size, _)) = directory.size_and_time(Room::Log, &file)? else { continue };
         let from = size.saturating_sub(END);
         let end = directory.read_from(Room::Log, &file, from)?;
-        let is_clean = Some(name) == segments.last() && ends_in_covering_mark(&end);
-        let mut found = last_low_water(&end);
+        let is_clean = Some(name) == segments.last() && ends_in_covering_mark(&end, newest);
+        let mut found = last_low_water(&end, newest);
         if found.is_none() && from > 0 {
-            found = last_low_water(&directory.read_from(Room::Log, &file, 0)?);
+            found = last_low_water(&directory.read_from(Room::Log, &file, 0)?, newest);
         }
         if let Some(low_water) = found {
             return Ok(LogStanding { segments, low_water, is_clean });
@@ -332,16 +409,22 @@ pub fn survey(directory: &Directory) -> Result<LogStanding> {
     Ok(LogStanding { segments, low_water: Seq::default(), is_clean: false })
 }
 
-fn ends_in_covering_mark(end: &[u8]) -> bool {
+fn newest_epoch(segments: &[SegmentName]) -> u32 {
+    segments.last().map_or(0, |name| name.0.epoch)
+}
+
+fn ends_in_covering_mark(end: &[u8], newest: u32) -> bool {
     let Some(body) = end.strip_suffix(b"\n") else { return false };
     let start = memchr::memrchr(b'\n', body).map_or(0, |i| i + 1);
     let Some(Piece::Line(0, line)) = pieces(&end[start..]).next() else { return false };
     match read_line(line) {
-        Ok(recorded) => match recorded.event {
-            Event::Mark { low_water, .. } => low_water.epoch == recorded.seq.epoch && low_water.n + 1 == recorded.seq.n,
+        Ok(recorded) if recorded.is_possible(newest) => match recorded.event {
+            Event::Mark { low_water, .. } => {
+                low_water.epoch == recorded.seq.epoch && recorded.seq.n.checked_sub(1) == Some(low_water.n)
+            }
             _ => false,
         },
-        Err(_) => false,
+        Ok(_) | Err(_) => false,
     }
 }
 
@@ -350,7 +433,7 @@ fn ends_in_covering_mark(end: &[u8]) -> bool {
 /// # Errors
 /// `ERR_STATE_IO`; `ERR_STATE_CORRUPT` when a later release wrote the log.
 pub fn gather_tail(directory: &Directory, standing: &LogStanding, progress: &mut Progress) -> Result<Gathered> {
-    let mut gathered = Gathered::default();
+    let mut gathered = Gathered { newest: newest_epoch(&standing.segments), ..Gathered::default() };
     if standing.is_clean {
         return Ok(gathered);
     }
@@ -369,14 +452,13 @@ pub fn gather_tail(directory: &Directory, standing: &LogStanding, progress: &mut
 ///
 /// # Errors
 /// As [`gather_tail`].
-pub fn gather_all(directory: &Directory, progress: &mut Progress) -> Result<(Vec<SegmentName>, Gathered)> {
-    let names = InteractionLog::segments(directory)?;
-    let mut gathered = Gathered::default();
+pub fn gather_all(directory: &Directory, names: &[SegmentName], progress: &mut Progress) -> Result<Gathered> {
+    let mut gathered = Gathered { newest: newest_epoch(names), ..Gathered::default() };
     for (i, &name) in names.iter().enumerate() {
         progress.say("segment", i + 1, names.len());
         gathered.read(directory, name, Seq::default(), None)?;
     }
-    Ok((names, gathered))
+    Ok(gathered)
 }
 
 /// A user that the log had something about.
@@ -404,7 +486,7 @@ impl Gathered {
     }
 
     /// Every user and policy in the order in which they first changed: in that order files got their names.
-    fn claims(&self) -> Vec<(String, PolicyName)> {
+    pub(super) fn claims(&self) -> Vec<(String, PolicyName)> {
         let mut firsts = Vec::new();
         for (user_id, changes) in &self.users {
             for policy in PolicyName::ALL {
@@ -478,7 +560,8 @@ fn apply_changes(state: &mut UserState, changes: &[Change], bounds: UserBounds, 
     let mut rows: Vec<HistoryRow> = state.history.list();
     let outcome = apply_to(state, &mut rows, changes, from_nothing);
     if outcome.applied > 0 {
-        state.set_history(rows, bounds.history_size);
+        let forgotten = state.set_history(rows, bounds.history_size);
+        state.touch_history(forgotten);
         state.keep_revisable(bounds.revisable_decisions);
     }
     outcome
@@ -533,9 +616,10 @@ pub struct Rebuilt {
 /// # Errors
 /// As [`gather_tail`].
 pub fn rebuild(directory: &Directory, user_id: &str, policy: PolicyName) -> Result<Option<Rebuilt>> {
-    let mut gathered = Gathered::default();
-    for name in InteractionLog::segments(directory)? {
-        gathered.read(directory, name, Seq::default(), Some(user_id))?;
+    let names = sort_segments(&InteractionLog::segments(directory)?, None).own;
+    let mut gathered = Gathered { newest: newest_epoch(&names), ..Gathered::default() };
+    for name in &names {
+        gathered.read(directory, *name, Seq::default(), Some(user_id))?;
     }
     let mut changes = gathered.users.remove(user_id).unwrap_or_default();
     put_in_order(&mut changes, |change| rank(Some(change.seq), 0));
@@ -547,80 +631,8 @@ pub fn rebuild(directory: &Directory, user_id: &str, policy: PolicyName) -> Resu
     // A line that cannot be read, or a time in which nothing was appended, may have changed the user, too.
     let since_base = base.map(|change| change.seq);
     let missed = gathered.silent.iter().any(|silent| Some(*silent) > since_base);
-    let complete = begins && !missed && gathered.report.damaged_lines == 0;
+    let complete = begins && !missed && gathered.report.damaged_lines == 0 && cut_segments(directory, &names).is_empty();
     let (mut state, mut rows) = (UserState::unread(), Vec::new());
     apply_to(&mut state, &mut rows, &changes, true);
     Ok((!state.is_absent(policy)).then_some(Rebuilt { state, rows, complete }))
-}
-
-/// How a replay went.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-#[allow(missing_docs)] // documented where users read it: index.d.ts
-pub struct ReplayReport {
-    pub complete: bool,
-    pub reasons: Vec<String>,
-    pub users: u64,
-    pub records: u64,
-}
-
-/// Writes the state files that follow from the log of `from` alone to `store`, which is empty.
-///
-/// # Errors
-/// As [`gather_tail`], and those of `store`.
-pub fn replay(from: &Directory, store: &dyn StateStore, bounds: UserBounds) -> Result<ReplayReport> {
-    let mut progress = Progress::default();
-    let (names, gathered) = gather_all(from, &mut progress)?;
-    let mut reasons = Vec::new();
-    match names.first() {
-        None => reasons.push("there is no segment".to_owned()),
-        Some(first) if first.0 != (Seq { epoch: 1, n: 0 }) && !gathered.has_beginning => {
-            reasons.push(format!("the log begins with {first}: what came before was removed"));
-        }
-        Some(_) => {}
-    }
-    if gathered.gaps > 0 {
-        reasons.push(format!("{} pulls were dropped when they happened", gathered.gaps));
-    }
-    if !gathered.silent.is_empty() {
-        reasons.push(format!("in {} epochs nothing was appended", gathered.silent.len()));
-    }
-    let unended: Vec<_> = gathered.epochs.difference(&gathered.ended).collect();
-    if let Some(epoch) = unended.first() {
-        let count = unended.len();
-        reasons
-            .push(format!("{count} epochs, the first of them {epoch}, have no end: pulls of the last 10 ms may be missing there"));
-    }
-    if let Some(missing) = gathered.missing.first() {
-        reasons.push(format!("{} segments are missing, the first of them {missing}", gathered.missing.len()));
-    }
-    let damaged = gathered.report.damaged_lines - gathered.missing.len() as u64;
-    if damaged > 0 {
-        reasons.push(format!("{damaged} places cannot be read"));
-    }
-    let unknown = gathered.users.values().filter(|changes| begins_in_the_midst(changes)).count();
-    if unknown > 0 {
-        reasons.push(format!("{unknown} users were known before their first lines"));
-    }
-    let claims = gathered.claims();
-    let mut places: HashMap<(String, PolicyName), Stamp> = HashMap::new();
-    for (user_id, policy) in claims {
-        let stamp = store.claim(&user_id, policy, Stamp::default());
-        places.insert((user_id, policy), stamp);
-    }
-    let mut users = 0;
-    let blank = |_: &str| Ok(UserState::unread());
-    let report = gathered.apply(bounds, true, &mut progress, blank, |recovered| {
-        let mut written = 0;
-        for policy in PolicyName::ALL {
-            let Some(record) = recovered.state.whole_record(policy) else { continue };
-            let mut stamp = places.get(&(recovered.user_id.to_string(), policy)).copied().unwrap_or_default();
-            store.save(&recovered.user_id, policy, &record, &mut stamp)?;
-            written = 1;
-        }
-        users += written;
-        Ok(())
-    })?;
-    store.sync()?;
-    Ok(ReplayReport { complete: reasons.is_empty(), reasons, users, records: report.applied })
 }

@@ -36,6 +36,11 @@ impl Stamp {
         self.identity() != 0
     }
 
+    /// Nothing stored, and to be stored under the name that no other user can have.
+    pub(super) const fn distinct() -> Self {
+        Self::new(true, false, 0)
+    }
+
     const fn identity(self) -> FileIdentity {
         self.0 >> 2
     }
@@ -186,6 +191,29 @@ impl StateFiles {
         owner.is_some_and(|owner| owner != user_id) || stamped.is_some_and(|stamped| stamped != policy.as_str())
     }
 
+    /// Which of its two names the file of a user and policy has.
+    ///
+    /// # Errors
+    /// `ERR_STATE_IO`.
+    pub fn naming(&self, user_id: &str, policy: PolicyName) -> Result<Naming> {
+        let Some(plain) = plain_name(user_id, policy) else { return Ok(Naming::Distinct) };
+        if self.directory.identity(Room::State, &distinct_name(user_id, policy))? != 0 {
+            return Ok(Naming::Distinct);
+        }
+        let bytes = match self.directory.read(Room::State, &plain) {
+            Ok(None) => return Ok(Naming::Free),
+            Ok(Some((bytes, _))) => bytes,
+            Err(e) if e.kind() == ErrorKind::StateCorrupt => return Ok(Naming::Distinct),
+            Err(e) => return Err(e),
+        };
+        let (owner, stamped) = match parse(&bytes) {
+            Ok(file) => (file.user_id, file.policy),
+            Err(_) => apparent_owner(&bytes),
+        };
+        let is_own = owner.is_some_and(|owner| owner == user_id) && stamped.is_none_or(|stamped| stamped == policy.as_str());
+        Ok(if is_own { Naming::Plain } else { Naming::Distinct })
+    }
+
     /// Looks at what stands under a name now.
     fn look(&self, user_id: &str, policy: PolicyName, name: &str) -> Result<Standing> {
         match self.directory.read(Room::State, name) {
@@ -197,6 +225,17 @@ impl StateFiles {
             Err(e) => Err(e),
         }
     }
+}
+
+/// Which of its two names a user's file has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Naming {
+    /// The old service's.
+    Plain,
+    /// The one that no other user can have: that file is there, or the plain one is somebody else's.
+    Distinct,
+    /// There is neither.
+    Free,
 }
 
 /// What stands under a user's name when it was not put there by this process.
@@ -257,7 +296,7 @@ impl StateStore for StateFiles {
                     }
                     Standing::InTheWay => {
                         self.foreign_writes.fetch_add(1, Ordering::Relaxed);
-                        self.directory.set_aside(&name)?;
+                        self.directory.set_aside(Room::State, &name)?;
                     }
                 }
             }
@@ -284,7 +323,7 @@ impl StateStore for StateFiles {
                 *stamp = Stamp::new(true, false, 0);
                 Ok(())
             }
-            Standing::InTheWay => self.directory.set_aside(&name).map(drop),
+            Standing::InTheWay => self.directory.set_aside(Room::State, &name).map(drop),
         }
     }
 
@@ -318,7 +357,7 @@ impl StateStore for StateFiles {
             self.claims.lock().remove(&plain);
             if self.directory.identity(Room::State, &plain)? != 0 {
                 // A directory: nothing of the user's, but in the way.
-                self.directory.set_aside(&plain)?;
+                self.directory.set_aside(Room::State, &plain)?;
             }
         }
         Ok(())

@@ -1,9 +1,9 @@
 //! One user in memory: an estimator and counters per policy, and the history.
 
-use super::history::{History, HistoryRow, Pull};
+use super::history::{History, HistoryRow, MOST_ORDINAL, Pull};
 use super::ledger::{Entry, Ledger};
 use super::prefetch::prefetch_value;
-use super::record::{Counters, Extra, Record};
+use super::record::{Counters, Extra, MOST_COUNTED, Record};
 use super::recovery::{Change, What};
 use super::store::{Stamp, StateStore};
 use crate::error::{Error, ErrorKind, Result};
@@ -13,6 +13,12 @@ use crate::policy::{Folded, MAX_SUM, PolicyName, Ridge};
 use parking_lot::{Mutex, MutexGuard};
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The next count; the last one stays what it is.
+#[inline]
+const fn one_more(count: u64) -> u64 {
+    if count < MOST_COUNTED { count + 1 } else { MOST_COUNTED }
+}
 
 /// A reaction to learn from.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -108,7 +114,7 @@ impl<const D: usize, const P: usize, const I: usize> PolicyState<D, P, I> {
         write_ahead()?;
         self.ridge.update(&x, reaction.reward).map_err(|_| Error::new(ErrorKind::Internal, "a checked reward was refused"))?;
         self.counters.cumulative_reward = sum;
-        self.counters.reward_count = self.counters.reward_count.saturating_add(1);
+        self.counters.reward_count = one_more(self.counters.reward_count);
         self.counters.last_updated = Some(seconds);
         Ok(())
     }
@@ -225,6 +231,14 @@ impl<const D: usize, const P: usize, const I: usize> Slot<D, P, I> {
         }
     }
 
+    fn bound_ledger(&mut self, last: Seq, now_ms: u64) {
+        if let Self::Ready(state) = self
+            && let Some(ledger) = &mut state.ledger
+        {
+            ledger.bound(last, now_ms);
+        }
+    }
+
     fn problem(&self) -> Option<&str> {
         if let Self::Damaged(problem) = self { Some(problem) } else { None }
     }
@@ -296,11 +310,29 @@ impl UserState {
         Ok((state, rows))
     }
 
-    /// Puts the history together from rows in any order.
-    pub(super) fn set_history(&mut self, rows: Vec<HistoryRow>, history_size: u32) {
+    /// Adds a pull to the history.
+    #[inline]
+    pub fn remember(&mut self, pull: &Pull, tip_id: &[u8], history_size: u32) {
+        let forgotten = self.history.push(pull, tip_id, history_size);
+        self.touch_history(forgotten);
+    }
+
+    /// Notes that rows of these policies (one bit each) left the history: their files have them still, and what a file has must follow from
+    /// the log, not from when it was written. Of a state that somebody else wrote nothing is written before its first change.
+    #[inline]
+    pub(super) fn touch_history(&mut self, policies: u8) {
+        let touched = PolicyName::ALL.into_iter().filter(|policy| !self.is_foreign(*policy));
+        self.dirty |= touched.fold(0, |bits, policy| bits | policies & 1 << policy as u8);
+    }
+
+    /// Puts the history together from rows in any order; says of which policies (one bit each) there were too many.
+    pub(super) fn set_history(&mut self, rows: Vec<HistoryRow>, history_size: u32) -> u8 {
         let pulls = |counters: Option<&mut Counters>| counters.map_or(0, |counters| counters.pulls);
         let sum = pulls(self.linucb.counters()) + pulls(self.egreedy.counters()) + pulls(self.egreedy2.counters());
-        self.history = History::of_rows(rows, u32::try_from(sum).unwrap_or(0), history_size);
+        let sum = u32::try_from(sum).ok().filter(|sum| *sum <= MOST_ORDINAL / 2).unwrap_or(0);
+        let (history, forgotten) = History::of_rows(rows, sum, history_size);
+        self.history = history;
+        forgotten
     }
 
     /// A user of whom the store was not asked yet.
@@ -444,8 +476,10 @@ impl UserState {
             PolicyName::EGreedyV2 => self.egreedy2.counters(),
         };
         if let Some(counters) = counters {
-            counters.pulls = counters.pulls.saturating_add(1);
-            counters.explore_count = counters.explore_count.saturating_add(pull.exploring.into());
+            counters.pulls = one_more(counters.pulls);
+            if pull.exploring {
+                counters.explore_count = one_more(counters.explore_count);
+            }
             counters.last_updated = Some(pull.seconds);
         }
     }
@@ -582,6 +616,20 @@ impl UserState {
     /// The log does not tell how a policy's state came about.
     pub(super) const fn leave_log(&mut self, policy: PolicyName) {
         self.stamps[policy as usize].leave_log();
+    }
+
+    /// What is in a policy's state has no place in this directory's log: it is taken as somebody else's.
+    pub(super) fn disown(&mut self, policy: PolicyName) {
+        self.set_applied(policy, Seq::default());
+        self.leave_log(policy);
+    }
+
+    /// Forgets what is said of decisions and reactions after these, the log's last number and now: nobody has made them, and they would stand
+    /// in the way of those to come.
+    pub(super) fn bound_ledgers(&mut self, last: Seq, now_ms: u64) {
+        self.linucb.bound_ledger(last, now_ms);
+        self.egreedy.bound_ledger(last, now_ms);
+        self.egreedy2.bound_ledger(last, now_ms);
     }
 
     /// The log has it now.

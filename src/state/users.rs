@@ -5,7 +5,7 @@ use super::record::UserBounds;
 use super::recovery::Rebuilt;
 use super::store::StateStore;
 use super::user::{User, UserState};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, shown};
 use crate::log::Seq;
 use crate::policy::PolicyName;
 use dashmap::DashSet;
@@ -49,11 +49,14 @@ impl Eq for ById {}
 
 /// What the log knows beyond the states.
 pub trait Journal: Send + Sync {
-    /// A state was read that holds everything up to this number.
+    /// A state was read that holds everything up to this number; false where no log of this directory has that number.
     ///
     /// # Errors
     /// `ERR_STATE_IO`.
-    fn seen(&self, seq: Seq) -> Result<()>;
+    fn seen(&self, seq: Seq) -> Result<bool>;
+
+    /// The last number of the log, and the time in milliseconds since 1970: no state knows of anything later.
+    fn now(&self) -> (Seq, u64);
 
     /// The state of a user under a policy, `None` when nothing is known of it.
     ///
@@ -114,6 +117,7 @@ pub struct Users {
     has_mended: AtomicBool,
     evicted: AtomicU64,
     damaged: Mutex<Vec<DamagedFile>>,
+    foreign: Mutex<(u64, String)>,
 }
 
 impl Users {
@@ -133,6 +137,7 @@ impl Users {
             has_mended: AtomicBool::new(false),
             evicted: AtomicU64::new(0),
             damaged: Mutex::default(),
+            foreign: Mutex::default(),
         }
     }
 
@@ -241,7 +246,14 @@ impl Users {
         let (mut state, mut rows) = UserState::load(user_id, &*self.store)?;
         if let Some(journal) = &self.journal {
             for policy in PolicyName::ALL {
-                journal.seen(state.applied(policy))?;
+                let seq = state.applied(policy);
+                if !journal.seen(seq)? {
+                    state.disown(policy);
+                    let mut foreign = self.foreign.lock();
+                    foreign.0 += 1;
+                    let number = format_args!("[{}, {}]", seq.epoch, seq.n);
+                    foreign.1 = format!("seq {number} of user {} under {}", shown(user_id), policy.as_str());
+                }
                 let Some(problem) = state.damaged(policy).map(str::to_owned) else { continue };
                 let Some(mut rebuilt) = journal.rebuild(user_id, policy)? else { continue };
                 rows.append(&mut rebuilt.rows);
@@ -255,8 +267,17 @@ impl Users {
                 }
             }
         }
+        if let Some((last, now_ms)) = self.journal.as_ref().map(|journal| journal.now()) {
+            state.bound_ledgers(last, now_ms);
+        }
         state.set_history(rows, self.bounds.history_size);
         Ok(state)
+    }
+
+    /// State files whose numbers no log of this directory can have, and the last of them, for people.
+    #[must_use]
+    pub fn foreign(&self) -> (u64, String) {
+        self.foreign.lock().clone()
     }
 
     /// Users that were changed by loading them, queued by their own account: whoever asks hands them to the writer.

@@ -65,20 +65,32 @@ impl InteractionLog {
 }
 
 /// What the first line of a segment says.
-pub(super) struct Head {
+#[derive(Debug, Clone, Copy)]
+pub struct Head {
     /// When it was begun, in milliseconds since 1970.
     pub ms: u64,
+    /// All up to this was in the state files then.
+    pub low_water: Seq,
     /// The number of the segment before it.
     pub previous: Option<Seq>,
+    /// How long that was then, where it says so.
+    pub previous_bytes: Option<u64>,
+    /// An erasure has made the segment shorter since.
+    pub rewritten: bool,
 }
 
-/// The first line of a segment; `None` where it cannot be read.
-pub(super) fn head_of(directory: &Directory, name: SegmentName) -> Result<Option<Head>> {
+/// The first line of a segment; `None` where it cannot be read, or is another one's.
+///
+/// # Errors
+/// `ERR_STATE_IO`.
+pub fn head_of(directory: &Directory, name: SegmentName) -> Result<Option<Head>> {
     const LINE: u64 = 1 << 10;
     let bytes = directory.read_range(Room::Log, &name.to_string(), 0, LINE)?;
     let Some(Piece::Line(0, line)) = pieces(&bytes).next() else { return Ok(None) };
-    Ok(read_line(line).ok().and_then(|recorded| match recorded.event {
-        Event::Segment { previous, .. } => Some(Head { ms: recorded.ms, previous }),
+    Ok(read_line(line).ok().filter(|recorded| recorded.seq == name.0).and_then(|recorded| match recorded.event {
+        Event::Segment { low_water, previous, previous_bytes, rewritten } => {
+            Some(Head { ms: recorded.ms, low_water, previous, previous_bytes, rewritten })
+        }
         _ => None,
     }))
 }

@@ -65,6 +65,8 @@ impl InteractionLog {
             let tells = ms >= LONG_ENOUGH.as_secs_f64() * 1e3 || bytes >= FULL_ENOUGH * retention;
             tells.then_some(bytes / ms)
         };
+        // A time to come is no beginning.
+        let first_ms = first_ms.filter(|first| *first <= now);
         let rates = [first_ms.and_then(|first| rate(bytes, first)), rate(written, self.opened_ms)];
         let bytes_per_ms = rates.into_iter().flatten().reduce(f64::max).filter(|rate| *rate > 0.0)?;
         let (count, bytes) = (self.decisions.load(Ordering::Relaxed), self.decision_bytes.load(Ordering::Relaxed));

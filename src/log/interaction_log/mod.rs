@@ -8,11 +8,12 @@ mod segments;
 mod syncing;
 mod writing;
 
-pub use finding::Lookup;
+pub use finding::{Head, Lookup, head_of};
 pub use growth::Growth;
 pub use segments::is_covered;
 
 use super::active::{Active, Numbering};
+use super::bounds::MOST_SKIPPED;
 use super::decision::{DecisionLine, FeedbackLine};
 use super::line::{DeadLine, LineWriter, PullLine, RewardLine, StateLine};
 use super::queue::PullQueue;
@@ -136,6 +137,8 @@ pub struct InteractionLog {
     clock: Arc<dyn Clock>,
     settings: LogSettings,
     opened_ms: u64,
+    /// The epoch that it was opened with.
+    opening: u32,
     /// Decisions since then, and the bytes of their lines.
     decisions: AtomicU64,
     decision_bytes: AtomicU64,
@@ -167,6 +170,22 @@ impl Numbering for InteractionLog {
     }
 }
 
+/// The same in an epoch that is about to begin.
+struct Raised<'l> {
+    log: &'l InteractionLog,
+    epoch: u32,
+}
+
+impl Numbering for Raised<'_> {
+    fn next(&self) -> Seq {
+        Seq { epoch: self.epoch, ..self.log.next() }
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.log.now_ms()
+    }
+}
+
 impl InteractionLog {
     /// Begins an epoch: its first segment is on disk, synced, before this returns.
     ///
@@ -179,6 +198,10 @@ impl InteractionLog {
         epoch: u32,
         before: &LogStanding,
     ) -> Result<Arc<Self>> {
+        let last = match before.segments.last() {
+            Some(name) => directory.size_and_time(Room::Log, &name.to_string())?.map(|(size, _)| (*name, size)),
+            None => None,
+        };
         let log = Arc::new(Self {
             directory,
             opened_ms: clock.now_ms(),
@@ -186,9 +209,10 @@ impl InteractionLog {
             settings,
             decisions: AtomicU64::new(0),
             decision_bytes: AtomicU64::new(0),
+            opening: epoch,
             epoch: AtomicU32::new(epoch),
             next: AtomicU64::new(0),
-            active: Mutex::new(Active::new(before.low_water, before.segments.last().copied())),
+            active: Mutex::new(Active::new(before.low_water, last)),
             queue: Mutex::default(),
             wake: Condvar::new(),
             unsynced: AtomicBool::new(false),
@@ -236,25 +260,30 @@ impl InteractionLog {
     }
 
     /// Makes sure that every number from now on is above this one, which was found in a state file: the log that it came from is
-    /// gone.
+    /// gone. False, and nothing is changed, where it cannot be this directory's.
     ///
     /// # Errors
     /// `ERR_STATE_IO`.
-    pub fn raise_above(&self, seq: Seq) -> Result<()> {
+    pub fn raise_above(&self, seq: Seq) -> Result<bool> {
+        if !seq.is_possible() || seq.epoch >= self.opening.saturating_add(MOST_SKIPPED) {
+            return Ok(false);
+        }
         let is_below = || {
             let epoch = self.epoch.load(Ordering::Acquire);
             seq.epoch < epoch || (seq.epoch == epoch && seq.n < self.next.load(Ordering::Acquire))
         };
         if is_below() {
-            return Ok(());
+            return Ok(true);
         }
         let mut active = self.active.lock();
         if !is_below() {
-            let before = self.epoch.swap(seq.epoch.saturating_add(1), Ordering::AcqRel);
-            active.open_segment(&self.directory, self).inspect_err(|_| self.epoch.store(before, Ordering::Release))?;
+            let next = Raised { log: self, epoch: seq.epoch.saturating_add(1) };
+            active.open_segment(&self.directory, &next)?;
+            // Not before: lines of an epoch stand in its segments.
+            self.epoch.store(next.epoch, Ordering::Release);
         }
         drop(active);
-        self.sync()
+        self.sync().map(|()| true)
     }
 
     /// Queues a pull. Never fails: what cannot be written in the end is counted.
@@ -468,6 +497,12 @@ impl InteractionLog {
             last_error: figures.last_error.clone(),
             failing: figures.writing_fails || figures.syncing_fails,
         }
+    }
+
+    /// Now, as lines have it, in milliseconds since 1970.
+    #[must_use]
+    pub fn clock_ms(&self) -> u64 {
+        self.clock.now_ms()
     }
 
     /// The segments on disk, oldest first.

@@ -7,7 +7,7 @@ use super::writing::{Keeper, RETENTION_EVERY};
 use crate::disk::Room;
 use crate::error::Result;
 use crate::log::event::{Event, read_line};
-use crate::log::segment::{Piece, SegmentName, pieces};
+use crate::log::segment::{Piece, SegmentName, as_rewritten, pieces};
 use crate::log::seq::Seq;
 use memchr::memmem;
 use std::sync::atomic::Ordering;
@@ -53,6 +53,13 @@ impl InteractionLog {
         let mut files = Vec::with_capacity(names.len());
         for name in &names {
             files.push(self.directory.size_and_time(Room::Log, &name.to_string())?.unwrap_or_default());
+        }
+        // A segment was written to for the last time before those behind it were: a file that bears a later time, by a copy or a clock that
+        // was wrong, must not keep all behind it.
+        let mut latest = now_ms;
+        for (_, modified) in files.iter_mut().rev() {
+            latest = latest.min(*modified);
+            *modified = latest;
         }
         let mut total: u64 = files.iter().map(|(size, _)| size).sum();
         let mut removed = false;
@@ -108,7 +115,7 @@ impl InteractionLog {
                 match piece {
                     Piece::Line(_, line) if memmem::find(line, key.as_bytes()).is_some() && is_theirs(line) => {}
                     Piece::Line(_, line) => {
-                        kept.extend_from_slice(line);
+                        kept.extend_from_slice(&if kept.is_empty() { as_rewritten(line) } else { line.into() });
                         kept.push(b'\n');
                     }
                     // What cannot be read may be the user's.
@@ -129,5 +136,5 @@ impl InteractionLog {
 /// Whether a segment's predecessor holds nothing above `low_water`.
 #[must_use]
 pub fn is_covered(next: SegmentName, low_water: Seq) -> bool {
-    next.0 <= low_water || (next.0.epoch == low_water.epoch && next.0.n == low_water.n + 1)
+    next.0 <= low_water || (next.0.epoch == low_water.epoch && next.0.n.checked_sub(1) == Some(low_water.n))
 }
