@@ -15,6 +15,7 @@ mod crash;
 mod decisions;
 mod disk_faults;
 mod engine;
+mod erasing_beside;
 mod erasure;
 mod estimator;
 mod events;

@@ -66,10 +66,10 @@ fn an_erasure_that_was_cut_short_is_finished_at_the_next_start() {
             let (what, image) = if seed == 0 { ("kill", moment.kill()) } else { ("power cut", moment.cut(seed)) };
             let (disk, engine) = open(image);
             let ambiguous = engine.recovery().ambiguous_users.len();
-            // What was left to erase is erased in the background, in the order of the jobs.
             wait(|done| engine.checkpoint(done)).unwrap();
-            wait(|done| engine.flush(done)).unwrap();
             let rewards = engine.stats(PERSON, EGreedyV1).unwrap().reward_count;
+            // What was left to erase is erased in the background, before the engine is closed.
+            engine.close().unwrap();
             let left = disk.image().files_with(PERSON);
             let is_whole = rewards == 2 && at < after;
             let is_gone = rewards == 0 && left.is_empty();

@@ -2,7 +2,7 @@
 //! threads run already, a flush beside somebody else's sync.
 
 use crate::memory_disk::{Call, EIO, Fault, Image, MemoryDisk, open_on};
-use crate::support::{ManualClock, PATIENCE, reward, score, score_on, some_tasks, wait};
+use crate::support::{Gate, ManualClock, reward, score, score_on, some_tasks, until, wait};
 use oo_bandits::disk::Room;
 use oo_bandits::policy::PolicyName::EGreedyV1;
 use oo_bandits::rng::Chance;
@@ -11,8 +11,8 @@ use oo_bandits::{Engine, Error, ErrorKind};
 use parking_lot::Mutex;
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
 
 fn settings() -> Settings {
     Settings { seed: Some(1), ..Settings::at("/memory") }
@@ -33,36 +33,6 @@ fn sum_after_restart(image: Image, user_id: &str) -> f64 {
 
 fn checkpoint(engine: &Engine) {
     wait(|done| engine.checkpoint(done)).unwrap();
-}
-
-fn until(what: &str, is_so: impl Fn() -> bool) {
-    let end = Instant::now() + PATIENCE;
-    while !is_so() {
-        assert!(Instant::now() < end, "{what}: never");
-        std::thread::sleep(Duration::from_millis(1));
-    }
-}
-
-/// Where a thread waits until it is let go.
-#[derive(Clone, Default)]
-struct Gate {
-    reached: Arc<AtomicBool>,
-    open: Arc<AtomicBool>,
-}
-
-impl Gate {
-    fn wait_here(&self) {
-        self.reached.store(true, Ordering::SeqCst);
-        until("the gate opens", || self.open.load(Ordering::SeqCst));
-    }
-
-    fn until_reached(&self) {
-        until("somebody comes", || self.reached.load(Ordering::SeqCst));
-    }
-
-    fn open(&self) {
-        self.open.store(true, Ordering::SeqCst);
-    }
 }
 
 /// The reward of 2 is on its way to the file when others need the room: the user must not be read from the file before it is there.

@@ -1,7 +1,7 @@
 //! What an engine makes of what it finds: logs and state files that were copied, cut, damaged, removed or written by others.
 
 use crate::memory_disk::{Call, EIO, Fault, Image, MemoryDisk, Running, open_on};
-use crate::support::{ManualClock, reward, score, some_tasks, wait, with_lanes};
+use crate::support::{ManualClock, reward, score, some_tasks, until, wait, with_lanes};
 use oo_bandits::ErrorKind;
 use oo_bandits::disk::Room;
 use oo_bandits::engine::{Refused, ScoreCall};
@@ -240,7 +240,7 @@ fn a_segment_goes_when_it_is_old_or_too_much_and_not_before_its_lines_are_in_the
         engine.close().unwrap();
         let engine = open_on(&disk, settings, &clock).unwrap();
         wait(|done| engine.flush(done)).unwrap();
-        assert!(segments(&disk.image()).len() <= 2, "{:?}", segments(&disk.image()));
+        until("old segments go", || segments(&disk.image()).len() <= 2);
         assert_eq!(sum(&engine, "u"), 7.0);
     }
 }

@@ -36,6 +36,37 @@ pub fn wait(call: impl FnOnce(Done)) -> Result<()> {
     receiver.recv_timeout(PATIENCE).expect("was never answered")
 }
 
+/// Looks again and again until it is so.
+pub fn until(what: &str, is_so: impl Fn() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < end, "{what}: never");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Where a thread waits until it is let go.
+#[derive(Clone, Default)]
+pub struct Gate {
+    pub reached: Arc<AtomicBool>,
+    pub open: Arc<AtomicBool>,
+}
+
+impl Gate {
+    pub fn wait_here(&self) {
+        self.reached.store(true, Ordering::SeqCst);
+        until("the gate opens", || self.open.load(Ordering::SeqCst));
+    }
+
+    pub fn until_reached(&self) {
+        until("somebody comes", || self.reached.load(Ordering::SeqCst));
+    }
+
+    pub fn open(&self) {
+        self.open.store(true, Ordering::SeqCst);
+    }
+}
+
 /// Asks again while memory has no room for the user. An engine waits 100 ms for its writer, which a busy machine can take longer to run.
 pub fn with_room<T>(mut call: impl FnMut() -> Result<T>) -> Result<T> {
     let end = Instant::now() + PATIENCE;

@@ -190,16 +190,16 @@ impl Shared {
             self.mark(&mut thread, !jobs.is_empty(), ends);
             let mut stop = Vec::new();
             let unfinished = std::mem::take(&mut *self.unfinished.lock());
-            for erasure in unfinished {
-                self.erase(erasure, Box::new(|_| {}));
-            }
+            let mut erasures: Vec<(Erasure, Done)> = unfinished.into_iter().map(|erasure| (erasure, ignored())).collect();
             for (job, done) in jobs {
                 match job {
+                    // Before the erasures: nobody waits for other people's.
                     Job::Flush => done(again(&saved)),
-                    Job::Erase(erasure) => self.erase(erasure, done),
+                    Job::Erase(erasure) => erasures.push((erasure, done)),
                     Job::Stop => stop.push(done),
                 }
             }
+            self.erase(erasures);
             if !stop.is_empty() {
                 // The lock goes before anybody is told: they may ask for something again.
                 let late = self.queue.lock().jobs.end();
@@ -341,22 +341,48 @@ impl Shared {
         (policies, Ok(()))
     }
 
-    /// This thread is the only one that writes, so nothing is written behind its back. What has happened to the user since memory
-    /// forgot it may have been written under the names that are removed here: it is written again. What cannot be removed now is
-    /// tried again, here or by the next start, which finds the line that says so: the mark does not pass it.
-    fn erase(&self, erasure: Erasure, done: Done) {
-        let Erasure { user, up_to, hold } = erasure;
-        let erased = guarded(THREAD, || {
-            // The line first: a power cut must not leave half a person and nobody to finish.
-            self.log.as_ref().map_or(Ok(()), |log| log.sync())?;
-            PolicyName::ALL.into_iter().try_for_each(|policy| self.store.erase(&user.id, policy))?;
-            (self.erase_elsewhere)(&user.id)?;
-            self.store.sync()
-        });
-        if let Err(e) = erased {
-            self.unfinished.lock().push(Erasure { user, up_to, hold });
-            return done(Err(e));
+    /// Erases all who are to be when it begins, with one sync before and one behind. This thread is the only one that writes, so nothing
+    /// is written behind its back. What cannot be removed now is tried again, here or by the next start, which finds the line that says
+    /// so: the mark does not pass it.
+    fn erase(&self, erasures: Vec<(Erasure, Done)>) {
+        if erasures.is_empty() {
+            return;
         }
+        // The lines first: a power cut must not leave half a person and nobody to finish.
+        let begun = guarded(THREAD, || self.log.as_ref().map_or(Ok(()), |log| log.sync()));
+        let mut removed = Vec::with_capacity(erasures.len());
+        for (erasure, done) in erasures {
+            let id = &erasure.user.id;
+            let remove = || {
+                PolicyName::ALL.into_iter().try_for_each(|policy| self.store.erase(id, policy))?;
+                (self.erase_elsewhere)(id)
+            };
+            match again(&begun).and_then(|()| guarded(THREAD, remove)) {
+                Ok(()) => removed.push((erasure, done)),
+                Err(e) => self.put_off(erasure, done, e),
+            }
+        }
+        if removed.is_empty() {
+            return;
+        }
+        let synced = guarded(THREAD, || self.store.sync());
+        for (erasure, done) in removed {
+            match again(&synced) {
+                Ok(()) => self.erase_lines(erasure, done),
+                Err(e) => self.put_off(erasure, done, e),
+            }
+        }
+    }
+
+    fn put_off(&self, erasure: Erasure, done: Done, e: Error) {
+        self.unfinished.lock().push(erasure);
+        done(Err(e));
+    }
+
+    /// Has the log erase a user whose files are gone. What has happened to the user since memory forgot it may have been written under the
+    /// names that were removed: it is written again.
+    fn erase_lines(&self, erasure: Erasure, done: Done) {
+        let Erasure { user, up_to, hold } = erasure;
         let since = user.lock().forget_stored();
         if since == 0 {
             self.users.retire_blank(&user);
@@ -382,6 +408,11 @@ impl Shared {
             _ => finish(Ok(())),
         }
     }
+}
+
+/// Nobody waits.
+fn ignored() -> Done {
+    Box::new(|_| {})
 }
 
 /// What one round has to do.

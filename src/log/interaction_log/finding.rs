@@ -42,25 +42,40 @@ impl InteractionLog {
         if seq > self.last_seq() {
             return Ok(Lookup::Missing);
         }
-        let names = Self::segments(&self.directory)?;
-        let after = names.partition_point(|name| name.0 <= seq);
-        // In the one that begins behind its number stands who took the number while that one was begun, and what a failed sync had
-        // written anew.
-        for name in names.get(after.saturating_sub(1)..names.len().min(after + 1)).unwrap_or_default() {
-            if let Some(line) = Segment::of(&self.directory, *name, seq).find()?
-                && let Ok(recorded) = read_line(&line)
-                && let Event::Decision(decision) = &recorded.event
-            {
-                return Ok(take(recorded.ms, decision).map_or(Lookup::Missing, Lookup::Found));
+        for last_try in [false, false, true] {
+            let names = Self::segments(&self.directory)?;
+            let after = names.partition_point(|name| name.0 <= seq);
+            // In the one that begins behind its number stands who took the number while that one was begun, and what a failed sync had
+            // written anew.
+            let searched = names.get(after.saturating_sub(1)..names.len().min(after + 1)).unwrap_or_default();
+            let before = self.identities(searched)?;
+            for name in searched {
+                if let Some(line) = Segment::of(&self.directory, *name, seq).find()?
+                    && let Ok(recorded) = read_line(&line)
+                    && let Event::Decision(decision) = &recorded.event
+                {
+                    return Ok(take(recorded.ms, decision).map_or(Lookup::Missing, Lookup::Found));
+                }
             }
-        }
-        match names.first() {
-            Some(first) if after == 0 => {
-                let is_beginning = head_of(&self.directory, *first)?.is_some_and(|head| head.previous.is_none());
-                Ok(if is_beginning { Lookup::BeforeLog(first.0) } else { Lookup::Removed(first.0) })
+            // They are read in many steps: where an erasure put another file in a segment's place between two of them, or retention
+            // removed it, the line may have moved to where was looked before.
+            if !last_try && self.identities(searched)? != before {
+                continue;
             }
-            _ => Ok(Lookup::Missing),
+            return match names.first() {
+                Some(first) if after == 0 => {
+                    let is_beginning = head_of(&self.directory, *first)?.is_some_and(|head| head.previous.is_none());
+                    Ok(if is_beginning { Lookup::BeforeLog(first.0) } else { Lookup::Removed(first.0) })
+                }
+                _ => Ok(Lookup::Missing),
+            };
         }
+        Ok(Lookup::Missing)
+    }
+
+    /// Which files stand under these names.
+    fn identities(&self, names: &[SegmentName]) -> Result<Vec<u64>> {
+        names.iter().map(|name| self.directory.identity(Room::Log, &name.to_string())).collect()
     }
 }
 

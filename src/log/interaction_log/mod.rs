@@ -1,11 +1,14 @@
 //! The log as the engine sees it: what a caller must not lose (decisions, reactions, rewards, resets, changes of policies) is appended by
 //! the thread that makes it, pulls are queued; a thread of
-//! its own makes lines of pulls within 10 ms, begins new segments and removes old ones, and another one syncs.
+//! its own makes lines of pulls within 10 ms and begins new segments, another one syncs, and a third one, while there is something to do,
+//! removes old segments and takes erased people's lines out.
 
+mod erasing;
 mod finding;
 mod growth;
 mod segments;
 mod syncing;
+mod upkeep;
 mod writing;
 
 pub use finding::{Head, Lookup, head_of};
@@ -26,6 +29,7 @@ use crate::error::{Done, Error, Result};
 use parking_lot::{Condvar, Mutex};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use upkeep::Upkeep;
 
 /// What was appended is synced at once when it has grown so large: long before appending would be refused.
 const SYNC_PAST: usize = 4 << 20;
@@ -154,6 +158,7 @@ pub struct InteractionLog {
     syncing: Mutex<()>,
     syncs: Mutex<SyncQueue>,
     sync_wake: Condvar,
+    upkeep: Mutex<Upkeep>,
     /// Pulls that no line tells of, and no gap line either.
     dropped: AtomicU64,
     figures: Mutex<Figures>,
@@ -220,9 +225,12 @@ impl InteractionLog {
             syncing: Mutex::new(()),
             syncs: Mutex::default(),
             sync_wake: Condvar::new(),
+            upkeep: Mutex::default(),
             dropped: AtomicU64::new(0),
             figures: Mutex::default(),
         });
+        // What an erasure that was cut short was writing holds people's lines. Where it cannot go, the erasure says so.
+        let _ = log.directory.remove(Room::Log, erasing::TEMPORARY);
         log.active.lock().open_segment(&log.directory, &*log)?;
         if !settings.enabled {
             let (seq, ms) = (log.next(), log.now_ms());
@@ -458,12 +466,13 @@ impl InteractionLog {
         self.submit(Job::Flush, done);
     }
 
-    /// Removes the lines of a user up to a number from all segments, and calls `done` when they are gone from the disk.
+    /// Removes the lines of a user up to a number from all segments, and calls `done` when they are gone from the disk. Whatever else the log
+    /// does goes on meanwhile.
     pub fn remove(&self, user_id: &str, up_to: Seq, done: Done) {
         self.submit(Job::Remove(user_id.to_owned(), up_to), done);
     }
 
-    /// Flushes and ends the thread.
+    /// Flushes and ends the threads, once what was to be removed is.
     pub fn stop(&self, done: Done) {
         self.submit(Job::Stop, done);
     }

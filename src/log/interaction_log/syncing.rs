@@ -14,6 +14,12 @@ impl InteractionLog {
         self.sync_wake.notify_one();
     }
 
+    /// Whether the thread that syncs is at it, or about to be.
+    pub(super) fn is_syncing(&self) -> bool {
+        let syncs = self.syncs.lock();
+        syncs.wanted || syncs.answering
+    }
+
     /// Tells all who wait how the last sync went, and ends the thread. Who asked before the end is told before it.
     pub(super) fn end_syncs(&self, outcome: &Result<()>) {
         let mut syncs = self.syncs.lock();

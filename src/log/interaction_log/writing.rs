@@ -1,5 +1,7 @@
-//! The thread that makes lines of pulls and writes them, and does what has to be done between two rounds of that.
+//! The thread that makes lines of pulls and writes them, begins segments, and sees to it that others sync and look after the segments. It
+//! waits for none of them: while it waited, pulls would be in no line.
 
+use super::upkeep::Removal;
 use super::{InteractionLog, Job};
 use crate::background::{Backoff, guarded, say, say_closed};
 use crate::error::{Done, Result, again};
@@ -7,6 +9,7 @@ use crate::log::active::Numbering;
 use crate::log::line::LineWriter;
 use crate::log::queue::PullQueue;
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -41,7 +44,7 @@ pub(super) struct Keeper {
 }
 
 impl InteractionLog {
-    pub(super) fn run(&self) {
+    pub(super) fn run(self: &Arc<Self>) {
         let mut thread = Keeper::default();
         let mut pulls = PullQueue::default();
         loop {
@@ -55,10 +58,8 @@ impl InteractionLog {
                     Job::Flush => done(again(&outcome)),
                     // Lines that could not be written yet may be the user's.
                     Job::Remove(..) if outcome.is_err() => done(again(&outcome)),
-                    Job::Remove(user_id, up_to) => {
-                        done(guarded(THREAD, || self.remove_user(&user_id, up_to)));
-                    }
-                    Job::Stop => stop.push(done),
+                    Job::Remove(user_id, up_to) => self.want_removal(Removal { user_id, up_to }, done),
+                    Job::Stop => stop.extend(self.stop_after_upkeep(done)),
                 }
             }
             if !stop.is_empty() {
@@ -113,7 +114,7 @@ impl InteractionLog {
     }
 
     /// Writes the pulls, asks for a sync where one is due, and looks after the segments.
-    fn round(&self, thread: &mut Keeper, pulls: &mut PullQueue) -> Result<()> {
+    fn round(self: &Arc<Self>, thread: &mut Keeper, pulls: &mut PullQueue) -> Result<()> {
         let mut outcome = self.write_backlog(thread);
         let Keeper { lines, backlog, waiting, .. } = thread;
         pulls.encode(lines, BLOCK, |block| {

@@ -1,0 +1,120 @@
+// @ts-check
+// `npm run bench:erase [-- --megabytes N --seconds N]`: what others feel of an erasure. One user's lines are in every segment of a log of N MB
+// (64; `npm run bench:erase:full` 1,024), so all of it is written anew. In one run, at the same load of pulls and rewards:
+//   flush() after a reward, without and during the erasure: p50, p99, and the ratio of the p99;
+//   how long a pull is in no line: score(), then looking until the segment has it;
+//   how long the erasure takes.
+import { mkdirSync, openSync, closeSync, readdirSync, readSync, rmSync, statSync, fstatSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { conditions } from './conditions.mjs'
+import { quantile } from './statistics.mjs'
+import { say } from './turns.mjs'
+
+const { Bandits } = createRequire(import.meta.url)('@oo/bandits')
+const ROOT = fileURLToPath(new URL(`../../.cache/erase-bench-${process.pid}/`, import.meta.url))
+const LOG = join(ROOT, 'state', 'log')
+const PERSON = 'the-person'
+const CALLS = { perRound: 20, betweenMs: 2 }
+
+const { values: options } = parseArgs({ options: { megabytes: { type: 'string', default: '64' }, seconds: { type: 'string', default: '5' } } })
+const bytes = Number(options.megabytes) * 2 ** 20
+const candidates = Array.from({ length: 10 }, (_, i) => ({ id: `task-${i}-${'x'.repeat(29)}`, features: { taskAgeDays: i * 1.5, priority: 1 + (i % 4) } }))
+
+const segments = () => readdirSync(LOG).filter((name) => name.endsWith('.jsonl')).sort()
+const size = () => segments().reduce((sum, name) => sum + statSync(join(LOG, name)).size, 0)
+
+/** Decisions until the log has its size; every thousandth is the person's. @param {any} bandits */
+async function fill(bandits) {
+  for (let n = 0; ; n++) {
+    bandits.recommend({ userId: n % 1000 === 0 ? PERSON : `user-${n % 500}`, candidates, context: { hourOfDay: n % 24, dayOfWeek: n % 7 } })
+    if (n % 2000 === 0) {
+      await bandits.flush()
+      if (bandits.health().log.bytes >= bytes) break
+    }
+  }
+  for (let i = 0; i < 3; i++) await bandits.checkpoint()
+}
+
+/** Reads what came to the newest segment, to see when a line is there. */
+class Tail {
+  name = ''
+  descriptor = -1
+  at = 0
+
+  /** Whether it has this text now; looks at what is new. @param {string} text */
+  has(text) {
+    const newest = segments().at(-1) ?? ''
+    if (newest !== this.name) {
+      this.close()
+      this.name = newest
+      this.descriptor = openSync(join(LOG, newest), 'r')
+      this.at = Math.max(0, fstatSync(this.descriptor).size - 2 ** 20)
+    }
+    const room = Buffer.alloc(2 ** 20)
+    const read = readSync(this.descriptor, room, 0, room.length, this.at)
+    const found = room.subarray(0, read).includes(text)
+    // A line may come in two parts.
+    this.at += Math.max(0, read - 4096)
+    return found
+  }
+
+  close() {
+    if (this.descriptor >= 0) closeSync(this.descriptor)
+  }
+}
+
+/** Flushes one after the other until it is over. @param {any} bandits @param {() => boolean} isOver */
+async function measure(bandits, isOver) {
+  /** @type {{ flush: number[], line: number[] }} in ms */
+  const seen = { flush: [], line: [] }
+  const tail = new Tail()
+  for (let n = 0; !isOver(); n++) {
+    for (let i = 0; i < CALLS.perRound; i++) bandits.reward({ userId: `user-${(n * 31 + i) % 500}`, tipId: 'tip', reward: 1 })
+    const begun = performance.now()
+    await bandits.flush()
+    seen.flush.push(performance.now() - begun)
+    if (n % 10 === 0) {
+      const id = `probe-${process.pid}-${n}-${Math.random()}`
+      bandits.score({ userId: 'user-1', candidates: [{ id }] })
+      const scored = performance.now()
+      while (!tail.has(id)) await turn()
+      seen.line.push(performance.now() - scored)
+    }
+    await sleep(CALLS.betweenMs)
+  }
+  tail.close()
+  return seen
+}
+
+mkdirSync(ROOT, { recursive: true })
+try {
+  const { cpu, system, node } = conditions()
+  process.stdout.write(`${cpu}, ${system}, Node ${node}\n\n`)
+  const bandits = Bandits.open({ stateDir: join(ROOT, 'state'), seed: 1, logRetentionBytes: 2 ** 40 })
+  await fill(bandits)
+  const [before, count] = [size(), segments().length]
+  const end = performance.now() + Number(options.seconds) * 1000
+  const without = await measure(bandits, () => performance.now() > end)
+  let isDone = false
+  const begun = performance.now()
+  const erased = bandits.erase(PERSON).then(() => { isDone = true })
+  const during = await measure(bandits, () => isDone)
+  await erased
+  const took = (performance.now() - begun) / 1000
+  say(`erase() of a log of ${(before / 2 ** 20).toFixed(0)} MiB in ${count} segments`, `${took.toFixed(2)} s, ${(before / 2 ** 20 / took).toFixed(0)} MiB/s`)
+  const ms = (/** @type {number[]} */ values, /** @type {number} */ q) => `${quantile(values, q).toFixed(2)} ms`
+  for (const [what, values] of /** @type {const} */ ([['without', without], ['during', during]])) {
+    say(`flush() ${what} an erasure, p50 / p99 / longest`, `${ms(values.flush, 0.5)} / ${ms(values.flush, 0.99)} / ${ms(values.flush, 1)} of ${values.flush.length}`)
+    say(`a pull in no line, ${what}, p50 / p99`, `${ms(values.line, 0.5)} / ${ms(values.line, 0.99)} of ${values.line.length}`)
+  }
+  const ratio = quantile(during.flush, 0.99) / quantile(without.flush, 0.99)
+  say('p99 of flush() during against without', ratio.toFixed(2), ratio <= 3, '≤ 3')
+  if (during.flush.length < 100) process.stdout.write(`only ${during.flush.length} flushes during the erasure: take a larger log\n`)
+  await bandits.close()
+} finally {
+  rmSync(ROOT, { recursive: true, force: true })
+}
