@@ -59,6 +59,7 @@ fn millis(number: &Number) -> Result<u64, &'static str> {
 }
 
 #[cfg(test)]
+#[allow(clippy::cast_precision_loss)] // milliseconds of this century are below 2^53
 mod tests {
     use super::*;
     use proptest::prelude::*;
