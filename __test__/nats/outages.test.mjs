@@ -164,12 +164,17 @@ describe('the durable consumer', { skip: NO_SERVER, concurrency: 2 }, () => {
     const server = await startServer(t)
     const admin = await server.admin()
     await admin.addStreams()
-    await admin.manager.consumers.add('SIGNALS', { durable_name: SIGNALS, ack_policy: AckPolicy.Explicit, filter_subject: 'signals.>', max_deliver: 2, description: 'an operator’s', deliver_policy: DeliverPolicy.New })
+    await admin.manager.consumers.add('SIGNALS', { durable_name: SIGNALS, ack_policy: AckPolicy.Explicit, filter_subject: 'signals.>', max_deliver: 2, description: 'an operator’s', deliver_policy: DeliverPolicy.New, max_batch: 3, max_bytes: 2000 })
     const bandits = openOnBus(t, server.url)
     await bandits.start()
     await consumes(bandits)
     const { config } = await admin.consumer('SIGNALS', SIGNALS) ?? {}
-    assert.deepEqual([config?.max_deliver, config?.description, config?.deliver_policy], [-1, 'an operator’s', 'new'])
+    assert.deepEqual([config?.max_deliver, config?.description, config?.deliver_policy, config?.max_batch, config?.max_bytes], [-1, 'an operator’s', 'new', 3, 2000])
+    // The third is larger than what may be asked for at a time.
+    await admin.publishAll('signals.x', ['x', 'y', 'z'.repeat(5000), ...Array.from({ length: 10 }, () => 'x'.repeat(900))])
+    assert.equal((await eventsOf(bandits, 13)).length, 13)
+    const { redelivered, problem } = signalsOf(bandits) ?? {}
+    assert.deepEqual([redelivered, problem], [0, null])
   })
 
   test('of the old service, a push consumer, is taken over from where it stands', async (t) => {

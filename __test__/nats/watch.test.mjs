@@ -37,7 +37,7 @@ describe('events()', { skip: NO_SERVER }, () => {
     const [event, second] = bus.bandits.events()
     assert.ok(event !== undefined)
     const { receivedAt, ts, ...rest } = event
-    assert.deepEqual(rest, { seq: 1, subject: SYNCED, userId: 'a', stream: 'SIGNALS', streamSeq: 1, deliveries: 1, outcome: 'handled', payload: '{"user_id":"a","ts":0}', payloadBytes: 22 })
+    assert.deepEqual(rest, { seq: 1, subject: SYNCED, userId: 'a', stream: 'SIGNALS', streamSeq: 1, deliveries: 1, outcome: 'handled', payload: `{"user_id":"a","ts":${THEN}}`, payloadBytes: 34 })
     for (const time of [ts, receivedAt]) assert.match(time, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/)
     assert.ok(Math.abs(Date.parse(receivedAt) - Date.now()) < 60_000)
     assert.equal(second?.streamSeq, 2)

@@ -221,6 +221,37 @@ fn cut_early(growth: &Growth, ttl_ms: u64) -> Option<String> {
     ))
 }
 
+/// What is said of the event bus.
+fn of_bus(nats: &BusReport) -> Vec<String> {
+    let mut warnings = Vec::new();
+    // A bus that is away is no reason to restart a process that decides and learns: `ok` stays.
+    if matches!(nats.state, ConnectionState::Connecting | ConnectionState::Reconnecting) {
+        let problem = nats.problem.as_deref().unwrap_or("no answer yet");
+        warnings.push(format!("no NATS server is reached at {}: {problem}", nats.servers.join(", ")));
+    }
+    if nats.state == ConnectionState::Connected {
+        for (name, consumer) in &nats.consumers {
+            if let Some(problem) = &consumer.problem {
+                warnings.push(format!("consumer {name} waits: {problem}"));
+            }
+            if let (Some(stream), false) = (&consumer.stream, consumer.streams_not_read.is_empty()) {
+                let (others, subject) = (consumer.streams_not_read.join(", "), consumer.subject);
+                warnings.push(format!("consumer {name} reads stream {stream} alone, but {others} take some of {subject}, too: have one stream take all"));
+            }
+        }
+    }
+    for (name, consumer) in &nats.consumers {
+        if let Some(last) = &consumer.last_refused_ts {
+            warnings
+                .push(format!("{} messages of consumer {name} were refused for their `ts`; the last: {last}", consumer.refused_ts));
+        }
+    }
+    if nats.dead > 0 {
+        warnings.push(format!("{} messages from the bus were given up: see nats.deadLetters", nats.dead));
+    }
+    warnings
+}
+
 impl Health {
     pub(super) fn new(engine: &Engine) -> Self {
         let Engine { settings, users, writer, store, log, recovery, .. } = engine;
@@ -298,33 +329,7 @@ impl Health {
             warnings
                 .push(format!("{} state files were damaged and put together from the log: see damagedFiles", damaged_files.len()));
         }
-        // A bus that is away is no reason to restart a process that decides and learns: `ok` stays.
-        if matches!(nats.state, ConnectionState::Connecting | ConnectionState::Reconnecting) {
-            let problem = nats.problem.as_deref().unwrap_or("no answer yet");
-            warnings.push(format!("no NATS server is reached at {}: {problem}", nats.servers.join(", ")));
-        }
-        if nats.state == ConnectionState::Connected {
-            for (name, consumer) in &nats.consumers {
-                if let Some(problem) = &consumer.problem {
-                    warnings.push(format!("consumer {name} waits: {problem}"));
-                }
-                if let (Some(stream), false) = (&consumer.stream, consumer.streams_not_read.is_empty()) {
-                    let (others, subject) = (consumer.streams_not_read.join(", "), consumer.subject);
-                    warnings.push(format!("consumer {name} reads stream {stream} alone, but {others} take some of {subject}, too: have one stream take all"));
-                }
-            }
-        }
-        for (name, consumer) in &nats.consumers {
-            if let Some(last) = &consumer.last_refused_ts {
-                warnings.push(format!(
-                    "{} messages of consumer {name} were refused for their `ts`; the last: {last}",
-                    consumer.refused_ts
-                ));
-            }
-        }
-        if nats.dead > 0 {
-            warnings.push(format!("{} messages from the bus were given up: see nats.deadLetters", nats.dead));
-        }
+        warnings.extend(of_bus(&nats));
         if litellm.breaker != BreakerState::Closed {
             warnings.push(format!("the LLM proxy at {} does not answer: {}", litellm.url, litellm.tally.last_failure));
         }

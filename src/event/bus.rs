@@ -185,7 +185,7 @@ struct Running {
     report: Arc<ConnectionReport>,
     consumers: Vec<Arc<Consumer>>,
     life: Arc<Mutex<Life>>,
-    line: Arc<watch::Sender<Line>>,
+    clients: Arc<watch::Sender<Line>>,
 }
 
 /// See the module.
@@ -214,7 +214,7 @@ impl EventBus {
                 report: Arc::default(),
                 consumers: PURPOSES.map(|purpose| Arc::new(Consumer::new(purpose))).into(),
                 life: Arc::new(Mutex::new(Life::NotStarted)),
-                line: Arc::new(watch::channel(Line::Waiting).0),
+                clients: Arc::new(watch::channel(Line::Waiting).0),
             }
         });
         Self { ring, files, running }
@@ -249,7 +249,7 @@ impl EventBus {
     /// Starts the consumers, where a server is named and that has not been done. `done` is called when they run, which does not
     /// mean that a server is there: they keep looking for one.
     pub fn start(&self, done: Done) {
-        let Some(Running { shared, report, consumers, life, line }) = &self.running else { return done(Ok(())) };
+        let Some(Running { shared, report, consumers, life, clients }) = &self.running else { return done(Ok(())) };
         let runtime = match runtime() {
             Ok(runtime) => runtime,
             Err(e) => return done(Err(e)),
@@ -269,7 +269,7 @@ impl EventBus {
             }
         }
         let (shared, report, consumers) = (Arc::clone(shared), Arc::clone(report), consumers.clone());
-        let (life, line) = (Arc::clone(life), Arc::clone(line));
+        let (life, clients) = (Arc::clone(life), Arc::clone(clients));
         runtime.spawn(async move {
             let options = match options(&shared.settings, &report).await {
                 Ok(options) => options,
@@ -302,11 +302,11 @@ impl EventBus {
                     connected = connect(&options, &shared.settings, &report) => connected,
                     _ = stopped.wait_for(|stop| *stop) => break,
                 };
-                line.send_if_modified(|line| line.put(Line::There(client.clone())));
+                clients.send_if_modified(|line| line.put(Line::There(client.clone())));
                 if consume(&client, &mut client_ended, &shared, &report, &consumers, &mut stopped).await {
                     break;
                 }
-                line.send_if_modified(|line| line.put(Line::Waiting));
+                clients.send_if_modified(|line| line.put(Line::Waiting));
                 report.end();
                 let _ = timeout(report.pace.ended(), stopped.wait_for(|stop| *stop)).await;
             }
@@ -318,8 +318,8 @@ impl EventBus {
 
     /// Ends the consumers: what is being handled is finished, within a deadline. `done` is called in any case.
     pub fn stop(&self, done: Box<dyn FnOnce() + Send>) {
-        let Some(Running { life, report, line, .. }) = &self.running else { return done() };
-        line.send_replace(Line::Over);
+        let Some(Running { life, report, clients, .. }) = &self.running else { return done() };
+        clients.send_replace(Line::Over);
         let before = std::mem::replace(&mut *life.lock(), Life::Over);
         let Life::Running { stop, ended, .. } = before else { return done() };
         // Consumers that have ended do not listen any more.
@@ -343,13 +343,13 @@ impl EventBus {
             return done(Some(Err(e)));
         }
         let lasting = |message: &str| Some(Err(Error::new(ErrorKind::NatsUnreachable, message).lasting()));
-        let Some(Running { shared, report, life, line, .. }) = &self.running else {
+        let Some(Running { shared, report, life, clients, .. }) = &self.running else {
             return done(lasting("there is no event bus: neither nats.url nor NATS_URL was given"));
         };
         if matches!(*life.lock(), Life::NotStarted) {
             return done(lasting("the event bus is not started: call start()"));
         }
-        let (shared, report, line) = (Arc::clone(shared), Arc::clone(report), line.subscribe());
+        let (shared, report, line) = (Arc::clone(shared), Arc::clone(report), clients.subscribe());
         match runtime() {
             Ok(runtime) => drop(runtime.spawn(async move {
                 done(tokio::select! {
@@ -365,9 +365,9 @@ impl EventBus {
     /// How it does.
     #[must_use]
     pub fn report(&self) -> BusReport {
-        let Some(Running { shared, report, consumers, line, .. }) = &self.running else { return BusReport::default() };
+        let Some(Running { shared, report, consumers, clients, .. }) = &self.running else { return BusReport::default() };
         let Standing { state, problem, reconnects, .. } = report.get();
-        let server = match &*line.borrow() {
+        let server = match &*clients.borrow() {
             Line::There(client) if state == ConnectionState::Connected => {
                 let info = client.server_info();
                 Some(format!("{} ({}:{}, {})", info.server_name, info.host, info.port, info.version))

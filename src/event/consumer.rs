@@ -180,12 +180,15 @@ impl Consumer {
         stop: &mut watch::Receiver<bool>,
     ) -> std::result::Result<(), String> {
         let client = context.client();
-        let mut bytes = BATCH_BYTES;
+        // Operators may have set smaller ones; what asks for more is refused.
+        let limits = &consumer.cached_info().config;
+        let (most, most_bytes) = (within(BATCH, limits.max_batch), within(BATCH_BYTES, limits.max_bytes));
+        let mut bytes = most_bytes;
         let mut is_next_larger = false;
         loop {
             // No heartbeats: on one the client's batch sleeps without asking to be woken (`Batch::poll_next` in async-nats 0.51).
             let request = consumer.batch().expires(REQUEST);
-            let request = if is_next_larger { request.max_messages(1) } else { request.max_messages(BATCH).max_bytes(bytes) };
+            let request = if is_next_larger { request.max_messages(1) } else { request.max_messages(most).max_bytes(bytes) };
             let mut batch = request.messages().await.map_err(|e| e.to_string())?;
             let mut arrival = Arrival::begin(&client);
             let mut stopping = false;
@@ -234,7 +237,7 @@ impl Consumer {
             if stopping {
                 return Ok(());
             }
-            bytes = if arrival.is_late() { (bytes / 4).max(LEAST_BYTES) } else { (bytes * 2).min(BATCH_BYTES) };
+            bytes = if arrival.is_late() { (bytes / 4).max(LEAST_BYTES.min(most_bytes)) } else { (bytes * 2).min(most_bytes) };
             self.report.lock().problem = None;
         }
     }
@@ -330,6 +333,11 @@ impl<'c> Arrival<'c> {
     fn is_late(&self) -> bool {
         Instant::now() > self.end
     }
+}
+
+/// What is asked for, unless there is a limit below it; 0 is none.
+fn within(asked: usize, limit: i64) -> usize {
+    usize::try_from(limit).ok().filter(|limit| *limit > 0).map_or(asked, |limit| asked.min(limit))
 }
 
 fn bytes_of(client: &Client) -> u64 {

@@ -80,12 +80,12 @@ mod tests {
         let pace = Pace::default();
         pace.connected();
         let mut total = 0.0;
-        for lost in 1..=30_u64 {
+        for lost in 1..=30_u32 {
             // The client begins to count anew with each connection.
             let wait = millis(pace.wait(1));
-            let least = (2.0 * f64::from(1 << lost.min(20) as i32)).min(4000.0);
+            let least = (2.0 * f64::from(1_u32 << lost.min(20))).min(4000.0);
             assert!((least..=1.5 * least).contains(&wait), "{lost}: {wait}");
-            assert_eq!(pace.short_lives(), lost);
+            assert_eq!(pace.short_lives(), u64::from(lost));
             total += wait;
         }
         // 240 a second, it was.

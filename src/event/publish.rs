@@ -51,6 +51,9 @@ pub struct Publication {
 
 impl Publication {
     /// Publishes, and waits until a stream has the message.
+    ///
+    /// # Errors
+    /// `ERR_NATS_UNREACHABLE`, `ERR_INVALID_ARGUMENT` where the payload is too large, `ERR_CLOSED`.
     pub async fn publish(
         self,
         line: watch::Receiver<Line>,
