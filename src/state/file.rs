@@ -438,7 +438,8 @@ mod tests {
         let text = |odd: &str, n: u64| {
             let row = |n: &str| format!(r#"[{n}, "2026-01-01T00:00:00Z", "t", 0.5, false, 9, 2, false, 0.0, 1]"#);
             let zeros = "[0, 0, 0, 0, 0]";
-            let a = (0..5).map(|i| zeros.replacen('0', "x", i).replacen('0', "1", 1).replace('x', "0")).collect::<Vec<_>>().join(",");
+            let a =
+                (0..5).map(|i| zeros.replacen('0', "x", i).replacen('0', "1", 1).replace('x', "0")).collect::<Vec<_>>().join(",");
             let (history, floor) = (format!("[{}, {}]", row("4"), row(odd)), format!("[1, {n}]"));
             let feedback = format!(r#"{{"floor": {floor}, "reset": [0, {odd}], "entries": [[2, 5, 7, 0.5], [2, {odd}, 7, 0.5]]}}"#);
             format!(r#"{{"A": [{a}], "b": {zeros}, "meta": {{"history": {history}, "feedback": {feedback}}}}}"#)
