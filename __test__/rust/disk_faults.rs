@@ -8,6 +8,7 @@ use oo_bandits::disk::Room;
 use oo_bandits::policy::PolicyName::{self, EGreedyV1};
 use oo_bandits::rng::Chance;
 use oo_bandits::settings::Settings;
+use oo_bandits::state::{StateFiles, replay};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
@@ -73,8 +74,15 @@ fn suffer(nth: u64, many: u64, fault: Fault) {
     let images: Vec<Image> = std::iter::once(disk.image()).chain((0..3).map(|seed| disk.cut(seed))).collect();
     drop(engine);
     for image in images {
-        let engine = open(&MemoryDisk::with(image));
+        let disk = MemoryDisk::with(image);
+        let engine = open(&disk);
         assert_eq!((sums(&engine), engine.recovery().damaged_lines), (expected, 0), "{what}, and a crash behind a checkpoint");
+        // Nothing is missing: calls that were refused took their numbers with them, and what could not be written is not there.
+        assert_eq!(engine.recovery().cut_segments, [], "{what}");
+        let (log, copy) = (disk.directory(), MemoryDisk::default());
+        let report = replay(&log, None, &StateFiles::new(copy.directory()), engine.settings().user_bounds()).unwrap();
+        assert_eq!(report.missing, [], "{what}");
+        assert!(!report.reasons.iter().any(|reason| reason.contains("shorter")), "{what}: {:?}", report.reasons);
     }
 }
 

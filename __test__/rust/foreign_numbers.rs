@@ -180,7 +180,8 @@ fn mutated(image: &Image, chance: &Chance) -> (Image, Option<String>, String) {
             let at = chance.draw().below(lines.len());
             let places = numbers(&lines[at]);
             // Mostly those that lines are found and ordered by.
-            let place = places[chance.draw().below(if chance.draw().happens(0.7) { places.len().min(6) } else { places.len() })].clone();
+            let place =
+                places[chance.draw().below(if chance.draw().happens(0.7) { places.len().min(6) } else { places.len() })].clone();
             let what = format!("{} in {name}: {}", extreme, lines[at]);
             lines[at].replace_range(place, extreme);
             lines[at] = signed(&lines[at], CRC);
@@ -189,7 +190,8 @@ fn mutated(image: &Image, chance: &Chance) -> (Image, Option<String>, String) {
             (image, user, what)
         }
         _ => {
-            let names: Vec<String> = image.names(Room::State).into_iter().filter(|name| name.ends_with(".json")).map(str::to_owned).collect();
+            let names: Vec<String> =
+                image.names(Room::State).into_iter().filter(|name| name.ends_with(".json")).map(str::to_owned).collect();
             let name = &names[chance.draw().below(names.len())];
             let mut file = String::from_utf8(image.get(Room::State, name).unwrap().to_vec()).unwrap();
             let user = parse(file.as_bytes()).unwrap().user_id;
@@ -277,7 +279,9 @@ fn a_state_file_from_a_time_to_come_is_taken_as_somebody_elses() {
     let image = clean();
     let seq = seq_of(&image);
     let before = standing(&open(&MemoryDisk::with(image.clone())), "cem");
-    for (epoch, n) in [(u32::MAX, 3), (u32::MAX - 1, 3), (LAST_EPOCH, 3), (4 + MOST_SKIPPED, 3), (3, LAST_NUMBER + 1), (3, u64::MAX)] {
+    for (epoch, n) in
+        [(u32::MAX, 3), (u32::MAX - 1, 3), (LAST_EPOCH, 3), (4 + MOST_SKIPPED, 3), (3, LAST_NUMBER + 1), (3, u64::MAX)]
+    {
         let old = format!("\"seq\":[{},{}]", seq.epoch, seq.n);
         let image = with_file(&image, |file| file.replace(&old, &format!("\"seq\":[{epoch},{n}]")));
         let disk = MemoryDisk::with(image);
@@ -350,7 +354,8 @@ fn decisions_and_reactions_of_a_time_to_come_stand_in_nobodys_way() {
 fn counts_and_ordinals_have_an_end() {
     let image = clean();
     let pulls = parse(image.get(Room::State, "cem_egreedy.json").unwrap()).unwrap().record.counters.pulls;
-    let with = |count: &str| with_file(&image, |file| file.replacen(&format!("\"pulls\":{pulls}"), &format!("\"pulls\":{count}"), 1));
+    let with =
+        |count: &str| with_file(&image, |file| file.replacen(&format!("\"pulls\":{pulls}"), &format!("\"pulls\":{count}"), 1));
     let disk = MemoryDisk::with(with("9007199254740991"));
     for _ in 0..2 {
         let engine = open(&disk);
@@ -365,7 +370,9 @@ fn counts_and_ordinals_have_an_end() {
         assert_eq!(open(&MemoryDisk::with(file)).stats("cem", EGreedyV1).unwrap().reward_count, 5);
     }
     // A row that says that there were four billion pulls: those to come are still the newest.
-    let disk = MemoryDisk::with(with_file(&image, |file| file.replace("\"history\":[[", "\"history\":[[4294967295,\"2023-11-14T22:13:20Z\",\"odd\",0.5,false,9,2,false,0.0,1],[")));
+    let disk = MemoryDisk::with(with_file(&image, |file| {
+        file.replace("\"history\":[[", "\"history\":[[4294967295,\"2023-11-14T22:13:20Z\",\"odd\",0.5,false,9,2,false,0.0,1],[")
+    }));
     for round in 0..3 {
         let engine = open(&disk);
         score(&engine, "cem", EGreedyV1, &some_tasks(2, &Chance::seeded(3)), &format!("tip {round}")).unwrap();
@@ -448,7 +455,9 @@ fn marks_that_name_what_comes_after_them_hide_nothing() {
         let name = image.names(Room::Log).last().unwrap().to_string();
         let mut segment = String::from_utf8(image.get(Room::Log, &name).unwrap().to_vec()).unwrap();
         let seq = own.unwrap_or("[2,500]");
-        let line = format!("{{\"v\":1,\"seq\":{seq},\"ts\":\"2023-11-14T22:13:20.000Z\",\"kind\":\"mark\",\"lowWater\":{low}{CRC}00000000\"}}");
+        let line = format!(
+            "{{\"v\":1,\"seq\":{seq},\"ts\":\"2023-11-14T22:13:20.000Z\",\"kind\":\"mark\",\"lowWater\":{low}{CRC}00000000\"}}"
+        );
         segment.push_str(&signed(&line, CRC));
         segment.push('\n');
         image.put(Room::Log, &name, segment);

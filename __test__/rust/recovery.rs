@@ -399,7 +399,8 @@ fn comes_back(image: &Image) -> (bool, f64) {
     damaged.put(Room::State, FILE, b"{".to_vec());
     let (_, engine) = open_image(damaged);
     let rebuilt = MemoryDisk::default();
-    replay(&MemoryDisk::with(image.clone()).directory(), None, &StateFiles::new(rebuilt.directory()), settings().user_bounds()).unwrap();
+    replay(&MemoryDisk::with(image.clone()).directory(), None, &StateFiles::new(rebuilt.directory()), settings().user_bounds())
+        .unwrap();
     let replayed = record(&rebuilt.image());
     let stats = engine.stats("u", EGreedyV1).unwrap();
     let is_rebuilt = (stats.cumulative_reward, stats.pulls) == (whole.counters.cumulative_reward, whole.counters.pulls);

@@ -54,7 +54,8 @@ pub fn open(settings: Settings, directory: Arc<Directory>, clock: Arc<dyn Clock>
         Ok(kept) if !epoch_is_foreign => kept,
         found => {
             let problem = found.map_or_else(|problem| problem, |kept| format!("{kept} is far above the segments of the log"));
-            foreign_files.push(ForeignFile { file: EPOCH_FILE.to_owned(), problem: format!("{problem}: the log tells the number") });
+            foreign_files
+                .push(ForeignFile { file: EPOCH_FILE.to_owned(), problem: format!("{problem}: the log tells the number") });
             0
         }
     };

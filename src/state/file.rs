@@ -123,9 +123,9 @@ fn parse_content(bytes: &[u8], foreign: bool) -> Result<Parsed, String> {
     // A person's or the old service's file may hold any of ours, too; what cannot be read of them is no reason to refuse the sums.
     let seq = known(&mut meta, "seq", "a pair of numbers").ok().flatten().unwrap_or_default();
     let unlogged = known(&mut meta, "unlogged", "true or false").ok().flatten().unwrap_or(false);
-    let rows: Vec<Row> = known(&mut meta, "history", "a list of rows").ok().flatten().unwrap_or_default();
+    let rows: Vec<Row> = meta.remove("history").map(|rows| readable(&rows)).unwrap_or_default();
     let history = rows.into_iter().filter_map(|row| row.read(b_policy(d)?)).collect();
-    let ledger = known::<LedgerText>(&mut meta, "feedback", "a ledger").ok().flatten().unwrap_or_default().read();
+    let ledger = meta.remove("feedback").map(|ledger| LedgerText::parse(&ledger)).unwrap_or_default().read();
     meta.remove("checksum");
     let extra: Extra = meta.into_iter().map(|(key, value)| (key, value.get().to_owned())).collect();
     let extra = (!extra.is_empty()).then_some(extra);
@@ -150,6 +150,22 @@ impl LedgerText {
         let entry = |entry: &Entry| (entry.decision.epoch, entry.decision.n, entry.at, entry.reward);
         let reset = (ledger.floor > Seq::default()).then_some(ledger.reset);
         Self { floor: ledger.floor, reset, entries: ledger.entries.iter().map(entry).collect() }
+    }
+
+    fn parse(text: &RawValue) -> Self {
+        #[derive(Deserialize)]
+        struct Parts {
+            floor: Box<RawValue>,
+            #[serde(default)]
+            reset: Option<Box<RawValue>>,
+            entries: Box<RawValue>,
+        }
+        if let Ok(whole) = serde_json::from_str(text.get()) {
+            return whole;
+        }
+        let Ok(Parts { floor, reset, entries }) = serde_json::from_str(text.get()) else { return Self::default() };
+        let seq = |text: &RawValue| serde_json::from_str(text.get()).unwrap_or_default();
+        Self { floor: seq(&floor), reset: reset.map(|reset| seq(&reset)), entries: readable(&entries) }
     }
 
     fn read(self) -> Ledger {
@@ -212,6 +228,14 @@ fn check_sums(a: &[f64], b: &[f64]) -> Result<(), String> {
         return Err("A is not the identity plus a sum of products xxᵀ".to_owned());
     }
     b.iter().find(|v| v.abs() > MAX_SUM).map_or(Ok(()), |v| Err(format!("b holds {v}, past ±{MAX_SUM:e}")))
+}
+
+/// The elements of a list, but for those that cannot be read.
+fn readable<T: DeserializeOwned>(list: &RawValue) -> Vec<T> {
+    serde_json::from_str(list.get()).unwrap_or_else(|_| {
+        let elements: Vec<Box<RawValue>> = serde_json::from_str(list.get()).unwrap_or_default();
+        elements.iter().filter_map(|element| serde_json::from_str(element.get()).ok()).collect()
+    })
 }
 
 /// Takes a value out of `meta`; missing and null are the same.
@@ -407,6 +431,24 @@ mod tests {
             r#"{"A": [[1]], "b": [0], "meta": {"pulls": 3.0, "user_id": null, "last_updated": "2026-01-01T00:00:00+00:00"}}"#;
         let parsed = parse(text.as_bytes()).unwrap();
         assert_eq!((parsed.record.counters.pulls, parsed.user_id, parsed.record.counters.last_updated), (3, None, None));
+    }
+
+    #[test]
+    fn one_number_that_cannot_be_read_costs_its_row_or_entry() {
+        let text = |odd: &str, n: u64| {
+            let row = |n: &str| format!(r#"[{n}, "2026-01-01T00:00:00Z", "t", 0.5, false, 9, 2, false, 0.0, 1]"#);
+            let zeros = "[0, 0, 0, 0, 0]";
+            let a =
+                (0..5).map(|i| zeros.replacen('0', "x", i).replacen('0', "1", 1).replace('x', "0")).collect::<Vec<_>>().join(",");
+            let (history, floor) = (format!("[{}, {}]", row("4"), row(odd)), format!("[1, {n}]"));
+            let feedback = format!(r#"{{"floor": {floor}, "reset": [0, {odd}], "entries": [[2, 5, 7, 0.5], [2, {odd}, 7, 0.5]]}}"#);
+            format!(r#"{{"A": [{a}], "b": {zeros}, "meta": {{"history": {history}, "feedback": {feedback}}}}}"#)
+        };
+        for odd in ["-1", "1e308", "18446744073709551616"] {
+            let record = parse(text(odd, 3).as_bytes()).unwrap().record;
+            let decisions: Vec<_> = record.ledger.entries.iter().map(|entry| entry.decision.n).collect();
+            assert_eq!((record.history.len(), decisions, record.ledger.floor.n), (1, vec![5], 3), "{odd}");
+        }
     }
 
     #[test]

@@ -35,8 +35,8 @@ pub use lock::DirectoryLock;
 pub use policy_file::{load_policies, remove_unfinished, save_policies};
 pub use record::{Counters, Extra, Record, UserBounds};
 pub use recovery::{
-    Change, Damage, ForeignFile, Gathered, Progress, Rebuilt, Recovered, RecoveryReport, ShortSegment, What, gather_all, gather_tail, rebuild,
-    survey,
+    Change, Damage, ForeignFile, Gathered, Progress, Rebuilt, Recovered, RecoveryReport, ShortSegment, What, gather_all,
+    gather_tail, rebuild, survey,
 };
 pub use replay::{ReplayReport, replay};
 pub use store::{Naming, Stamp, StateFiles, StateStore, StoreReport};

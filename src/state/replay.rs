@@ -32,14 +32,22 @@ type Places = HashMap<(String, PolicyName), Stamp>;
 ///
 /// # Errors
 /// As [`gather_all`], and those of `store`.
-pub fn replay(from: &Directory, originals: Option<&StateFiles>, store: &dyn StateStore, bounds: UserBounds) -> Result<ReplayReport> {
+pub fn replay(
+    from: &Directory,
+    originals: Option<&StateFiles>,
+    store: &dyn StateStore,
+    bounds: UserBounds,
+) -> Result<ReplayReport> {
     let mut progress = Progress::default();
     let Sorted { own: names, foreign, .. } = sort_segments(&InteractionLog::segments(from)?, None);
     let gathered = gather_all(from, &names, &mut progress)?;
     let cut: Vec<ShortSegment> = cut_segments(from, &names).iter().map(Into::into).collect();
     let mut reasons = reasons(&names, &gathered, &cut);
     if let Some(first) = foreign.first() {
-        reasons.push(format!("{} segments were left out whose numbers cannot be this log's, the first of them {first}", foreign.len()));
+        reasons.push(format!(
+            "{} segments were left out whose numbers cannot be this log's, the first of them {first}",
+            foreign.len()
+        ));
     }
     let gone = gathered.missing.iter().map(|(name, had)| ShortSegment { segment: name.to_string(), has: None, had: *had });
     let missing = cut.iter().cloned().chain(gone).take(MOST_LISTED).collect();
