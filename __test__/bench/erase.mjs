@@ -1,7 +1,7 @@
 // @ts-check
 // `npm run bench:erase [-- --megabytes N --seconds N]`: what others feel of an erasure. One user's lines are in every segment of a log of N MB
 // (64; `npm run bench:erase:full` 1,024), so all of it is written anew. In one run, at the same load of pulls and rewards:
-//   flush() after a reward, without and during the erasure: p50, p99, and the ratio of the p99;
+//   flush() after 20 rewards every 5 ms, without and during the erasure: p50, p99, and the ratio of the p99;
 //   how long a pull is in no line: score(), then looking until the segment has it;
 //   how long the erasure takes.
 import { mkdirSync, openSync, closeSync, readdirSync, readSync, rmSync, statSync, fstatSync } from 'node:fs'
@@ -18,7 +18,10 @@ const { Bandits } = createRequire(import.meta.url)('@oo/bandits')
 const ROOT = fileURLToPath(new URL(`../../.cache/erase-bench-${process.pid}/`, import.meta.url))
 const LOG = join(ROOT, 'state', 'log')
 const PERSON = 'the-person'
-const CALLS = { perRound: 20, betweenMs: 2 }
+const FLUSH_EVERY_MS = 5
+const PROBE_EVERY_MS = 50
+/** Before each flush. */
+const REWARDS = 20
 
 const { values: options } = parseArgs({ options: { megabytes: { type: 'string', default: '64' }, seconds: { type: 'string', default: '5' } } })
 const bytes = Number(options.megabytes) * 2 ** 20
@@ -67,25 +70,34 @@ class Tail {
   }
 }
 
-/** Flushes one after the other until it is over. @param {any} bandits @param {() => boolean} isOver */
+/**
+ * Begins a flush every few milliseconds until it is over, whether or not the one before is done: while one waits for seconds, so do
+ * the next ones. @param {any} bandits @param {() => boolean} isOver
+ */
 async function measure(bandits, isOver) {
   /** @type {{ flush: number[], line: number[] }} in ms */
   const seen = { flush: [], line: [] }
+  /** @type {Promise<void>[]} */
+  const flushes = []
   const tail = new Tail()
-  for (let n = 0; !isOver(); n++) {
-    for (let i = 0; i < CALLS.perRound; i++) bandits.reward({ userId: `user-${(n * 31 + i) % 500}`, tipId: 'tip', reward: 1 })
-    const begun = performance.now()
-    await bandits.flush()
-    seen.flush.push(performance.now() - begun)
-    if (n % 10 === 0) {
+  const probe = async () => {
+    for (let n = 0; !isOver(); n++) {
       const id = `probe-${process.pid}-${n}-${Math.random()}`
       bandits.score({ userId: 'user-1', candidates: [{ id }] })
       const scored = performance.now()
       while (!tail.has(id)) await turn()
       seen.line.push(performance.now() - scored)
+      await sleep(PROBE_EVERY_MS)
     }
-    await sleep(CALLS.betweenMs)
   }
+  const probing = probe()
+  for (let n = 0, due = performance.now(); !isOver(); n++, due += FLUSH_EVERY_MS) {
+    await sleep(due - performance.now())
+    for (let i = 0; i < REWARDS; i++) bandits.reward({ userId: `user-${(n * 31 + i) % 500}`, tipId: 'tip', reward: 1, features: { priority: 2 } })
+    const begun = performance.now()
+    flushes.push(bandits.flush().then(() => { seen.flush.push(performance.now() - begun) }))
+  }
+  await Promise.all([...flushes, probing])
   tail.close()
   return seen
 }
