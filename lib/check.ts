@@ -1,6 +1,7 @@
 // What is checked of single values. Each check returns what it found, or refuses and names the path.
 
-import { BanditError, refuse, shown } from './error'
+import { BanditError, hintOf, refuse, shown } from './error'
+import { likelyKey } from './likely'
 import { isDate, isSignal } from './realm'
 import type { PolicyName } from '../index'
 
@@ -54,7 +55,7 @@ export function isObject(value: unknown): value is Record<string, unknown> {
 /** An object's keys, of which there are no others; `what` they are called. */
 export function checkKeys(value: object, known: readonly string[], path: string, what: string): void {
   const unknown = Object.keys(value).find((key) => !known.includes(key))
-  if (unknown !== undefined) throw new BanditError('ERR_INVALID_ARGUMENT', `${path}: no ${what} ${shown(unknown)}; known: ${known.join(', ')}`)
+  if (unknown !== undefined) throw new BanditError('ERR_INVALID_ARGUMENT', `${path}: no ${what} ${shown(unknown)}; ${hintOf(likelyKey(unknown, known), known)}`)
 }
 
 /** The number of a policy; `number` is that of the request. */
