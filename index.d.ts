@@ -236,6 +236,11 @@ export interface ScoreRequest {
   profileFeatures?: ProfileFeatures | null
   /** @default the active policy */
   policy?: PolicyName
+  /**
+   * One for each candidate, of a prepared set too: false where it may not be chosen. Probabilities are those of the rest. All false is
+   * `ERR_NO_CANDIDATES`. @default all may
+   */
+  mask?: readonly boolean[]
 }
 
 /** What was chosen. */
@@ -250,7 +255,7 @@ export interface ScoreResult {
   index: number
   /** True when the choice was a uniformly random draw. */
   exploring: boolean
-  /** The probability with which the policy chose this candidate, in (0, 1]. */
+  /** The probability with which the policy chose this candidate of those that `mask` allows, in (0, 1]. */
   propensity: number
 }
 
@@ -277,8 +282,6 @@ export type Action = 'done' | 'helpful' | 'snooze' | 'not_helpful' | 'dismiss'
 
 /** Which user, which candidates (1 to 1,000, all ids different), when; who decides is `setPolicy()`'s. */
 export interface RecommendRequest extends Omit<ScoreRequest, 'policy'> {
-  /** One for each candidate: false where it may not be shown. Probabilities are those of the rest. @default all may */
-  mask?: readonly boolean[]
   /** The share of decisions, 0 to 1, that show a uniformly random tip, whatever the policy says. @default 0 */
   holdout?: number
   /** Whether to say what the score is made of. @default false */

@@ -154,10 +154,10 @@ export class Bandits implements Contract {
     if (this.#closing !== undefined) throw closed()
     if (!isObject(request)) refuse('request', 'an object', request)
     if (--this.#keys.score.left < 0) lookAtScore(this.#keys, request)
-    const { userId, candidates } = request
+    const { userId, candidates, mask } = request
     const foreseen = this.#foresee(userId)
     const before = running.nestings
-    const meta = packScore(request, candidates, undefined)
+    const meta = packScore(request, candidates, mask, undefined)
     // The caller's code has run.
     if (this.#closing !== undefined) throw closed()
     const { computedAt } = packed
@@ -222,7 +222,7 @@ export class Bandits implements Contract {
     const foreseen = this.#foresee(userId)
     const before = running.nestings
     const names: string[] = []
-    const meta = packScore(request, candidates, names)
+    const meta = packScore(request, candidates, undefined, names)
     this.#check()
     const { computedAt } = packed
     const { ids, crossing, promptVersions } = packedDecision(candidates, names, extras)

@@ -6,6 +6,7 @@ import { isCandidateSet, promptVersionsOf, setNumber } from './candidate-set'
 import { checkPromptVersion, type PromptVersions, refuseId } from './candidates'
 import * as frame from './frame'
 import { checkIntact } from './frame'
+import { maskWords, packMask } from './mask'
 import type { Candidate, ProfileFeatures, RewardRequest, ScoreRequest } from '../index'
 
 // Own constants: V8 compiles them into the code, and looks up imported ones at each use.
@@ -21,7 +22,7 @@ const OVERDUE = 13
 const AGE = 14
 const PRIORITY = 15
 
-/** In place of a prepared set's number: the lanes have been removed. */
+/** In place of a prepared set's number: the lanes and the mask have been removed. */
 const NO_LANES = -1
 
 // What META is put together from.
@@ -30,6 +31,8 @@ const DAY = 7
 const HAS_PROFILE = 1 << 10
 const HAS_COMPUTED_AT = 1 << 11
 const HAS_PROMPT_VERSION = 1 << 12
+/** From this bit on: how many candidates the mask allows. */
+const ALLOWED = 13
 
 // Words behind a request for a decision.
 const HOLDOUT = 0
@@ -43,7 +46,7 @@ const ELIGIBLE = 1 << 16
 const LARGEST_CANDIDATES = 100_000
 
 /** The words of the largest request. */
-const LARGEST_REQUEST = REQUEST_WORDS + 3 * LARGEST_CANDIDATES
+const LARGEST_REQUEST = REQUEST_WORDS + 3 * LARGEST_CANDIDATES + maskWords(LARGEST_CANDIDATES)
 
 /** What a request is about, and what else it asks. */
 export type Candidates = ScoreRequest['candidates']
@@ -69,12 +72,12 @@ interface Packed {
 }
 
 /** Packs a request about `candidates` as the only one; returns its META. `names`, where it is given, takes the candidates' ids. */
-export function packScore(request: Asked, candidates: unknown, names: string[] | undefined): number {
+export function packScore(request: Asked, candidates: unknown, mask: unknown, names: string[] | undefined): number {
   running.extent = FIRST
   running.spoilt = false
   running.busy = true
   try {
-    return packScoreAt(request, candidates, FIRST, names, ALONE)
+    return packScoreAt(request, candidates, mask, FIRST, names, ALONE)
   } finally {
     // No call: at the end of the stack there may be no room for one.
     running.busy = false
@@ -88,7 +91,7 @@ export function packScore(request: Asked, candidates: unknown, names: string[] |
  * In one piece, because a call costs V8 as much as two candidates; and written for what V8 11 makes of it. `npm run bench` says what a
  * change does to it.
  */
-export function packScoreAt(request: Asked, candidates: unknown, at: number, names: string[] | undefined, number: number): number {
+export function packScoreAt(request: Asked, candidates: unknown, mask: unknown, at: number, names: string[] | undefined, number: number): number {
   const { context, profileFeatures, policy } = request
   let meta = policyNumber(policy, number)
   let end = at + REQUEST_WORDS
@@ -163,6 +166,11 @@ export function packScoreAt(request: Asked, candidates: unknown, at: number, nam
   } else {
     refuse(`${prefix(number)}candidates`, 'an array or a set made by prepare()', candidates)
   }
+  if (mask !== undefined) {
+    const allowed = packMask(mask, n, end, number)
+    if (allowed > 0) end += maskWords(n)
+    meta |= allowed << ALLOWED
+  }
   let hours = 12
   let days = 0
   if (context !== undefined) {
@@ -231,7 +239,7 @@ const NOTHING_ELSE: Asked = {}
 export function packSet(candidates: readonly Candidate[]): readonly string[] {
   if (!Array.isArray(candidates)) refuse('candidates', 'an array', candidates)
   const ids: string[] = []
-  packScore(NOTHING_ELSE, candidates, ids)
+  packScore(NOTHING_ELSE, candidates, undefined, ids)
   return ids
 }
 

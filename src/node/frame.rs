@@ -28,8 +28,8 @@ pub const CONTROL_WORDS: usize = 4;
 pub const REQUEST_WORDS: usize = 16;
 /// Words of a decision's answer.
 pub const DECISION_WORDS: usize = DECISION_CHOICES + CHOICE_WORDS * PolicyName::ALL.len();
-/// Room for the words of a batch's 10,000 requests and the lanes of 100,000 candidates: what is not written to takes no memory.
-const WORDS: usize = CONTROL_WORDS + 10_000 * REQUEST_WORDS + 3 * 100_000;
+/// Room for the words of a batch's 10,000 requests, and the lanes and a mask of 100,000 candidates: what is not written to takes no memory.
+const WORDS: usize = CONTROL_WORDS + 10_000 * REQUEST_WORDS + 3 * 100_000 + mask_words(100_000);
 /// What both sides must agree on, in the order in which `lib/frame.ts` lists it.
 #[allow(clippy::cast_possible_truncation)] // small numbers
 pub const LAYOUT: [u32; 4] = [CONTROL_WORDS as u32, REQUEST_WORDS as u32, DECISION_WORDS as u32, CHUNK as u32];
@@ -53,10 +53,11 @@ const STATUS: usize = 3;
 // Words of a request.
 const USER: usize = 0;
 // Policy: 2 bits, hour: 5, day: 3, profile follows: 1, and of a call for a choice or a reward: it has a text that says when the profile was
-// computed: 1, and one that says which prompt wrote the chosen candidate: 1.
+// computed: 1, and one that says which prompt wrote the chosen candidate: 1; from bit 13 on 17 bits that say how many candidates a mask allows, 0
+// where there is none. The mask stands behind the lanes.
 const META: usize = 1;
 const CANDIDATES: usize = 2;
-const SET: usize = 3; // 0: the lanes follow; u32::MAX: they have been removed, since the choice was made
+const SET: usize = 3; // 0: the lanes follow; u32::MAX: they and the mask have been removed, since the choice was made
 const INDEX: usize = 4; // the choice: four words
 const CHOICE: usize = 5; // bit 0: exploring; from bit 1 on the policy
 const SCORE: usize = 6;
@@ -95,6 +96,15 @@ const DECISION_FLAGS: usize = 5; // held out (bit 0), and why this policy (from 
 const DECISION_COUNT: usize = 6; // how many choices follow
 const DECISION_CHOICES: usize = 7; // each: as a request's INDEX, CHOICE, SCORE and PROPENSITY
 const CHOICE_WORDS: usize = 4;
+
+/// Candidates in a word of a mask.
+const MASK_BITS: usize = 32;
+const REMOVED: u32 = u32::MAX;
+
+/// How many words the mask of so many candidates takes.
+const fn mask_words(candidates: usize) -> usize {
+    candidates.div_ceil(MASK_BITS)
+}
 
 /// One JavaScript environment's frame and prepared sets.
 #[derive(Debug)]
@@ -261,10 +271,38 @@ impl<'a> Request<'a> {
         })
     }
 
+    /// How many candidates the mask allows; 0: there is none, all are.
+    #[inline]
+    pub fn allowed(&self) -> u32 {
+        self.meta() >> 13 & 0x1_ffff
+    }
+
+    /// Which candidates can be chosen, written to `flags`, where a mask says so. At least one can.
+    #[inline]
+    pub fn eligible<'f>(&self, flags: &'f mut Vec<bool>) -> Result<Option<&'f [bool]>> {
+        if self.allowed() == 0 { Ok(None) } else { self.read_mask(flags).map(Some) }
+    }
+
+    #[cold]
+    fn read_mask<'f>(&self, flags: &'f mut Vec<bool>) -> Result<&'f [bool]> {
+        let (count, start) = (self.count() as usize, self.lane_words());
+        let words = self.behind.get(start..start + mask_words(count)).ok_or_else(|| broken("mask"))?;
+        flags.clear();
+        flags.extend((0..count).map(|i| whole(&words[i / MASK_BITS]) >> (i % MASK_BITS) & 1 != 0));
+        if flags.contains(&true) { Ok(flags) } else { Err(broken("mask")) }
+    }
+
+    /// How many words the lanes take.
+    #[inline]
+    fn lane_words(&self) -> usize {
+        if self.set() == 0 { Lanes::words(self.count() as usize) } else { 0 }
+    }
+
     /// How many words the request takes.
     #[inline]
     pub fn length(&self) -> usize {
-        REQUEST_WORDS + if self.set() == 0 { Lanes::words(self.count() as usize) } else { 0 }
+        let has_mask = self.allowed() != 0 && self.set() != REMOVED;
+        REQUEST_WORDS + self.lane_words() + if has_mask { mask_words(self.count() as usize) } else { 0 }
     }
 
     /// Writes what was chosen, by which policy, and its features.
