@@ -155,10 +155,10 @@ describe('what is refused, as recommend() refuses it', () => {
     test(`${code}: ${Array.isArray(mask) ? `[${mask}]` : typeof mask}`, (t) => {
       const bandits = taught(t)
       const before = standingOf(bandits, ['u'])
-      for (const list of [candidates, bandits.prepare(candidates)]) {
-        assertRefuses(() => bandits.score({ userId: 'u', candidates: list, mask }), code, path)
-        assert.equal(message(() => bandits.score({ userId: 'u', candidates: list, mask })), message(() => bandits.recommend({ userId: 'u', candidates: list, mask })))
-        assertRefuses(() => bandits.scoreMany([{ userId: 'u', candidates: list }, { userId: 'u', candidates: list, mask }]), code, `requests[1].${path}`)
+      for (const given of [candidates, bandits.prepare(candidates)]) {
+        assertRefuses(() => bandits.score({ userId: 'u', candidates: given, mask }), code, path)
+        assert.equal(message(() => bandits.score({ userId: 'u', candidates: given, mask })), message(() => bandits.recommend({ userId: 'u', candidates: given, mask })))
+        assertRefuses(() => bandits.scoreMany([{ userId: 'u', candidates: given }, { userId: 'u', candidates: given, mask }]), code, `requests[1].${path}`)
       }
       assert.deepEqual(standingOf(bandits, ['u']), before)
     })

@@ -12,6 +12,7 @@ import { candidateArrays, contexts, random, uuid } from './workload.mjs'
 /** Short: what else the machine does then meets few of the blocks, and medians leave those out. */
 const BLOCK_MS = 0.5
 const WARM_MS = 250
+const MOST_CALLS = 4096
 
 /** @type {Job} */
 const { kind, builds, rounds, directory, seed } = JSON.parse(process.argv[2])
@@ -39,12 +40,18 @@ const order = seed % 2 === 0 ? [0, 1] : [1, 0]
 const sides = []
 for (const place of order) sides[place] = await side(builds[place], place)
 
-let calls = 4
-for (const start = performance.now(); performance.now() - start < 2 * WARM_MS; ) {
-  const took = sides.map(({ run }) => run(calls))
-  calls = Math.max(1, Math.min(4096, Math.round((calls * BLOCK_MS) / Math.max(...took, 0.01))))
-  for (const { settle } of sides) await settle()
+/** Until both are compiled; ends with as many calls as make a block of the slower one take BLOCK_MS. */
+async function warm() {
+  let blocks = 4
+  for (const start = performance.now(); performance.now() - start < 2 * WARM_MS; ) {
+    const took = Math.max(sides[0].run(blocks), sides[1].run(blocks), 0.01)
+    blocks = Math.max(1, Math.min(MOST_CALLS, Math.round((blocks * BLOCK_MS) / took)))
+    for (const { settle } of sides) await settle()
+  }
+  return blocks
 }
+
+const calls = await warm()
 
 const ratios = []
 /** @type {[number[], number[]]} */
