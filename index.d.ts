@@ -157,6 +157,17 @@ export interface BanditsOptions {
   maxReward?: number
   /** What actions are worth to `feedback()`, within `maxReward`. @default done 1, helpful 0.5, snooze 0, not_helpful -0.5, dismiss -1 */
   rewards?: Partial<Record<Action, number>>
+  /**
+   * What happens to a key that a call does not know, such as `isOverDue` for `isOverdue`, whose value would silently be the default. `'warn'`: the
+   * call goes on; of each such key the process is warned once (`OO_BANDITS_UNKNOWN_KEY`, the first 32), and `health().warnings` counts. Of each kind of
+   * call the first 64 are looked at, then one of 2,048, and of a call up to 64 (later 16) candidates; what only a getter or a proxy could tell, or a
+   * prototype, is not looked at. `'refuse'`: every call is looked at whole, and refused with `ERR_INVALID_ARGUMENT`, the path, the value and the likely
+   * key; this takes time for each candidate, and getters are asked twice. `'ignore'`: nobody looks. A candidate itself may carry other keys:
+   * there, only what was likely meant for `features` or `promptVersion` is told of, and never refused. Keys whose value is undefined, symbols, and fields
+   * of classes that are no misspelling are let be. Unknown options, queries, filters and changes of policies are refused whatever this says.
+   * @default 'warn'
+   */
+  unknownKeys?: 'warn' | 'refuse' | 'ignore'
   /** The event bus. Without a URL there is none. */
   nats?: NatsOptions
   /** The LLM proxy, for `generate()`. */
@@ -225,6 +236,11 @@ export interface ScoreRequest {
   profileFeatures?: ProfileFeatures | null
   /** @default the active policy */
   policy?: PolicyName
+  /**
+   * One for each candidate, of a prepared set too: false where it may not be chosen. Probabilities are those of the rest. All false is
+   * `ERR_NO_CANDIDATES`. @default all may
+   */
+  mask?: readonly boolean[]
 }
 
 /** What was chosen. */
@@ -239,7 +255,7 @@ export interface ScoreResult {
   index: number
   /** True when the choice was a uniformly random draw. */
   exploring: boolean
-  /** The probability with which the policy chose this candidate, in (0, 1]. */
+  /** The probability with which the policy chose this candidate of those that `mask` allows, in (0, 1]. */
   propensity: number
 }
 
@@ -266,8 +282,6 @@ export type Action = 'done' | 'helpful' | 'snooze' | 'not_helpful' | 'dismiss'
 
 /** Which user, which candidates (1 to 1,000, all ids different), when; who decides is `setPolicy()`'s. */
 export interface RecommendRequest extends Omit<ScoreRequest, 'policy'> {
-  /** One for each candidate: false where it may not be shown. Probabilities are those of the rest. @default all may */
-  mask?: readonly boolean[]
   /** The share of decisions, 0 to 1, that show a uniformly random tip, whatever the policy says. @default 0 */
   holdout?: number
   /** Whether to say what the score is made of. @default false */
@@ -1291,7 +1305,7 @@ export function replay(logDir: string | URL, stateDir: string | URL, options?: {
 export function score(request: ScoreRequest): ScoreResult
 /** {@link Bandits.scoreMany} on the default engine. */
 export function scoreMany(requests: readonly ScoreRequest[]): ScoreResult[]
-/** {@link Bandits.prepare}; needs no engine. */
+/** {@link Bandits.prepare}; needs no engine, and treats unknown keys as `unknownKeys: 'warn'` does, without a line in `health()`. */
 export function prepare(candidates: readonly Candidate[]): CandidateSet
 /** {@link Bandits.reward} on the default engine. */
 export function reward(request: RewardRequest): { ok: true }

@@ -37,6 +37,9 @@ const MEANWHILE = {
 const decisions = new WeakMap()
 const decisionOf = (/** @type {Bandits} */ bandits, /** @type {string} */ userId) => decisions.get(bandits)?.get(userId) ?? assert.fail('no decision was made')
 
+/** When the last reaction happened: each later than the one before, however fast the calls come. */
+let lastReaction = Date.now()
+
 /**
  * The outer calls: each takes what to do meanwhile and does it in the midst of being read.
  * @type {Record<string, (bandits: Bandits, meanwhile: () => unknown) => unknown>}
@@ -49,6 +52,10 @@ const OUTER = {
   'score, in the context': (b, meanwhile) => b.score({ userId: 'out', candidates: list(3), context: { hourOfDay: 7, get dayOfWeek() { meanwhile(); return 2 } } }),
   'score, in the profile': (b, meanwhile) => b.score({ userId: 'out', candidates: list(3), policy: 'egreedy-v2', profileFeatures: { completionRate30d: 0.5, get tipVolume30d() { meanwhile(); return 7 } } }),
   'score of a set': (b, meanwhile) => b.score({ userId: 'out', candidates: prepare(list(9)), context: { get hourOfDay() { meanwhile(); return 3 } } }),
+  'score of 70, in the mask': (b, meanwhile) => b.score({ userId: 'out', candidates: list(70), mask: Object.defineProperty(list(70).map((_may, i) => i % 3 > 0), 35, { get() { meanwhile(); return true } }) }),
+  'score of a set with a mask, in the profile': (b, meanwhile) => b.score({ userId: 'out', candidates: prepare(list(40)), mask: list(40).map((_may, i) => i > 30), profileFeatures: { get preferredHour() { meanwhile(); return 3 } } }),
+  'score with a mask, in the last candidate': (b, meanwhile) => b.score({ userId: 'out', candidates: spiked(list(40), 39, meanwhile), mask: list(40).map((_may, i) => i > 37) }),
+  'scoreMany, in a mask': (b, meanwhile) => b.scoreMany([{ userId: 'out', candidates: list(40), mask: list(40).map((_may, i) => i === 7) }, { userId: 'out', candidates: list(5), mask: Object.defineProperty([false, true, false, true, true], 3, { get() { meanwhile(); return false } }) }, { userId: 'out', candidates: list(7) }]),
   'scoreMany, in the second request': (b, meanwhile) => b.scoreMany([{ userId: 'out', candidates: list(3) }, { userId: 'out', candidates: spiked(list(5), 3, meanwhile) }, { userId: 'out', candidates: list(7) }]),
   'scoreMany, between requests': (b, meanwhile) => b.scoreMany(Object.defineProperty([{ userId: 'out', candidates: list(3) }, { userId: 'out', candidates: list(5) }], 1, { get() { meanwhile(); return { userId: 'out', candidates: list(6) } } })),
   'scoreMany of 600, in the last': (b, meanwhile) => b.scoreMany(Array.from({ length: 600 }, (_request, i) => ({ userId: 'out', candidates: i === 599 ? spiked(list(5), 3, meanwhile) : list(4) }))),
@@ -57,7 +64,7 @@ const OUTER = {
   'prepare, in a candidate': (b, meanwhile) => b.score({ userId: 'out', candidates: b.prepare(spiked(list(9), 4, meanwhile)) }),
   'recommend, in a candidate': (b, meanwhile) => decided(b.recommend({ userId: 'out', candidates: spiked(list(3), 1, meanwhile), context: { hourOfDay: 7 } })),
   'recommend of 70, in the mask': (b, meanwhile) => decided(b.recommend({ userId: 'out', candidates: list(70), mask: Object.defineProperty(list(70).map(() => true), 5, { get() { meanwhile(); return false } }) })),
-  'feedback, in the time': (b, meanwhile) => b.feedback({ decisionId: decisionOf(b, 'out'), reward: 0.5, get at() { meanwhile(); return Date.now() } }),
+  'feedback, in the time': (b, meanwhile) => b.feedback({ decisionId: decisionOf(b, 'out'), reward: 0.5, get at() { meanwhile(); return ++lastReaction } }),
 }
 
 /** A decision without its number and the time it took. @param {import('@oo/bandits').Recommendation} recommendation */

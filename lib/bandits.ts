@@ -57,13 +57,15 @@ import * as frame from './frame'
 import { chooseOnly, foresee, nested, pull, react, recommend, reward, scoreSet, setOnly } from './frame'
 import { Limit } from './generated/boundary'
 import { generate } from './generate'
+import { lookAtFeedback, lookAtRecommend, lookAtReward, lookAtScore, lookAtScoreMany } from './look'
 import { addon } from './native'
-import { analytics, dataQuality, decisions, simulate, users } from './reads'
+import { analytics, type Asker, dataQuality, decisions, simulate, users } from './reads'
 import { environment, optionsJson } from './options'
 import { SharedFlush } from './shared-flush'
-import { prepare } from './prepare'
+import { prepareWatched } from './prepare'
 import * as packing from './request'
 import { packReward, packScore, withPromptVersion } from './request'
+import { checkedMode, KeyWatch, type UnknownKeys } from './unknown-keys'
 
 // Own constants: see request.ts.
 const { boundary, FIRST, running } = frame
@@ -92,14 +94,16 @@ export class Bandits implements Contract {
   #lastNumber = 0
   readonly #flushes: SharedFlush
   readonly #rewards: Rewards
+  readonly #keys: KeyWatch
   #closing: Promise<void> | undefined
 
-  private constructor(key: unknown, engine: NativeEngine, rewards: Rewards) {
+  private constructor(key: unknown, engine: NativeEngine, own: OwnOptions) {
     if (key !== secret) throw new BanditError('ERR_INVALID_ARGUMENT', 'engines are made by Bandits.open(options)')
     // Bound, so that they work without the object (`const { recommend, feedback } = bandits`), and not enumerable, so that nobody has to see it.
     for (const name of METHODS) Object.defineProperty(this, name, { value: this[name].bind(this), writable: true, configurable: true })
     this.#engine = engine
-    this.#rewards = rewards
+    this.#rewards = own.rewards
+    this.#keys = new KeyWatch(own.unknownKeys)
     this.#channel = engine.channel(boundary)
     this.#place = this.#channel.place
     this.#flushes = new SharedFlush(() => engine.flush(false))
@@ -115,26 +119,25 @@ export class Bandits implements Contract {
   }
 
   static open(options: BanditsOptions = {}): Bandits {
-    const { rewards, ...rest } = isObject(options) ? options : { rewards: undefined }
-    const table = rewardTable(rewards)
-    const json = optionsJson(isObject(options) ? { ...rest, rewards: largestOf(table) } : options)
-    return new Bandits(secret, native(() => addon.NativeEngine.open(json, environment())), table)
+    const { own, rest } = ownOptions(options)
+    const json = optionsJson(rest)
+    return new Bandits(secret, native(() => addon.NativeEngine.open(json, environment())), own)
   }
 
   static async openAsync(options: BanditsOptions & { lockTimeoutMs?: number; signal?: AbortSignal } = {}): Promise<Bandits> {
     if (!isObject(options)) refuse('options', 'an object', options)
-    const { lockTimeoutMs = 0, signal, rewards, ...rest } = options
-    const table = rewardTable(rewards)
+    const { lockTimeoutMs = 0, signal, ...others } = options
+    const { own, rest } = ownOptions(others)
     if (typeof lockTimeoutMs !== 'number' || !(lockTimeoutMs >= 0)) refuse('options.lockTimeoutMs', 'a number of at least 0', lockTimeoutMs)
     checkSignal(signal)
-    const json = optionsJson({ ...rest, rewards: largestOf(table) })
+    const json = optionsJson(rest)
     const env = environment()
     const deadline = performance.now() + lockTimeoutMs
     for (;;) {
       throwIfAborted(signal)
       try {
         const engine = await addon.NativeEngine.openAsync(json, env)
-        if (!signal?.aborted) return new Bandits(secret, engine, table)
+        if (!signal?.aborted) return new Bandits(secret, engine, own)
         await engine.close()
       } catch (error) {
         const failure = fromNative(error)
@@ -151,10 +154,11 @@ export class Bandits implements Contract {
     if (running.busy) return nested(() => this.score(request))
     if (this.#closing !== undefined) throw closed()
     if (!isObject(request)) refuse('request', 'an object', request)
-    const { userId, candidates } = request
+    if (--this.#keys.score.left < 0) lookAtScore(this.#keys, request)
+    const { userId, candidates, mask } = request
     const foreseen = this.#foresee(userId)
     const before = running.nestings
-    const meta = packScore(request, candidates, undefined)
+    const meta = packScore(request, candidates, mask, undefined)
     // The caller's code has run.
     if (this.#closing !== undefined) throw closed()
     const { computedAt } = packed
@@ -180,6 +184,7 @@ export class Bandits implements Contract {
     if (!Array.isArray(requests)) refuse('requests', 'an array', requests)
     const n: unknown = requests.length
     checkLength(n, Limit.LARGEST_MANY, 'requests', 'requests')
+    if (--this.#keys.scoreMany.left < 0) lookAtScoreMany(this.#keys, requests)
     return scoreBatch(requests, n, {
       place: this.#place,
       check: () => this.#check(),
@@ -190,13 +195,14 @@ export class Bandits implements Contract {
 
   prepare(candidates: readonly Candidate[]): CandidateSet {
     this.#check()
-    return prepare(candidates)
+    return prepareWatched(candidates, this.#keys)
   }
 
   reward(request: RewardRequest): { ok: true } {
     if (running.busy) return nested(() => this.reward(request))
     this.#check()
     if (!isObject(request)) refuse('request', 'an object', request)
+    if (--this.#keys.reward.left < 0) lookAtReward(this.#keys, request)
     const { userId, tipId } = request
     const foreseen = this.#foresee(userId)
     const before = running.nestings
@@ -211,12 +217,13 @@ export class Bandits implements Contract {
     if (running.busy) return nested(() => this.recommend(request))
     this.#check()
     const began = performance.now()
+    if (--this.#keys.recommend.left < 0) lookAtRecommend(this.#keys, request)
     const extras = readExtras(request)
     const { userId, candidates } = request
     const foreseen = this.#foresee(userId)
     const before = running.nestings
     const names: string[] = []
-    const meta = packScore(request, candidates, names)
+    const meta = packScore(request, candidates, undefined, names)
     this.#check()
     const { computedAt } = packed
     const { ids, crossing, promptVersions } = packedDecision(candidates, names, extras)
@@ -230,6 +237,7 @@ export class Bandits implements Contract {
   feedback(request: FeedbackRequest): FeedbackResult {
     if (running.busy) return nested(() => this.feedback(request))
     this.#check()
+    if (--this.#keys.feedback.left < 0) lookAtFeedback(this.#keys, request)
     const userId = packReaction(this.#rewards, request)
     this.#check()
     react(this.#place, userId)
@@ -250,27 +258,27 @@ export class Bandits implements Contract {
 
   async decisions(query?: DecisionQuery, options?: ReadOptions): Promise<DecisionPage> {
     this.#check()
-    return decisions(this.#engine, query, options)
+    return decisions(this.#asker(), query, options)
   }
 
   async analytics(query?: AnalyticsQuery, options?: ReadOptions): Promise<Analytics> {
     this.#check()
-    return analytics(this.#engine, query, options)
+    return analytics(this.#asker(), query, options)
   }
 
   async dataQuality(query?: DataQualityQuery, options?: ReadOptions): Promise<DataQuality> {
     this.#check()
-    return dataQuality(this.#engine, query, options)
+    return dataQuality(this.#asker(), query, options)
   }
 
   async users(query?: UserQuery, options?: ReadOptions): Promise<UserPage> {
     this.#check()
-    return users(this.#engine, query, options)
+    return users(this.#asker(), query, options)
   }
 
   async simulate(query: SimulateQuery, options?: ReadOptions): Promise<Simulation> {
     this.#check()
-    return simulate(this.#engine, query, options)
+    return simulate(this.#asker(), query, options)
   }
 
   stats(userId: string, policy?: PolicyName): PolicyStats {
@@ -302,7 +310,7 @@ export class Bandits implements Contract {
 
   async generate(request: GenerateRequest, options?: { signal?: AbortSignal }): Promise<GenerateResult> {
     this.#check()
-    return generate(this.#engine, request, options)
+    return generate(this.#engine, this.#keys, request, options)
   }
 
   prompts(): Prompt[] {
@@ -338,7 +346,9 @@ export class Bandits implements Contract {
 
   health(): Health {
     this.#check()
-    return JSON.parse(native(() => this.#engine.health())) as Health
+    const health = JSON.parse(native(() => this.#engine.health())) as Health
+    health.warnings.push(...this.#keys.warnings())
+    return health
   }
 
   async start(): Promise<void> {
@@ -383,6 +393,10 @@ export class Bandits implements Contract {
     } finally {
       forgetAtExit(this)
     }
+  }
+
+  #asker(): Asker {
+    return { engine: this.#engine, keys: this.#keys }
   }
 
   #check(): void {
@@ -435,6 +449,19 @@ export class Bandits implements Contract {
     this.#numbered = 0
     this.#lastUser = NOBODY
   }
+}
+
+/** What each opener of an engine has of its own. */
+interface OwnOptions {
+  rewards: Rewards
+  unknownKeys: UnknownKeys
+}
+
+/** These options, and those of the engine. */
+function ownOptions(options: BanditsOptions): { own: OwnOptions; rest: unknown } {
+  const { rewards, unknownKeys, ...rest } = isObject(options) ? options : {}
+  const own = { rewards: rewardTable(rewards), unknownKeys: checkedMode(unknownKeys) }
+  return { own, rest: isObject(options) ? { ...rest, rewards: largestOf(own.rewards) } : options }
 }
 
 /** The names of its methods. */

@@ -119,8 +119,8 @@ function packAt(requests: readonly ScoreRequest[], i: number, at: number): Entry
   try {
     const asked: unknown = requests[i]
     if (!isObject(asked)) refuse(`requests[${i}]`, 'an object', asked)
-    const { userId, candidates } = asked as unknown as ScoreRequest
-    const meta = packScoreAt(asked, candidates, at, undefined, i)
+    const { userId, candidates, mask } = asked as unknown as ScoreRequest
+    const meta = packScoreAt(asked, candidates, mask, at, undefined, i)
     // Before the first user is looked up, which may be loading it.
     if (!isId(userId)) refuse(`requests[${i}].userId`, ID, userId)
     return { at, userId, meta, candidates, computedAt: packed.computedAt, id: '', promptVersion: undefined }

@@ -1,7 +1,8 @@
 // What is checked of single values. Each check returns what it found, or refuses and names the path.
 
-import { BanditError, refuse, shown } from './error'
+import { BanditError, hintOf, refuse, shown } from './error'
 import { Limit, Meta, POLICIES } from './generated/boundary'
+import { likelyKey } from './likely'
 import { isDate, isSignal } from './realm'
 import type { PolicyName } from '../index'
 
@@ -43,7 +44,7 @@ export function isObject(value: unknown): value is Record<string, unknown> {
 /** An object's keys, of which there are no others; `what` they are called. */
 export function checkKeys(value: object, known: readonly string[], path: string, what: string): void {
   const unknown = Object.keys(value).find((key) => !known.includes(key))
-  if (unknown !== undefined) throw new BanditError('ERR_INVALID_ARGUMENT', `${path}: no ${what} ${shown(unknown)}; known: ${known.join(', ')}`)
+  if (unknown !== undefined) throw new BanditError('ERR_INVALID_ARGUMENT', `${path}: no ${what} ${shown(unknown)}; ${hintOf(likelyKey(unknown, known), known)}`)
 }
 
 /** What META says of a policy; where the caller named none, native code takes the active one. `number` is that of the request. */

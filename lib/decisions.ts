@@ -3,11 +3,12 @@
 import type { Action, FeedbackRequest, FeedbackResult, PolicyChange, Recommendation, RecommendRequest } from '../index'
 import { isCandidateSet } from './candidate-set'
 import type { NativeChannel } from '../dist/addon'
-import { checkId, checkKeys, finite, isObject, moment } from './check'
+import { ALONE, checkId, checkKeys, finite, isObject, moment } from './check'
 import { oneText } from './candidates'
-import { BanditError, native, refuse } from './error'
+import { native, refuse } from './error'
 import * as frame from './frame'
 import { ACTIONS, Limit, POLICIES, Reaction, ReactionFlags } from './generated/boundary'
+import { checkedMask, checkMaskLength, refuseAll } from './mask'
 import { type Candidates, packDecision, packed } from './request'
 
 // Own constants: see request.ts.
@@ -55,17 +56,10 @@ export function readExtras(request: RecommendRequest): Extras {
   if (!isObject(request)) refuse('request', 'an object', request)
   const { mask, holdout = 0, explain = false } = request
   if ('policy' in request && request.policy !== undefined) refuse('policy', 'left out: setPolicy() says who decides', request.policy)
-  const flags = mask === undefined ? undefined : checkedMask(mask)
+  const flags = mask === undefined ? undefined : checkedMask(mask, Limit.LARGEST_DECISION, ALONE)
   if (typeof holdout !== 'number' || !(holdout >= 0 && holdout <= 1)) refuse('holdout', 'a number from 0 to 1', holdout)
   if (typeof explain !== 'boolean') refuse('explain', 'true or false', explain)
   return { mask: flags, holdout, explain }
-}
-
-function checkedMask(mask: unknown): boolean[] {
-  if (!Array.isArray(mask)) refuse('mask', 'an array of true and false', mask)
-  if (mask.length > Limit.LARGEST_DECISION) refuse('mask', `an array of at most ${Limit.LARGEST_DECISION}`, mask.length)
-  // Holes are no flags.
-  return Array.from(mask, (may: unknown, i) => (typeof may === 'boolean' ? may : refuse(`mask[${i}]`, 'true or false', may)))
 }
 
 /** The texts of the call on what is packed. */
@@ -82,8 +76,8 @@ export interface DecisionTexts {
 export function packedDecision(candidates: Candidates, names: readonly string[], { mask, holdout, explain }: Extras): DecisionTexts {
   const { count, promptVersions } = packed
   if (count > Limit.LARGEST_DECISION) refuse('candidates', `at most ${Limit.LARGEST_DECISION} for a decision`, count)
-  if (mask !== undefined && mask.length !== count) refuse('mask', `an array of ${count}, one for each candidate`, mask.length)
-  if (mask !== undefined && !mask.includes(true)) throw new BanditError('ERR_NO_CANDIDATES', 'mask: no candidate may be shown')
+  if (mask !== undefined) checkMaskLength(mask.length, count, ALONE)
+  if (mask !== undefined && !mask.includes(true)) refuseAll(ALONE)
   const ids = isCandidateSet(candidates) ? candidates.ids : names
   const versions = promptVersions === undefined ? undefined : JSON.stringify(Array.from({ length: count }, (_none, i) => promptVersions[i] ?? null))
   // To make one text of a few takes longer than to pass each. Native code has a set's: there are no names then.

@@ -81,6 +81,16 @@ export function refuse(path: string, expected: string, value: unknown): never {
   throw new BanditError('ERR_INVALID_ARGUMENT', `${path}: must be ${expected}, got ${shown(value)}`)
 }
 
+/** Refuses a key at `path`, which means nothing there; `meant` is what was likely meant by it. */
+export function refuseKey(path: string, value: unknown, meant: string | undefined, known: readonly string[]): never {
+  throw new BanditError('ERR_INVALID_ARGUMENT', `${path}: no such key, got ${shown(value)}; ${hintOf(meant, known)}`)
+}
+
+/** What helps against an unknown key. */
+export function hintOf(meant: string | undefined, known: readonly string[]): string {
+  return meant === undefined ? `known: ${known.join(', ')}` : `did you mean ${meant}?`
+}
+
 /** Calls a listener of the caller's. What it throws is the process's to know, as with an EventEmitter nobody wraps; whoever calls goes on. */
 export function callListener(call: () => void): void {
   try {

@@ -7,8 +7,10 @@ import type { NativeEngine } from '../dist/addon'
 import { throwIfAborted, unlessAborted } from './abort'
 import { checkId, checkSignal, checkWhole, day, hour, isObject } from './check'
 import { fromNative, native, refuse } from './error'
+import { lookAtGenerate } from './look'
 import { addon } from './native'
 import { isMap, isNamed, isSet, isSignal, messageOf } from './realm'
+import type { KeyWatch } from './unknown-keys'
 
 const LARGEST_N = 20
 const STANDARD_N = 3
@@ -17,8 +19,9 @@ const LARGEST_EXTRA = 4096
 const LARGEST_TASKS = 1 << 18
 
 /** Rejects, never throws: what callers of a promise expect. */
-export async function generate(engine: NativeEngine, request: GenerateRequest, options: { signal?: AbortSignal } = {}): Promise<GenerateResult> {
+export async function generate(engine: NativeEngine, keys: KeyWatch, request: GenerateRequest, options: { signal?: AbortSignal } = {}): Promise<GenerateResult> {
   if (!isObject(options) || isSignal(options)) refuse('options', 'an object such as { signal }', options)
+  lookAtGenerate(keys, request, options)
   const signal: unknown = options.signal
   checkSignal(signal)
   const json = requestJson(request)

@@ -1,26 +1,28 @@
 // Options on their way to src/settings.rs, which checks everything that JSON can carry. What JSON would change is refused here.
 
 import process from 'node:process'
-import { BanditError, refuse, shown } from './error'
+import { BanditError, hintOf, refuse, shown } from './error'
 import { checkKeys, isObject } from './check'
+import { likelyKey } from './likely'
 import { addon } from './native'
 import { PATH_OPTIONS, PATH_VARIABLES, pathOf } from './paths'
 
 const PROMPT_PARTS = ['version', 'description', 'created', 'text']
 const REQUIRED_PARTS = ['version', 'text']
 
-export function optionsJson(options: unknown): string {
+/** The options that never reach native code, as well as those of {@link addon.optionNames}. */
+const OWN_OPTIONS = ['unknownKeys']
+
+/** Options as JSON; of those that there are, `taken` are taken. */
+export function optionsJson(options: unknown, taken: readonly string[] = addon.optionNames()): string {
   if (options === undefined) return '{}'
   if (!isObject(options)) refuse('options', 'an object', options)
   const known = addon.optionNames()
   const plain: [string, unknown][] = []
   for (const [key, given] of entries(options, known)) {
     if (given === undefined || given === null) continue
+    if (!taken.includes(key)) refuseOption(key, taken)
     const value = PATH_OPTIONS.includes(key) ? pathOf(given, `options.${key}`) : given
-    if (!known.includes(key)) {
-      plain.push([key, 0])
-      continue
-    }
     if (key === 'litellm.prompts') {
       plain.push([key, prompts(value)])
       continue
@@ -30,6 +32,16 @@ export function optionsJson(options: unknown): string {
     plain.push([key, value])
   }
   return JSON.stringify(Object.fromEntries(plain))
+}
+
+/** Its value is not shown: it may be a password under a misspelt name. */
+function refuseOption(key: string, taken: readonly string[]): never {
+  const names = taken.length === addon.optionNames().length ? [...taken, ...OWN_OPTIONS] : taken
+  const [group, ...rest] = key.split('.')
+  const inGroup = rest.length > 0 ? names.filter((name) => name.startsWith(`${group}.`)) : []
+  const listed = inGroup.length > 0 ? inGroup : [...new Set(names.map((name) => name.split('.', 1)[0]))]
+  const meant = likelyKey(key, inGroup.length > 0 ? inGroup : names)
+  throw new BanditError('ERR_INVALID_ARGUMENT', `options: no option ${shown(key)}; ${hintOf(meant, listed)}`)
 }
 
 /** The one option that is neither text nor number. */

@@ -5,10 +5,21 @@ import { makeSet } from './candidate-set'
 import { oneText } from './candidates'
 import { native } from './error'
 import { boundary, nested, running } from './frame'
+import { lookAtPrepare } from './look'
 import { packed, packLengths, packSet } from './request'
+import { KeyWatch } from './unknown-keys'
+
+/** There is no engine to say otherwise. */
+const watch = new KeyWatch('warn')
 
 export function prepare(candidates: readonly Candidate[]): Contract {
-  if (running.busy) return nested(() => prepare(candidates))
+  return prepareWatched(candidates, watch)
+}
+
+/** The same for an engine's opener. */
+export function prepareWatched(candidates: readonly Candidate[], keys: KeyWatch): Contract {
+  if (running.busy) return nested(() => prepareWatched(candidates, keys))
+  if (--keys.prepare.left < 0) lookAtPrepare(keys, candidates)
   const ids = packSet(candidates)
   const { end, promptVersions } = packed
   packLengths(end, ids)

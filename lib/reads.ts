@@ -18,28 +18,30 @@ import { throwIfAborted, unlessAborted } from './abort'
 import { askedMoment, checkId, checkKeys, checkPolicy, checkSignal, checkWhole, isObject } from './check'
 import { decisionSeq } from './decisions'
 import { callListener, fromNative, native, refuse } from './error'
+import { lookAtReadOptions } from './look'
 import { addon } from './native'
 import { checkedPath } from './paths'
 import { isSignal } from './realm'
+import type { KeyWatch } from './unknown-keys'
 
 const MOST_DECISIONS = 500
 const MOST_USERS = 1000
 const PAGE = 100
 const BY = ['day', 'policy', 'promptVersion', 'action']
 
-export async function decisions(engine: NativeEngine, query?: DecisionQuery, options?: ReadOptions): Promise<DecisionPage> {
+export async function decisions(asker: Asker, query?: DecisionQuery, options?: ReadOptions): Promise<DecisionPage> {
   const { userId, policy, since, until, limit = PAGE, after } = known(query, ['userId', 'policy', 'since', 'until', 'limit', 'after'])
   if (userId !== undefined) checkId(userId, 'userId')
   if (policy !== undefined) checkPolicy(policy)
   checkWhole(limit, 1, MOST_DECISIONS, 'limit')
   if (after !== undefined) decisionSeq(after, 'after')
-  return ask(engine, { what: 'decisions', userId, policy, ...times(since, until), limit, before: after }, options)
+  return ask(asker, { what: 'decisions', userId, policy, ...times(since, until), limit, before: after }, options)
 }
 
-export async function analytics(engine: NativeEngine, query?: AnalyticsQuery, options?: ReadOptions): Promise<Analytics> {
+export async function analytics(asker: Asker, query?: AnalyticsQuery, options?: ReadOptions): Promise<Analytics> {
   const { since, until, by = 'day' } = known(query, ['since', 'until', 'by'])
   if (typeof by !== 'string' || !BY.includes(by)) refuse('by', `one of ${BY.join(', ')}`, by)
-  const answer = await ask<Omit<Analytics, 'groups'> & { groups: NativeGroup[] }>(engine, { what: 'analytics', ...times(since, until), by }, options)
+  const answer = await ask<Omit<Analytics, 'groups'> & { groups: NativeGroup[] }>(asker, { what: 'analytics', ...times(since, until), by }, options)
   return { ...answer, groups: answer.groups.map(({ key, summary }) => Object.assign({ key }, summary)) }
 }
 
@@ -48,26 +50,26 @@ interface NativeGroup {
   summary: Analytics['totals']
 }
 
-export async function dataQuality(engine: NativeEngine, query?: DataQualityQuery, options?: ReadOptions): Promise<DataQuality> {
+export async function dataQuality(asker: Asker, query?: DataQualityQuery, options?: ReadOptions): Promise<DataQuality> {
   const { since } = known(query, ['since'])
-  return ask(engine, { what: 'dataQuality', ...times(since, undefined) }, options)
+  return ask(asker, { what: 'dataQuality', ...times(since, undefined) }, options)
 }
 
-export async function users(engine: NativeEngine, query?: UserQuery, options?: ReadOptions): Promise<UserPage> {
+export async function users(asker: Asker, query?: UserQuery, options?: ReadOptions): Promise<UserPage> {
   const { limit = PAGE, after } = known(query, ['limit', 'after'])
   checkWhole(limit, 1, MOST_USERS, 'limit')
   if (after !== undefined) checkId(after, 'after')
-  return ask(engine, { what: 'users', limit, after }, options)
+  return ask(asker, { what: 'users', limit, after }, options)
 }
 
-export async function simulate(engine: NativeEngine, query: SimulateQuery, options?: ReadOptions): Promise<Simulation> {
+export async function simulate(asker: Asker, query: SimulateQuery, options?: ReadOptions): Promise<Simulation> {
   if (query === undefined) refuse('query', 'an object with a policy', query)
   const { policy, log, minEffective, since, until } = known(query, ['policy', 'log', 'minEffective', 'since', 'until'])
   checkPolicy(policy)
   const directory = log === undefined ? undefined : checkedPath(log, 'log')
   const isSize = typeof minEffective === 'number' && Number.isFinite(minEffective) && minEffective >= 1
   if (minEffective !== undefined && !isSize) refuse('minEffective', 'a number of at least 1', minEffective)
-  return ask(engine, { what: 'simulate', policy, log: directory, minEffective, ...times(since, until) }, options)
+  return ask(asker, { what: 'simulate', policy, log: directory, minEffective, ...times(since, until) }, options)
 }
 
 /** A query's parts, of which there are no others. */
@@ -84,8 +86,15 @@ function times(since: unknown, until: unknown): { since: number | undefined; unt
   return { since: from, until: to }
 }
 
-async function ask<T>(engine: NativeEngine, question: object, options: ReadOptions = {}): Promise<T> {
+/** Who is asked, and what the opener says of unknown keys. */
+export interface Asker {
+  engine: NativeEngine
+  keys: KeyWatch
+}
+
+async function ask<T>({ engine, keys }: Asker, question: { what: string; [part: string]: unknown }, options: ReadOptions = {}): Promise<T> {
   if (!isObject(options) || isSignal(options)) refuse('options', 'an object such as { signal }', options)
+  lookAtReadOptions(keys, `${question.what}()`, options)
   const { signal, onProgress } = options
   checkSignal(signal)
   if (onProgress !== undefined && typeof onProgress !== 'function') refuse('options.onProgress', 'a function', onProgress)

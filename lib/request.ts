@@ -7,16 +7,17 @@ import { checkPromptVersion, type PromptVersions, refuseId } from './candidates'
 import * as frame from './frame'
 import { checkIntact } from './frame'
 import { Asked, AskedFlags, Limit, Mark, Meta, Request, Reward } from './generated/boundary'
+import { maskWords, packMask } from './mask'
 import type { Candidate, ProfileFeatures, RewardRequest, ScoreRequest } from '../index'
 
 // Own constants: V8 compiles them into the code, and looks up imported ones at each use.
 const { words, halves, running, FIRST } = frame
 
-/** In place of a prepared set's number: the lanes have been removed. */
+/** In place of a prepared set's number: the lanes and the mask have been removed. */
 const NO_LANES = -1
 
 /** The words of the largest request. */
-const LARGEST_REQUEST = Request.WORDS + 3 * Limit.LARGEST_CANDIDATES
+const LARGEST_REQUEST = Request.WORDS + 3 * Limit.LARGEST_CANDIDATES + maskWords(Limit.LARGEST_CANDIDATES)
 
 /** What a request is about, and what else it asks. */
 export type Candidates = ScoreRequest['candidates']
@@ -42,12 +43,12 @@ interface Packed {
 }
 
 /** Packs a request about `candidates` as the only one; returns its META. `names`, where it is given, takes the candidates' ids. */
-export function packScore(request: Scored, candidates: unknown, names: string[] | undefined): number {
+export function packScore(request: Scored, candidates: unknown, mask: unknown, names: string[] | undefined): number {
   running.extent = FIRST
   running.spoilt = false
   running.busy = true
   try {
-    return packScoreAt(request, candidates, FIRST, names, ALONE)
+    return packScoreAt(request, candidates, mask, FIRST, names, ALONE)
   } finally {
     // No call: at the end of the stack there may be no room for one.
     running.busy = false
@@ -61,7 +62,7 @@ export function packScore(request: Scored, candidates: unknown, names: string[] 
  * In one piece, because a call costs V8 as much as two candidates; and written for what V8 11 makes of it. `npm run bench` says what a
  * change does to it.
  */
-export function packScoreAt(request: Scored, candidates: unknown, at: number, names: string[] | undefined, number: number): number {
+export function packScoreAt(request: Scored, candidates: unknown, mask: unknown, at: number, names: string[] | undefined, number: number): number {
   const { context, profileFeatures, policy } = request
   let meta = policyBits(policy, number)
   let end = at + Request.WORDS
@@ -136,6 +137,11 @@ export function packScoreAt(request: Scored, candidates: unknown, at: number, na
   } else {
     refuse(`${prefix(number)}candidates`, 'an array or a set made by prepare()', candidates)
   }
+  if (mask !== undefined) {
+    const allowed = packMask(mask, n, end, number)
+    if (allowed > 0) end += maskWords(n)
+    meta |= allowed << Meta.ALLOWED
+  }
   let hours = 12
   let days = 0
   if (context !== undefined) {
@@ -204,7 +210,7 @@ const NOTHING_ELSE: Scored = {}
 export function packSet(candidates: readonly Candidate[]): readonly string[] {
   if (!Array.isArray(candidates)) refuse('candidates', 'an array', candidates)
   const ids: string[] = []
-  packScore(NOTHING_ELSE, candidates, ids)
+  packScore(NOTHING_ELSE, candidates, undefined, ids)
   return ids
 }
 

@@ -31,8 +31,8 @@ function shifted({ name: of, fields }) {
     at += width
     return field
   })
-  // A half of a word is read and written as a whole number with a sign.
-  if (at > 31) throw new RangeError(`${SOURCE}: the fields of ${of} have ${at} bits, of 31`)
+  // JavaScript writes the highest bit of a half as a sign, and reads none of what it writes.
+  if (at > 32) throw new RangeError(`${SOURCE}: the fields of ${of} have ${at} bits, of 32`)
   return all
 }
 

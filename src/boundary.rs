@@ -15,7 +15,7 @@ pub mod control {
     pub const WORDS: usize = 4;
 }
 
-/// Words of a request, before its lanes. A reward has no lanes.
+/// Words of a request, before its lanes and its mask. A reward has neither.
 pub mod request {
     /// The user's number in the channel.
     pub const USER: usize = 0;
@@ -23,7 +23,7 @@ pub mod request {
     pub const META: usize = 1;
     /// How many there are.
     pub const CANDIDATES: usize = 2;
-    /// A prepared set's number, 0 where the lanes follow, −1 where they were removed after the choice was made.
+    /// A prepared set's number, 0 where the lanes follow, −1 where lanes and mask were removed after the choice was made.
     pub const SET: usize = 3;
     /// Answer: the chosen candidate's place.
     pub const INDEX: usize = 4;
@@ -124,23 +124,27 @@ pub mod meta {
     /// The number of the policy that the caller named.
     pub const POLICY: u32 = 0;
     /// The largest value of `POLICY`.
-    pub const POLICY_MASK: u32 = 15;
+    pub const POLICY_MASK: u32 = 7;
     /// The caller named one; else the active one is meant.
-    pub const NAMES_POLICY: u32 = 1 << 4;
+    pub const NAMES_POLICY: u32 = 1 << 3;
     /// 0 to 23.
-    pub const HOUR: u32 = 5;
+    pub const HOUR: u32 = 4;
     /// The largest value of `HOUR`.
     pub const HOUR_MASK: u32 = 31;
     /// 0 to 6.
-    pub const DAY: u32 = 10;
+    pub const DAY: u32 = 9;
     /// The largest value of `DAY`.
     pub const DAY_MASK: u32 = 7;
     /// The words of PROFILE hold one.
-    pub const HAS_PROFILE: u32 = 1 << 13;
+    pub const HAS_PROFILE: u32 = 1 << 12;
     /// A text says when the profile was computed.
-    pub const HAS_COMPUTED_AT: u32 = 1 << 14;
+    pub const HAS_COMPUTED_AT: u32 = 1 << 13;
     /// A text says which prompt wrote the chosen candidate.
-    pub const HAS_PROMPT_VERSION: u32 = 1 << 15;
+    pub const HAS_PROMPT_VERSION: u32 = 1 << 14;
+    /// How many candidates the mask of a choice allows; 0 where there is no mask, or it allows all.
+    pub const ALLOWED: u32 = 15;
+    /// The largest value of `ALLOWED`.
+    pub const ALLOWED_MASK: u32 = 131_071;
 }
 
 /// Bits of CHOICE.
@@ -150,7 +154,7 @@ pub mod choice {
     /// The number of the policy that chose it.
     pub const POLICY: u32 = 1;
     /// The largest value of `POLICY`.
-    pub const POLICY_MASK: u32 = 15;
+    pub const POLICY_MASK: u32 = 7;
 }
 
 /// Bits of what is asked of a decision.
@@ -196,7 +200,7 @@ pub mod decision_flags {
 }
 
 /// Another description of the boundary has another number.
-pub const LAYOUT: u32 = 949_826_431;
+pub const LAYOUT: u32 = 511_102_688;
 
 /// Lanes are padded to a multiple of as many candidates.
 pub const LANE_CHUNK: usize = 8;
@@ -218,6 +222,9 @@ pub const LARGEST_DECISION: usize = 1_000;
 
 /// The most texts that one call carries.
 pub const MOST_TEXTS: usize = 60;
+
+/// Candidates in a word of the mask of a choice.
+pub const MASK_BITS: usize = 32;
 
 /// How a call went, by number.
 pub const STATUSES: [&str; 2] = ["done", "failed"];

@@ -158,7 +158,7 @@ fn prepared_candidates_are_scored_as_given_ones() {
         let one = score_on(&given, &given.user("u").unwrap(), policy, &tasks, id).unwrap();
         let two = with_lanes(&tasks, |lanes| {
             let moment = Moment { hour: 9, day: 2 };
-            let call = ScoreCall { policy, moment, profile: None, lanes, normalised: Some(&set) };
+            let call = ScoreCall { policy, moment, profile: None, lanes, normalised: Some(&set), eligible: None };
             score_call(&prepared, &prepared.user("u").unwrap(), &call, id).unwrap()
         });
         assert_eq!(one, two);

@@ -332,7 +332,8 @@ fn who_found_no_room_is_chosen_for_once_and_looked_up_again() {
     let mut folds = FoldCache::default();
     let mut choose = |user| {
         with_lanes(&some_tasks(3, &Chance::seeded(1)), |lanes| {
-            let call = ScoreCall { policy: EGreedyV1, moment: Moment::default(), profile: None, lanes, normalised: None };
+            let call =
+                ScoreCall { policy: EGreedyV1, moment: Moment::default(), profile: None, lanes, normalised: None, eligible: None };
             engine.choose(user, &call, &mut folds, &mut Scratch::default())
         })
     };

@@ -316,7 +316,7 @@ pub fn score_on(
     tip_id: impl FnOnce(usize) -> Result<String>,
 ) -> Result<Choice, Refused> {
     with_lanes(tasks, |lanes| {
-        let call = ScoreCall { policy, moment: Moment { hour: 9, day: 2 }, profile: None, lanes, normalised: None };
+        let call = ScoreCall { policy, moment: Moment { hour: 9, day: 2 }, profile: None, lanes, normalised: None, eligible: None };
         score_call(engine, user, &call, tip_id)
     })
 }
@@ -331,8 +331,9 @@ pub fn score_call(
     let choice = engine.choose(user, call, &mut FoldCache::default(), &mut Scratch::default())?;
     let ScoreCall { policy, moment, profile, lanes, .. } = *call;
     let (task, candidates) = (lanes.task(choice.index), u32::try_from(lanes.len()).unwrap());
+    let allowed = call.eligible.map_or(0, |eligible| u32::try_from(eligible.iter().filter(|may| **may).count()).unwrap());
     let tip_id = tip_id(choice.index)?;
-    let call = PullCall { policy, moment, profile, choice, task, candidates };
+    let call = PullCall { policy, moment, profile, choice, task, candidates, allowed };
     engine.pull(user, &call, || Ok(Texts { tip_id: &tip_id, ..Texts::default() }))?;
     Ok(choice)
 }

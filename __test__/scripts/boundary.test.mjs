@@ -79,5 +79,5 @@ test('bits that do not fit into a whole number are refused', (t) => {
   change(DESCRIPTION, '["HOUR", 5,', '["HOUR", 25,')
   const { status, said } = run()
   assert.equal(status, 1)
-  assert.ok(said.some((line) => line.includes('the fields of meta have 36 bits, of 31')), said.join('\n'))
+  assert.ok(said.some((line) => line.includes('the fields of meta have 52 bits, of 32')), said.join('\n'))
 })

@@ -128,7 +128,7 @@ const KEYS = {
   off: [],
 }
 /** @type {Record<string, string[]>} */
-const OPTIONAL = { segment: ['previousBytes', 'rewritten'], pull: ['promptVersion', 'first'], reward: ['first'], mark: ['end'], decision: ['promptVersions', 'masked', 'holdout', 'heldOut', 'us', 'drawn'], policy: ['share', 'salt', 'userId'] }
+const OPTIONAL = { segment: ['previousBytes', 'rewritten'], pull: ['allowed', 'promptVersion', 'first'], reward: ['first'], mark: ['end'], decision: ['promptVersions', 'masked', 'holdout', 'heldOut', 'us', 'drawn'], policy: ['share', 'salt', 'userId'] }
 
 /** @param {LogRecord} record @returns {string | undefined} */
 function wrongShape(record) {

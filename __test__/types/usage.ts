@@ -37,6 +37,7 @@ export const flags: boolean = result.exploring
 score({ userId: 'u', candidates: prepare(candidates), context: { hourOfDay: 8 }, profileFeatures: null, policy: 'egreedy-v2' })
 score({ userId: 'u', candidates: candidates as readonly Candidate[], context: undefined, policy: undefined })
 score({ userId: 'u', candidates: [{ id: 'a' }] as const })
+score({ userId: 'u', candidates: prepare(candidates), mask: [true, false] as const })
 score({ userId: 'u', candidates: [{ id: 'a', promptVersion: 'v2' }], profileFeatures: { computedAt: null } })
 export const many: ScoreResult[] = scoreMany([{ userId: 'u', candidates }])
 export const done: true = reward({ userId: 'u', tipId: 'a', reward: -0.5, features: { hourOfDay: 8, priority: 1 }, dayOfWeek: 6 }).ok
@@ -51,7 +52,7 @@ export const reply: Promise<string[]> = generate({ userId: 'u', n: 3 }, { signal
 reset('u')
 
 export async function engines(): Promise<void> {
-  const bandits = Bandits.open({ stateDir: 'state', activePolicy: 'linucb-v1', seed: 7, historySize: 0 })
+  const bandits = Bandits.open({ stateDir: 'state', activePolicy: 'linucb-v1', seed: 7, historySize: 0, unknownKeys: 'refuse' })
   const set: CandidateSet = bandits.prepare(candidates)
   const ids: readonly string[] = set.ids
   bandits.score({ userId: ids[0] ?? 'u', candidates: set })
@@ -153,6 +154,10 @@ stats()
 new Bandits()
 // @ts-expect-error an option's name
 Bandits.open({ stateDirectory: 'state' })
+// @ts-expect-error none of the three
+Bandits.open({ unknownKeys: 'error' })
+// @ts-expect-error flags, not numbers
+score({ userId: 'u', candidates, mask: [1, 0] })
 // @ts-expect-error the log is on or off
 Bandits.open({ log: true })
 // @ts-expect-error a number of days

@@ -16,7 +16,7 @@ export const enum Control {
   WORDS = 4,
 }
 
-/** Words of a request, before its lanes. A reward has no lanes. */
+/** Words of a request, before its lanes and its mask. A reward has neither. */
 export const enum Request {
   /** The user's number in the channel. */
   USER = 0,
@@ -24,7 +24,7 @@ export const enum Request {
   META = 1,
   /** How many there are. */
   CANDIDATES = 2,
-  /** A prepared set's number, 0 where the lanes follow, −1 where they were removed after the choice was made. */
+  /** A prepared set's number, 0 where the lanes follow, −1 where lanes and mask were removed after the choice was made. */
   SET = 3,
   /** Answer: the chosen candidate's place. */
   INDEX = 4,
@@ -125,23 +125,27 @@ export const enum Meta {
   /** The number of the policy that the caller named. */
   POLICY = 0,
   /** The largest value of POLICY. */
-  POLICY_MASK = 15,
+  POLICY_MASK = 7,
   /** The caller named one; else the active one is meant. */
-  NAMES_POLICY = 1 << 4,
+  NAMES_POLICY = 1 << 3,
   /** 0 to 23. */
-  HOUR = 5,
+  HOUR = 4,
   /** The largest value of HOUR. */
   HOUR_MASK = 31,
   /** 0 to 6. */
-  DAY = 10,
+  DAY = 9,
   /** The largest value of DAY. */
   DAY_MASK = 7,
   /** The words of PROFILE hold one. */
-  HAS_PROFILE = 1 << 13,
+  HAS_PROFILE = 1 << 12,
   /** A text says when the profile was computed. */
-  HAS_COMPUTED_AT = 1 << 14,
+  HAS_COMPUTED_AT = 1 << 13,
   /** A text says which prompt wrote the chosen candidate. */
-  HAS_PROMPT_VERSION = 1 << 15,
+  HAS_PROMPT_VERSION = 1 << 14,
+  /** How many candidates the mask of a choice allows; 0 where there is no mask, or it allows all. */
+  ALLOWED = 15,
+  /** The largest value of ALLOWED. */
+  ALLOWED_MASK = 131_071,
 }
 
 /** Bits of CHOICE. */
@@ -151,7 +155,7 @@ export const enum Choice {
   /** The number of the policy that chose it. */
   POLICY = 1,
   /** The largest value of POLICY. */
-  POLICY_MASK = 15,
+  POLICY_MASK = 7,
 }
 
 /** Bits of what is asked of a decision. */
@@ -197,7 +201,7 @@ export const enum DecisionFlags {
 }
 
 /** Another description of the boundary has another number. */
-export const LAYOUT = 949_826_431
+export const LAYOUT = 511_102_688
 
 /** Limits. */
 export const enum Limit {
@@ -215,6 +219,8 @@ export const enum Limit {
   LARGEST_DECISION = 1_000,
   /** The most texts that one call carries. */
   MOST_TEXTS = 60,
+  /** Candidates in a word of the mask of a choice. */
+  MASK_BITS = 32,
 }
 
 /** How a call went, by number. */

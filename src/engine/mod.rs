@@ -198,8 +198,8 @@ impl Engine {
         };
         let draw = || self.chance.draw();
         Ok(match call.normalised {
-            None => choose(folded, &call.lanes, draw, scratch),
-            Some(normalised) => choose(folded, normalised, draw, scratch),
+            None => choose(folded, &call.lanes, call.eligible, draw, scratch),
+            Some(normalised) => choose(folded, normalised, call.eligible, draw, scratch),
         })
     }
 
@@ -221,7 +221,7 @@ impl Engine {
             return Ok(());
         }
         let texts = texts()?;
-        let PullCall { policy, moment, profile, choice, task, candidates } = *call;
+        let PullCall { policy, moment, profile, choice, task, candidates, allowed } = *call;
         let (was_absent, first) = (state.is_absent(policy), state.is_unknown(policy));
         state.make_ready(policy)?;
         if state.queue() {
@@ -246,6 +246,7 @@ impl Engine {
                 inputs: Inputs { policy, moment, task, profile, computed_at: texts.computed_at },
                 index: choice.index as u32,
                 candidates,
+                allowed,
                 score,
                 exploring,
                 propensity: choice.propensity,

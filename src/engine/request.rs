@@ -18,6 +18,8 @@ pub struct ScoreCall<'a> {
     pub lanes: Lanes<'a>,
     /// The same candidates normalised, where that was done before.
     pub normalised: Option<&'a NormalisedLanes>,
+    /// Which can be chosen, where not all can; at least one can.
+    pub eligible: Option<&'a [bool]>,
 }
 
 /// Remember what was chosen.
@@ -35,6 +37,8 @@ pub struct PullCall {
     pub task: TaskFeatures,
     /// How many candidates there were.
     pub candidates: u32,
+    /// How many of them could be chosen; 0: all.
+    pub allowed: u32,
 }
 
 /// What is kept of a choice beside its numbers.

@@ -44,6 +44,8 @@ pub struct PullLine<'a> {
     pub index: u32,
     /// How many there were.
     pub candidates: u32,
+    /// How many of them a mask allowed; 0: all.
+    pub allowed: u32,
     /// Its score.
     pub score: f64,
     /// It was drawn uniformly.
@@ -127,6 +129,9 @@ impl LineWriter {
             put(to, r#","tipId":"#, line.tip_id);
             put(to, r#","index":"#, &line.index);
             put(to, r#","candidates":"#, &line.candidates);
+            if line.allowed != 0 {
+                put(to, r#","allowed":"#, &line.allowed);
+            }
             put(to, r#","score":"#, &line.score);
             put(to, r#","exploring":"#, &line.exploring);
             put(to, r#","propensity":"#, &line.propensity);

@@ -33,6 +33,8 @@ pub struct Channel {
     users: RefCell<Vec<Arc<User>>>,
     folds: RefCell<FoldCache>,
     scratch: RefCell<Scratch>,
+    /// What a mask says of each candidate.
+    flags: RefCell<Vec<bool>>,
     /// For an id or ids, the time of a profile, and a prompt version or versions.
     texts: RefCell<[TextBuffer; 3]>,
     explanation: RefCell<Option<Explanation>>,
@@ -45,6 +47,7 @@ impl Channel {
             users: RefCell::default(),
             folds: RefCell::default(),
             scratch: RefCell::default(),
+            flags: RefCell::default(),
             texts: RefCell::default(),
             explanation: RefCell::default(),
         }
@@ -235,7 +238,9 @@ impl Channel {
         let (folds, scratch) = (&mut *self.folds.borrow_mut(), &mut *self.scratch.borrow_mut());
         let (policy, moment, profile) = (request.policy(self.engine.active())?, request.moment(), request.profile());
         let (lanes, normalised) = request.candidates(set)?;
-        let call = ScoreCall { policy, moment, profile, lanes, normalised };
+        let flags = &mut *self.flags.borrow_mut();
+        let eligible = request.eligible(flags)?;
+        let call = ScoreCall { policy, moment, profile, lanes, normalised, eligible };
         self.on_user(request, |user| {
             let choice = self.engine.choose(user, &call, folds, scratch)?;
             request.answer(&choice, policy, &lanes.task(choice.index));
@@ -243,6 +248,7 @@ impl Channel {
         })?;
         if lanes.len() > KEEP_CANDIDATES {
             scratch.shrink(KEEP_CANDIDATES);
+            *flags = Vec::new();
         }
         Ok(())
     }
@@ -286,6 +292,7 @@ fn pull_call(request: &Request<'_>, choice: Choice, policy: PolicyName) -> PullC
         choice,
         task: request.task(),
         candidates: request.count(),
+        allowed: request.allowed(),
     }
 }
 

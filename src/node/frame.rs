@@ -14,8 +14,8 @@
 use super::memory::{Numbers, zeros};
 use super::prepared::{PreparedSet, PreparedSets};
 use crate::boundary::{
-    ACTIONS, LARGEST_CANDIDATES, LARGEST_MANY, asked, asked_flags, choice, chosen, control, decision, decision_flags, mark, meta,
-    reaction, reaction_flags, request, reward,
+    ACTIONS, LARGEST_CANDIDATES, LARGEST_MANY, MASK_BITS, asked, asked_flags, choice, chosen, control, decision, decision_flags,
+    mark, meta, reaction, reaction_flags, request, reward,
 };
 use crate::engine::{Chosen, FeedbackCall, FeedbackOutcome, Recommendation};
 use crate::error::{Error, ErrorKind, Result};
@@ -28,8 +28,8 @@ use std::rc::Rc;
 
 /// Words of a decision's answer.
 pub const DECISION_WORDS: usize = decision::WORDS + chosen::WORDS * PolicyName::ALL.len();
-/// Room for the words of a batch's requests and the lanes of a request's candidates: what is not written to takes no memory.
-const WORDS: usize = control::WORDS + LARGEST_MANY * request::WORDS + 3 * LARGEST_CANDIDATES;
+/// Room for the words of a batch's requests and the lanes and the mask of a request's candidates: what is not written to takes no memory.
+const WORDS: usize = control::WORDS + LARGEST_MANY * request::WORDS + 3 * LARGEST_CANDIDATES + mask_words(LARGEST_CANDIDATES);
 
 /// How a call went; in the control words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +39,14 @@ pub enum Status {
     Done = 0,
     /// [`super::gate::Gate::take_error`] says what happened.
     Failed = 1,
+}
+
+/// In place of a prepared set's number: the lanes and the mask were removed after the choice was made.
+const REMOVED: u32 = u32::MAX;
+
+/// How many words the mask of so many candidates takes.
+const fn mask_words(candidates: usize) -> usize {
+    candidates.div_ceil(MASK_BITS)
 }
 
 /// One JavaScript environment's frame and prepared sets.
@@ -210,10 +218,38 @@ impl<'a> Request<'a> {
         })
     }
 
+    /// How many candidates the mask allows; 0: there is none, all are.
+    #[inline]
+    pub fn allowed(&self) -> u32 {
+        self.meta() >> meta::ALLOWED & meta::ALLOWED_MASK
+    }
+
+    /// Which candidates can be chosen, written to `flags`, where a mask says so. At least one can.
+    #[inline]
+    pub fn eligible<'f>(&self, flags: &'f mut Vec<bool>) -> Result<Option<&'f [bool]>> {
+        if self.allowed() == 0 { Ok(None) } else { self.read_mask(flags).map(Some) }
+    }
+
+    #[cold]
+    fn read_mask<'f>(&self, flags: &'f mut Vec<bool>) -> Result<&'f [bool]> {
+        let (count, start) = (self.count() as usize, self.lane_words());
+        let words = self.behind.get(start..start + mask_words(count)).ok_or_else(|| broken("mask"))?;
+        flags.clear();
+        flags.extend((0..count).map(|i| whole(&words[i / MASK_BITS]) >> (i % MASK_BITS) & 1 != 0));
+        if flags.contains(&true) { Ok(flags) } else { Err(broken("mask")) }
+    }
+
+    /// How many words the lanes take.
+    #[inline]
+    fn lane_words(&self) -> usize {
+        if self.set() == 0 { Lanes::words(self.count() as usize) } else { 0 }
+    }
+
     /// How many words the request takes.
     #[inline]
     pub fn length(&self) -> usize {
-        request::WORDS + if self.set() == 0 { Lanes::words(self.count() as usize) } else { 0 }
+        let has_mask = self.allowed() != 0 && self.set() != REMOVED;
+        request::WORDS + self.lane_words() + if has_mask { mask_words(self.count() as usize) } else { 0 }
     }
 
     /// Writes what was chosen, by which policy, and its features.

@@ -81,12 +81,18 @@ fn best_of(scores: &[f64], eligible: &[bool]) -> usize {
 }
 
 /// `LinUCB`: argmax of θ·x + α√(xᵀA⁻¹x). ε-greedy: with probability ε uniform, else argmax of θ·x; only then something is drawn.
-/// There is at least one candidate.
+/// At least one candidate is eligible.
 #[inline]
-pub fn choose(folded: &Folded, candidates: &impl Candidates, draw: impl FnOnce() -> Draw, scratch: &mut Scratch) -> Choice {
+pub fn choose(
+    folded: &Folded,
+    candidates: &impl Candidates,
+    eligible: Eligible<'_>,
+    draw: impl FnOnce() -> Draw,
+    scratch: &mut Scratch,
+) -> Choice {
     let (n, epsilon) = (candidates.len(), folded.epsilon());
-    let greedy = score(folded, candidates, None, scratch);
-    let of = Distribution { greedy, epsilon, candidates: n, eligible: None };
+    let greedy = score(folded, candidates, eligible, scratch);
+    let of = Distribution { greedy, epsilon, candidates: n, eligible };
     let (index, exploring) = if epsilon > 0.0 { of.choose(draw()) } else { (greedy, false) };
     Choice { index, score: scratch.last_scores(n)[index], exploring, propensity: of.probability(index) }
 }
@@ -105,7 +111,7 @@ mod tests {
 
     fn linucb(ridge: &LinUcbRidge, moment: Moment, lanes: &NormalisedLanes) -> Choice {
         let folded = Folded::linucb(ridge, moment, &Profile::default());
-        choose(&folded, lanes, || unreachable!("LinUCB draws nothing"), &mut Scratch::default())
+        choose(&folded, lanes, None, || unreachable!("LinUCB draws nothing"), &mut Scratch::default())
     }
 
     fn tasks(n: usize, chance: &Chance) -> Vec<TaskFeatures> {
@@ -160,7 +166,7 @@ mod tests {
         let (mut seen, mut said) = ([0f64; 4], [0f64; 4]);
         const DRAWS: usize = 100_000;
         for _ in 0..DRAWS {
-            let choice = choose(&folded, &lanes, || chance.draw(), &mut Scratch::default());
+            let choice = choose(&folded, &lanes, None, || chance.draw(), &mut Scratch::default());
             seen[choice.index] += 1.0;
             said[choice.index] = choice.propensity;
         }
