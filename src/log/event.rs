@@ -88,6 +88,9 @@ impl Event<'_> {
     }
 }
 
+/// No release writes a later version: a line that says so is damaged, and keeps nobody out.
+const LAST_VERSION: u32 = 1000;
+
 impl Recorded<'_> {
     /// Whether its numbers can be those of a log whose newest epoch is this one: what a line says of others lies before it.
     #[must_use]
@@ -238,7 +241,7 @@ pub fn read_line(line: &[u8]) -> Result<Recorded<'_>, LineError> {
     // Asked first: a later version's line need not have the keys of this one's.
     if !line.starts_with(b"{\"v\":1,") {
         let Version { v } = serde_json::from_slice(line).map_err(unreadable)?;
-        return Err(if v > VERSION { LineError::LaterVersion(v) } else { malformed("v") });
+        return Err(if (VERSION + 1..=LAST_VERSION).contains(&v) { LineError::LaterVersion(v) } else { malformed("v") });
     }
     // The long ones are read once, by who knows their keys.
     if let Some((seq, ts, kind @ ("decision" | "feedback"))) = written_head(line) {
