@@ -201,7 +201,9 @@ fn an_erasure_of_two_that_is_cut_short_is_finished_at_the_next_start() {
     const PEOPLE: [&str; 2] = ["person-a", "person-b"];
     let disk = MemoryDisk::default();
     let engine = open(&disk);
-    PEOPLE.iter().for_each(|person| learn(&engine, person));
+    for person in PEOPLE {
+        learn(&engine, person);
+    }
     learn(&engine, "other");
     wait(|done| engine.checkpoint(done)).unwrap();
     // The lines stay.
@@ -246,9 +248,8 @@ fn shuffled(image: &Image, people: [&str; 2]) -> Image {
     ];
     let segments = names.iter().filter(|name| **name != REWRITTEN);
     for ((name, head), lines) in segments.zip(heads).zip(rest) {
-        let text: String =
-            std::iter::once(head).chain(lines).filter(|line| !line.is_empty()).map(|line| format!("{line}\n")).collect();
-        shuffled.put(Room::Log, name, text);
+        let written: Vec<_> = std::iter::once(head).chain(lines).filter(|line| !line.is_empty()).collect();
+        shuffled.put(Room::Log, name, written.join("\n") + "\n");
     }
     assert_eq!(shuffled.names(Room::Log).len(), 2, "{names:?}");
     shuffled

@@ -120,6 +120,7 @@ struct Version {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[allow(clippy::struct_excessive_bools)] // the keys of lines of all kinds
 struct Raw<'a> {
     seq: Seq,
     ts: &'a str,
