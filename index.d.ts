@@ -1237,7 +1237,8 @@ export class Bandits {
   /**
    * Removes a person: memory, state files, what was set aside of them, and every line of the interaction log. Resolves when the
    * removal is on disk; a rejected one is to be called again, one that the process did not live to see is finished by the next open.
-   * Takes as long as reading the log. Does not reach copies.
+   * Takes as long as reading the log, and writing the segments that name the person, in the background: no other call waits for it but
+   * `close()`. Does not reach copies.
    */
   erase(userId: string): Promise<void>
   /**

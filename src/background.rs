@@ -76,27 +76,17 @@ pub fn guarded<T>(thread: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
 /// How far a thread behind stands back, in the steps of nice(1).
 const NICENESS: i32 = 10;
 
-/// How far one whose work takes long and is waited for by nobody who scores stands back behind those.
-const LAST: i32 = 19;
-
 /// Where two threads want one core, scoring goes first. Called by a thread about itself; not being allowed to is no problem.
-pub fn stand_back() {
-    be_nice(NICENESS);
-}
-
-/// The same behind the threads that stand back, too.
-pub fn stand_far_back() {
-    be_nice(LAST);
-}
-
 #[cfg(target_os = "linux")]
-fn be_nice(steps: i32) {
-    let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), steps);
+pub fn stand_back() {
+    let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICENESS);
 }
 
 /// Elsewhere a priority is the whole process's.
 #[cfg(not(target_os = "linux"))]
-const fn be_nice(_: i32) {}
+pub const fn stand_back() {
+    let _ = NICENESS;
+}
 
 /// The wait before the next attempt, doubled with each failure in a row.
 #[derive(Debug)]

@@ -8,8 +8,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { BanditError, Bandits } from '@oo/bandits'
 import { random } from '../bench/workload.mjs'
 
-/** @type {{ stateDir: string, seed: number, life: number, people: number }} */
-const { stateDir, seed, life, people } = JSON.parse(process.argv[2] ?? '{}')
+/** @type {{ stateDir: string, seed: number, life: number, people: number, megabytes: number }} */
+const { stateDir, seed, life, people, megabytes } = JSON.parse(process.argv[2] ?? '{}')
 /** @param {string} word */
 const say = (word) => writeSync(3, `${word}\n`)
 
@@ -31,6 +31,12 @@ async function patiently(call) {
 try {
   const rng = random(seed)
   const bandits = Bandits.open({ stateDir, seed: 1, maxHotUsers: 20 })
+  // Erased as well, now and then, so that all of it is written anew.
+  const candidates = Array.from({ length: 40 }, (_, i) => ({ id: `task-${i}-${'x'.repeat(60)}` }))
+  for (let n = 0; bandits.health().log.bytes < megabytes * 2 ** 20; n++) {
+    for (let i = 0; i < 200; i++) await patiently(() => bandits.recommend({ userId: `crowd-${n % 10}`, candidates }))
+    await bandits.flush()
+  }
   for (let round = 0; ; round++) {
     for (let i = 0; i < 30; i++) {
       const userId = `person-${Math.floor(rng() * people)}`
@@ -41,6 +47,7 @@ try {
       bandits.score({ userId, candidates: [{ id: `seen-by-${userId}` }] })
     }
     const gone = [...new Set(Array.from({ length: 1 + Math.floor(rng() * 3) }, () => `person-${Math.floor(rng() * people)}`))]
+    if (megabytes > 0) void bandits.erase(`crowd-${round % 10}`).catch(() => {})
     for (const userId of gone) say(`e ${userId}`)
     await Promise.all(gone.map((userId) => patiently(() => bandits.erase(userId)).then(() => say(`E ${userId}`))))
   }

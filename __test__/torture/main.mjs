@@ -27,7 +27,7 @@ const USAGE = `usage: node __test__/torture/main.mjs [what] [options]
   cut       --lines 40       the last segment cut at every byte
   flips     --flips 10000    one bit flipped in what the package wrote
   decisions --decisions 100000  each final reward is learned from once, with kill -9, restarts and changes of policies
-  erase     --cycles 100 --cuts 50  both while people are erased
+  erase     --cycles 100 --cuts 50 --megabytes 96  both while people are erased; a fifth of the cuts with a log so large
   resources                  full disk, no descriptors, read-only, removed (partly root)
   faults    --step 1         the n-th system call fails (strace)
   processes --turns 40       two processes on one directory
@@ -39,7 +39,7 @@ const USAGE = `usage: node __test__/torture/main.mjs [what] [options]
   all                        everything, at these sizes
   --seed N  for all of them; drawn and printed where it is not given`
 
-const { what = 'kill', values, size, seed, refuse } = command(USAGE, ['cycles', 'cuts', 'decisions', 'lines', 'flips', 'step', 'turns', 'rewards', 'users', 'hot', 'on'])
+const { what = 'kill', values, size, seed, refuse } = command(USAGE, ['cycles', 'cuts', 'decisions', 'lines', 'flips', 'step', 'turns', 'rewards', 'users', 'hot', 'megabytes', 'on'])
 
 /** @param {string} name @returns {(done: number) => void} */
 function progress(name) {
@@ -79,6 +79,7 @@ const TESTS = {
   erase: [
     ['kill -9 of erasures', () => eraseUnderKill({ cycles: size('cycles', 100), seed })],
     ['power cuts of erasures', () => eraseUnderPowerCut({ cycles: size('cuts', 50), seed })],
+    ['power cuts of long erasures', () => eraseUnderPowerCut({ cycles: Math.ceil(size('cuts', 50) / 5), seed, megabytes: size('megabytes', 96) })],
   ],
   faults: [['failing system calls', () => failingCalls({ seed, step: Math.max(1, size('step', 1)), onRun: progress('failing system calls') })]],
   processes: [['two processes', () => twoProcesses({ turns: size('turns', 40), seed })]],

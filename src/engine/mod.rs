@@ -480,9 +480,22 @@ fn close_files(log: Option<Arc<InteractionLog>>, store: Arc<dyn StateStore>, wri
     let Some(log) = log else { return writer.stop(release) };
     // Pulls first, so that the last mark has them behind it and the next start nothing to read.
     log.clone().flush(Box::new(move |_| {
-        writer.stop(Box::new(move |written| {
-            log.stop(Box::new(move |synced| release(again(&written).and(synced))));
+        if !writer.is_mark_held() {
+            return stop_threads(log, &writer, release);
+        }
+        // People who are being erased next, for the same reason: their files by the writer, then their lines. The writer answers a flush
+        // before it erases who was named with it, so the second answer says that it has done that.
+        writer.clone().flush(Box::new(move |_| {
+            writer.clone().flush(Box::new(move |_| {
+                log.clone().finish_removals(Box::new(move |_| stop_threads(log, &writer, release)));
+            }));
         }));
+    }));
+}
+
+fn stop_threads(log: Arc<InteractionLog>, writer: &Writer, release: Done) {
+    writer.stop(Box::new(move |written| {
+        log.stop(Box::new(move |synced| release(again(&written).and(synced))));
     }));
 }
 

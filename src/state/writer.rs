@@ -144,6 +144,12 @@ impl Writer {
         MarkHold(Arc::clone(&self.shared.holds))
     }
 
+    /// Something holds the mark: an erasure that is not complete.
+    #[must_use]
+    pub fn is_mark_held(&self) -> bool {
+        self.shared.holds.load(Ordering::Acquire) > 0
+    }
+
     /// Removes what was stored of a user whose `state` memory has forgotten, and what the log has of it up to the line that says
     /// so. What has happened to the user since then stays. `hold` is from before that line was appended.
     pub fn erase(&self, user: &Arc<User>, state: &mut UserState, up_to: Option<Seq>, hold: MarkHold, done: Done) {

@@ -24,7 +24,7 @@ const BLOCK: usize = 1 << 20;
 /// So many bytes are synced at a time, which a sync of the log may have to wait for.
 const PIECE: usize = 1 << 20;
 /// No pause is longer, and nobody who syncs all the time holds up an erasure for longer at each piece.
-const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_millis(20);
 /// How often it is looked whether the log still syncs.
 const LOOK_AGAIN: Duration = Duration::from_millis(1);
 
@@ -142,7 +142,7 @@ impl InteractionLog {
                 Error::io(format_args!("write {}/{}/{TEMPORARY}", self.directory.path().display(), Room::Log.name()), e)
             })?;
             // Whoever writes to the same disk has it half of the time.
-            if !self.is_stopping() {
+            if !self.is_hurried() {
                 std::thread::sleep(begun.elapsed().min(LONGEST_PAUSE));
             }
         }

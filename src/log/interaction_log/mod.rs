@@ -92,6 +92,8 @@ enum Job {
     Flush,
     /// Remove what is known of a user up to a number.
     Remove(String, Seq),
+    /// Nothing is left to remove when it is done.
+    Finish,
     Stop,
 }
 
@@ -470,6 +472,11 @@ impl InteractionLog {
     /// does goes on meanwhile.
     pub fn remove(&self, user_id: &str, up_to: Seq, done: Done) {
         self.submit(Job::Remove(user_id.to_owned(), up_to), done);
+    }
+
+    /// Calls `done` when what was to be removed is, or could not be.
+    pub fn finish_removals(&self, done: Done) {
+        self.submit(Job::Finish, done);
     }
 
     /// Flushes and ends the threads, once what was to be removed is.

@@ -3,7 +3,7 @@
 //! there while there is something to do.
 
 use super::InteractionLog;
-use crate::background::{guarded, say, stand_far_back};
+use crate::background::{guarded, say, stand_back};
 use crate::error::{Done, Error, again};
 use crate::log::seq::Seq;
 use std::sync::Arc;
@@ -19,8 +19,15 @@ pub(super) struct Upkeep {
     /// Old segments are to be looked for.
     retention: bool,
     running: bool,
-    /// Who stops the log, once the thread has ended.
-    stopping: Vec<Done>,
+    /// Who waits until there is nothing more to do, and whether they stop the log then.
+    ending: Vec<(Ending, Done)>,
+}
+
+/// What is to be when there is nothing more to do.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    Told,
+    Stopped,
 }
 
 /// A user whose lines up to a number are to go.
@@ -50,7 +57,7 @@ impl InteractionLog {
         drop(upkeep);
         let log = Arc::clone(self);
         let work = move || {
-            stand_far_back();
+            stand_back();
             log.run_upkeep();
         };
         if let Err(e) = std::thread::Builder::new().name("bandits-erase".to_owned()).spawn(work) {
@@ -71,10 +78,10 @@ impl InteractionLog {
                 let mut upkeep = self.upkeep.lock();
                 if upkeep.removals.is_empty() && !upkeep.retention {
                     upkeep.running = false;
-                    let stopping = std::mem::take(&mut upkeep.stopping);
+                    let ending = std::mem::take(&mut upkeep.ending);
                     drop(upkeep);
-                    for done in stopping {
-                        self.stop(done);
+                    for (ending, done) in ending {
+                        if ending == Ending::Stopped { self.stop(done) } else { done(Ok(())) }
                     }
                     return;
                 }
@@ -108,21 +115,21 @@ impl InteractionLog {
         self.count_segments();
     }
 
-    /// Gives `done` back where the log can stop now. What was begun is completed before; until then everything goes on as ever.
-    pub(super) fn stop_after_upkeep(&self, done: Done) -> Option<Done> {
+    /// Gives `done` back where there is nothing to do. Else it is kept until there is nothing more; until then everything goes on as ever.
+    pub(super) fn after_upkeep(&self, ending: Ending, done: Done) -> Option<Done> {
         let mut upkeep = self.upkeep.lock();
         if !upkeep.running {
             return Some(done);
         }
-        upkeep.stopping.push(done);
+        upkeep.ending.push((ending, done));
         drop(upkeep);
         // The power may go before that is over.
         self.want_sync(None);
         None
     }
 
-    /// Somebody waits for the log to stop.
-    pub(super) fn is_stopping(&self) -> bool {
-        !self.upkeep.lock().stopping.is_empty()
+    /// Somebody waits for the end, who closes the engine: there is no reason to take time.
+    pub(super) fn is_hurried(&self) -> bool {
+        !self.upkeep.lock().ending.is_empty()
     }
 }

@@ -1,7 +1,7 @@
 //! The thread that makes lines of pulls and writes them, begins segments, and sees to it that others sync and look after the segments. It
 //! waits for none of them: while it waited, pulls would be in no line.
 
-use super::upkeep::Removal;
+use super::upkeep::{Ending, Removal};
 use super::{InteractionLog, Job};
 use crate::background::{Backoff, guarded, say, say_closed};
 use crate::error::{Done, Result, again};
@@ -59,7 +59,12 @@ impl InteractionLog {
                     // Lines that could not be written yet may be the user's.
                     Job::Remove(..) if outcome.is_err() => done(again(&outcome)),
                     Job::Remove(user_id, up_to) => self.want_removal(Removal { user_id, up_to }, done),
-                    Job::Stop => stop.extend(self.stop_after_upkeep(done)),
+                    Job::Finish => {
+                        if let Some(done) = self.after_upkeep(Ending::Told, done) {
+                            done(Ok(()));
+                        }
+                    }
+                    Job::Stop => stop.extend(self.after_upkeep(Ending::Stopped, done)),
                 }
             }
             if !stop.is_empty() {
