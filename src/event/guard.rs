@@ -1,5 +1,5 @@
 //! What a server may send. The client (async-nats 0.51) keeps all that comes until a message is whole, however long it was announced to be,
-//! and a line until it ends. It tells how many bytes and messages have come, though: many bytes without a message are too large a one.
+//! and a line until it ends, which it looks for from the beginning with each piece, so that it is deaf meanwhile. It tells how many bytes and messages have come, though: many bytes without a message are too large a one.
 
 use super::connection::ConnectionReport;
 use async_nats::Client;
