@@ -53,7 +53,7 @@ impl Standing {
         let following = next.head.filter(|head| head.previous == Some(self.name.0))?;
         let had = following.previous_bytes;
         let is_cut = match (had, self.head) {
-            (_, Some(head)) if head.rewritten => false,
+            (_, Some(first)) if first.rewritten => false,
             (Some(had), _) => self.bytes < had,
             // By an earlier release. A process that is killed while it begins a segment leaves an empty one; it begins no other, and marks
             // nothing.
