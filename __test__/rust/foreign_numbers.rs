@@ -187,12 +187,16 @@ fn mutated(image: &Image, chance: &Chance) -> (Image, Option<String>, String) {
             lines[at].replace_range(place, extreme);
             lines[at] = signed(&lines[at], CRC);
             let user = USERS.iter().find(|user| lines[at].contains(*user)).map(|user| (*user).to_owned());
-            image.put(Room::Log, &name, lines.iter().map(|line| format!("{line}\n")).collect::<String>());
+            image.put(Room::Log, &name, lines.join("\n") + "\n");
             (image, user, what)
         }
         _ => {
-            let names: Vec<String> =
-                image.names(Room::State).into_iter().filter(|name| name.ends_with(".json")).map(str::to_owned).collect();
+            let names: Vec<String> = image
+                .names(Room::State)
+                .into_iter()
+                .filter(|name| name.strip_suffix(".json").is_some())
+                .map(str::to_owned)
+                .collect();
             let name = &names[chance.draw().below(names.len())];
             let mut file = String::from_utf8(image.get(Room::State, name).unwrap().to_vec()).unwrap();
             let user = parse(file.as_bytes()).unwrap().user_id;
