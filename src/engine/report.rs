@@ -13,6 +13,7 @@ use crate::policy::PolicyName;
 use crate::settings::Source;
 use crate::state::{Counters, DamagedFile, EPOCH_FILE, ForeignFile, HistoryRow, RecoveryReport};
 use serde::Serialize;
+use std::fmt::Display;
 use std::path::PathBuf;
 
 /// Where one user stands under one policy.
@@ -252,6 +253,37 @@ fn of_bus(nats: &BusReport) -> Vec<String> {
     warnings
 }
 
+/// Says what files of the directory are not what they were, or none of its own; false when that needs a person.
+fn warn_of_files(dir: &impl Display, recovery: &RecoveryReport, foreign: &(u64, String), warnings: &mut Vec<String>) -> bool {
+    let mut ok = true;
+    if let Some(first) = recovery.cut_segments.first() {
+        ok = false;
+        let count = recovery.cut_segments.len();
+        warnings.push(format!(
+            "{count} segments in {dir}/log are shorter than they were ({first}); what is missing is lost unless a state file has it. \
+             Does something empty or truncate files there, as logrotate does? See recovery.cutSegments"
+        ));
+    }
+    if recovery.damaged_lines > recovery.cut_segments.len() as u64 {
+        ok = false;
+        let count = recovery.damaged_lines - recovery.cut_segments.len() as u64;
+        warnings.push(format!("{count} places in {dir}/log cannot be read; what they told is lost: see recovery.damage"));
+    }
+    for ForeignFile { file, problem } in &recovery.foreign_files {
+        // A segment was put aside, and somebody has to look whose it is; of `.epoch` nothing is left to do.
+        ok &= file == EPOCH_FILE;
+        warnings.push(format!("{dir}/{file} cannot be this directory's: {problem}"));
+    }
+    let (foreign, last) = foreign;
+    if *foreign > 0 {
+        warnings.push(format!(
+            "{foreign} state files have numbers that no log of {dir} has: they are taken as somebody else's, with all they learned; the \
+             last: {last}"
+        ));
+    }
+    ok
+}
+
 impl Health {
     pub(super) fn new(engine: &Engine) -> Self {
         let Engine { settings, users, writer, store, log, recovery, .. } = engine;
@@ -295,31 +327,7 @@ impl Health {
         if let Some(last) = &refused.last_reward {
             warnings.push(format!("{} rewards were refused for their size; the last: {last}", refused.reward));
         }
-        if let Some(first) = recovery.cut_segments.first() {
-            ok = false;
-            let count = recovery.cut_segments.len();
-            warnings.push(format!(
-                "{count} segments in {dir}/log are shorter than they were ({first}); what is missing is lost unless a state file has it. \
-                 Does something empty or truncate files there, as logrotate does? See recovery.cutSegments"
-            ));
-        }
-        if recovery.damaged_lines > recovery.cut_segments.len() as u64 {
-            ok = false;
-            let count = recovery.damaged_lines - recovery.cut_segments.len() as u64;
-            warnings.push(format!("{count} places in {dir}/log cannot be read; what they told is lost: see recovery.damage"));
-        }
-        for ForeignFile { file, problem } in &recovery.foreign_files {
-            // A segment was put aside, and somebody has to look whose it is; of `.epoch` nothing is left to do.
-            ok &= file == EPOCH_FILE;
-            warnings.push(format!("{dir}/{file} cannot be this directory's: {problem}"));
-        }
-        let (foreign, last) = users.foreign();
-        if foreign > 0 {
-            warnings.push(format!(
-                "{foreign} state files have numbers that no log of {dir} has: they are taken as somebody else's, with all they learned; the \
-                 last: {last}"
-            ));
-        }
+        ok &= warn_of_files(&dir, recovery, &users.foreign(), &mut warnings);
         if !recovery.ambiguous_users.is_empty() {
             let (count, first) = (recovery.ambiguous_users.len(), &recovery.ambiguous_users[0]);
             warnings.push(format!("{count} users lost a state file while the directory was not in use, {first:?} among them"));

@@ -51,10 +51,10 @@ impl Standing {
 
     fn cut_before(&self, next: &Self) -> Option<CutSegment> {
         let following = next.head.filter(|head| head.previous == Some(self.name.0))?;
-        let length = following.previous_bytes;
-        let is_cut = match (length, self.head) {
-            (_, Some(head)) if head.rewritten => false,
-            (Some(length), _) => self.bytes < length,
+        let had = following.previous_bytes;
+        let is_cut = match (had, self.head) {
+            (_, Some(first)) if first.rewritten => false,
+            (Some(had), _) => self.bytes < had,
             // By an earlier release. A process that is killed while it begins a segment leaves an empty one; it begins no other, and marks
             // nothing.
             (None, None) => self.name.0.epoch == next.name.0.epoch || self.name.0 <= following.low_water,

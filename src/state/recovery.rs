@@ -397,7 +397,7 @@ pub fn survey(directory: &Directory, segments: Vec<SegmentName>) -> Result<LogSt
         let Some((size, _)) = directory.size_and_time(Room::Log, &file)? else { continue };
         let from = size.saturating_sub(END);
         let end = directory.read_from(Room::Log, &file, from)?;
-        let is_clean = Some(name) == segments.last() && ends_in_covering_mark(&end, newest);
+        let is_clean = Some(name) == segments.last() && ends_in_covering_mark(&end, *name, newest);
         let mut found = last_low_water(&end, newest);
         if found.is_none() && from > 0 {
             found = last_low_water(&directory.read_from(Room::Log, &file, 0)?, newest);
@@ -413,12 +413,13 @@ fn newest_epoch(segments: &[SegmentName]) -> u32 {
     segments.last().map_or(0, |name| name.0.epoch)
 }
 
-fn ends_in_covering_mark(end: &[u8], newest: u32) -> bool {
+fn ends_in_covering_mark(end: &[u8], name: SegmentName, newest: u32) -> bool {
     let Some(body) = end.strip_suffix(b"\n") else { return false };
     let start = memchr::memrchr(b'\n', body).map_or(0, |i| i + 1);
     let Some(Piece::Line(0, line)) = pieces(&end[start..]).next() else { return false };
     match read_line(line) {
-        Ok(recorded) if recorded.is_possible(newest) => match recorded.event {
+        // A copy of an earlier segment, under a later name, ends in a mark of that time.
+        Ok(recorded) if recorded.is_possible(newest) && recorded.seq >= name.0 => match recorded.event {
             Event::Mark { low_water, .. } => {
                 low_water.epoch == recorded.seq.epoch && recorded.seq.n.checked_sub(1) == Some(low_water.n)
             }
