@@ -66,22 +66,16 @@ fn choices(c: &mut Criterion) {
         let given = lanes(&mut block, n);
         let prepared = NormalisedLanes::new(&given);
         group.bench_function(BenchmarkId::new("linucb d=5", n), |b| {
-            b.iter(|| choose(&Folded::linucb(&five, black_box(MOMENT), &profile()), &given, None, || chance.draw(), &mut scratch));
+            b.iter(|| choose(&Folded::linucb(&five, black_box(MOMENT), &profile()), &given, || chance.draw(), &mut scratch));
         });
         group.bench_function(BenchmarkId::new("linucb d=5, prepared", n), |b| {
-            b.iter(|| {
-                choose(&Folded::linucb(&five, black_box(MOMENT), &profile()), &prepared, None, || chance.draw(), &mut scratch)
-            });
+            b.iter(|| choose(&Folded::linucb(&five, black_box(MOMENT), &profile()), &prepared, || chance.draw(), &mut scratch));
         });
         group.bench_function(BenchmarkId::new("egreedy d=7", n), |b| {
-            b.iter(|| {
-                choose(&Folded::egreedy(&seven, black_box(MOMENT), &profile()), &given, None, || chance.draw(), &mut scratch)
-            });
+            b.iter(|| choose(&Folded::egreedy(&seven, black_box(MOMENT), &profile()), &given, || chance.draw(), &mut scratch));
         });
         group.bench_function(BenchmarkId::new("egreedy d=12", n), |b| {
-            b.iter(|| {
-                choose(&Folded::egreedy(&twelve, black_box(MOMENT), &profile()), &given, None, || chance.draw(), &mut scratch)
-            });
+            b.iter(|| choose(&Folded::egreedy(&twelve, black_box(MOMENT), &profile()), &given, || chance.draw(), &mut scratch));
         });
     }
     group.finish();

@@ -20,7 +20,7 @@ fn choose_linucb(
     lanes: &impl Candidates,
     scratch: &mut Scratch,
 ) -> Choice {
-    choose(&Folded::linucb(ridge, moment, profile), lanes, None, || unreachable!("LinUCB draws nothing"), scratch)
+    choose(&Folded::linucb(ridge, moment, profile), lanes, || unreachable!("LinUCB draws nothing"), scratch)
 }
 
 fn choose_egreedy<const D: usize, const P: usize>(
@@ -30,7 +30,7 @@ fn choose_egreedy<const D: usize, const P: usize>(
     draw: Draw,
     scratch: &mut Scratch,
 ) -> Choice {
-    choose(&Folded::egreedy(ridge, moment, profile), lanes, None, || draw, scratch)
+    choose(&Folded::egreedy(ridge, moment, profile), lanes, || draw, scratch)
 }
 
 /// At 1e300 o'clock the angle is a matter of rounding; all that is asked there is a number in range.

@@ -26,7 +26,7 @@ use crate::error::{Done, ErrorKind, Result, again};
 use crate::event::EventBus;
 use crate::generate::Generator;
 use crate::log::{Inputs, InteractionLog, PullLine, RewardLine, StateLine};
-use crate::policy::{Choice, FoldCache, FoldKey, PolicyName, PolicyRegistry, Scratch, choose};
+use crate::policy::{Choice, FoldCache, FoldKey, PolicyName, PolicyRegistry, Scratch, choose, choose_masked};
 use crate::rng::Chance;
 use crate::settings::Settings;
 use crate::state::{Journal, Pull, Reaction, RecoveryReport, StateStore, User, UserState, Users, Writer, serialise_state};
@@ -197,9 +197,15 @@ impl Engine {
             }
         };
         let draw = || self.chance.draw();
+        if let Some(eligible) = call.eligible {
+            return Ok(match call.normalised {
+                None => choose_masked(folded, &call.lanes, eligible, draw, scratch),
+                Some(normalised) => choose_masked(folded, normalised, eligible, draw, scratch),
+            });
+        }
         Ok(match call.normalised {
-            None => choose(folded, &call.lanes, call.eligible, draw, scratch),
-            Some(normalised) => choose(folded, normalised, call.eligible, draw, scratch),
+            None => choose(folded, &call.lanes, draw, scratch),
+            Some(normalised) => choose(folded, normalised, draw, scratch),
         })
     }
 

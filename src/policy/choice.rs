@@ -81,20 +81,33 @@ fn best_of(scores: &[f64], eligible: &[bool]) -> usize {
 }
 
 /// `LinUCB`: argmax of θ·x + α√(xᵀA⁻¹x). ε-greedy: with probability ε uniform, else argmax of θ·x; only then something is drawn.
-/// At least one candidate is eligible.
+/// There is at least one candidate.
 #[inline]
-pub fn choose(
+pub fn choose(folded: &Folded, candidates: &impl Candidates, draw: impl FnOnce() -> Draw, scratch: &mut Scratch) -> Choice {
+    let greedy = score(folded, candidates, None, scratch);
+    chosen(folded, &Distribution { greedy, epsilon: folded.epsilon(), candidates: candidates.len(), eligible: None }, draw, scratch)
+}
+
+/// The same among those that are eligible; at least one is. Apart from [`choose`], so that what has no mask is compiled as if there were none.
+#[cold]
+#[inline(never)]
+pub fn choose_masked(
     folded: &Folded,
     candidates: &impl Candidates,
-    eligible: Eligible<'_>,
+    eligible: &[bool],
     draw: impl FnOnce() -> Draw,
     scratch: &mut Scratch,
 ) -> Choice {
-    let (n, epsilon) = (candidates.len(), folded.epsilon());
+    let eligible = Some(eligible);
     let greedy = score(folded, candidates, eligible, scratch);
-    let of = Distribution { greedy, epsilon, candidates: n, eligible };
-    let (index, exploring) = if epsilon > 0.0 { of.choose(draw()) } else { (greedy, false) };
-    Choice { index, score: scratch.last_scores(n)[index], exploring, propensity: of.probability(index) }
+    chosen(folded, &Distribution { greedy, epsilon: folded.epsilon(), candidates: candidates.len(), eligible }, draw, scratch)
+}
+
+#[inline(always)]
+#[allow(clippy::inline_always)] // part of choose()
+fn chosen(folded: &Folded, of: &Distribution<'_>, draw: impl FnOnce() -> Draw, scratch: &Scratch) -> Choice {
+    let (index, exploring) = if folded.epsilon() > 0.0 { of.choose(draw()) } else { (of.greedy, false) };
+    Choice { index, score: scratch.last_scores(of.candidates)[index], exploring, propensity: of.probability(index) }
 }
 
 #[cfg(test)]
@@ -111,7 +124,7 @@ mod tests {
 
     fn linucb(ridge: &LinUcbRidge, moment: Moment, lanes: &NormalisedLanes) -> Choice {
         let folded = Folded::linucb(ridge, moment, &Profile::default());
-        choose(&folded, lanes, None, || unreachable!("LinUCB draws nothing"), &mut Scratch::default())
+        choose(&folded, lanes, || unreachable!("LinUCB draws nothing"), &mut Scratch::default())
     }
 
     fn tasks(n: usize, chance: &Chance) -> Vec<TaskFeatures> {
@@ -166,7 +179,7 @@ mod tests {
         let (mut seen, mut said) = ([0f64; 4], [0f64; 4]);
         const DRAWS: usize = 100_000;
         for _ in 0..DRAWS {
-            let choice = choose(&folded, &lanes, None, || chance.draw(), &mut Scratch::default());
+            let choice = choose(&folded, &lanes, || chance.draw(), &mut Scratch::default());
             seen[choice.index] += 1.0;
             said[choice.index] = choice.propensity;
         }

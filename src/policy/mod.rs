@@ -13,7 +13,7 @@ mod name;
 mod registry;
 mod ridge;
 
-pub use choice::{ALPHA, Choice, EPSILON, Eligible, Scratch, choose, score};
+pub use choice::{ALPHA, Choice, EPSILON, Eligible, Scratch, choose, choose_masked, score};
 pub use distribution::{Distribution, drawn};
 pub use fold_cache::{FoldCache, FoldKey};
 pub use folded::{Folded, Mean, Width};
