@@ -60,6 +60,6 @@ impl Standing {
             (None, None) => self.name.0.epoch == next.name.0.epoch || self.name.0 <= following.low_water,
             (None, Some(_)) => false,
         };
-        is_cut.then_some(CutSegment { name: self.name, has: self.bytes, had: length })
+        is_cut.then_some(CutSegment { name: self.name, has: self.bytes, had })
     }
 }

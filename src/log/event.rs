@@ -118,7 +118,6 @@ struct Version {
     v: u32,
 }
 
-#[allow(clippy::struct_excessive_bools)] // as lines have them
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[allow(clippy::struct_excessive_bools)] // the keys of lines of all kinds
