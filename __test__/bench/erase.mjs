@@ -95,7 +95,11 @@ async function measure(bandits, isOver) {
     await sleep(due - performance.now())
     for (let i = 0; i < REWARDS; i++) bandits.reward({ userId: `user-${(n * 31 + i) % 500}`, tipId: 'tip', reward: 1, features: { priority: 2 } })
     const begun = performance.now()
-    flushes.push(bandits.flush().then(() => { seen.flush.push(performance.now() - begun) }))
+    const flush = async () => {
+      await bandits.flush()
+      seen.flush.push(performance.now() - begun)
+    }
+    flushes.push(flush())
   }
   await Promise.all([...flushes, probing])
   tail.close()
@@ -113,7 +117,11 @@ try {
   const without = await measure(bandits, () => performance.now() > end)
   let isDone = false
   const begun = performance.now()
-  const erased = bandits.erase(PERSON).then(() => { isDone = true })
+  const erase = async () => {
+    await bandits.erase(PERSON)
+    isDone = true
+  }
+  const erased = erase()
   const during = await measure(bandits, () => isDone)
   await erased
   const took = (performance.now() - begun) / 1000
