@@ -84,7 +84,7 @@ function rustNames(name, doc, values) {
 }
 
 function typescript() {
-  const parts = [`// What crosses the boundary between JavaScript and Rust: words, bits, limits and names. Constants of \`const enum\`s stand in the code that uses\n// them, as numbers.\n// Generated from ${SOURCE} by scripts/boundary.mjs; do not edit.\n`]
+  const parts = [`// What crosses the boundary between JavaScript and Rust: words, bits, limits and names. Constants of \`const enum\`s stand in the code that uses\n// them, as numbers.\n// Generated from ${SOURCE} by scripts/boundary.mjs; do not edit.\n\n/* oxlint-disable typescript/no-duplicate-enum-values -- a place, a mask and a bit may be the same number */\n`]
   const member = (name, value, doc) => `  /** ${doc} */\n  ${name} = ${value},\n`
   const group = (name, doc, members) => parts.push(`/** ${doc} */\nexport const enum ${pascal(name)} {\n${members.join('')}}\n`)
   for (const block of blocks) {

@@ -42,7 +42,7 @@ async function fill(bandits) {
   for (let i = 0; i < 3; i++) await bandits.checkpoint()
 }
 
-/** Reads what came to the newest segment, to see when a line is there. */
+/** Reads what came to the log, segment after segment, to see when a line is there. */
 class Tail {
   name = ''
   descriptor = -1
@@ -50,19 +50,39 @@ class Tail {
 
   /** Whether it has this text now; looks at what is new. @param {string} text */
   has(text) {
-    const newest = segments().at(-1) ?? ''
-    if (newest !== this.name) {
-      this.close()
-      this.name = newest
-      this.descriptor = openSync(join(LOG, newest), 'r')
-      this.at = Math.max(0, fstatSync(this.descriptor).size - 2 ** 20)
+    // First what segments there are: what was written before the newest of them was begun is read with those before it.
+    const names = segments()
+    if (this.name === '') this.open(names.at(-1) ?? '', true)
+    for (;;) {
+      if (this.reads(text)) return true
+      // An erasure puts another file in the place of one that is not written to any more; the one that is open stays as it was.
+      const next = names.find((name) => name > this.name)
+      if (next === undefined) return false
+      this.open(next, false)
     }
+  }
+
+  /** Reads on to the end. @param {string} text */
+  reads(text) {
     const room = Buffer.alloc(2 ** 20)
-    const read = readSync(this.descriptor, room, 0, room.length, this.at)
-    const found = room.subarray(0, read).includes(text)
-    // A line may come in two parts.
-    this.at += Math.max(0, read - 4096)
-    return found
+    for (;;) {
+      const read = readSync(this.descriptor, room, 0, room.length, this.at)
+      if (room.subarray(0, read).includes(text)) return true
+      if (read < room.length) {
+        // A line may come in two parts.
+        this.at += Math.max(0, read - 4096)
+        return false
+      }
+      this.at += read - 4096
+    }
+  }
+
+  /** @param {string} name @param {boolean} isFirst */
+  open(name, isFirst) {
+    this.close()
+    this.name = name
+    this.descriptor = openSync(join(LOG, name), 'r')
+    this.at = isFirst ? Math.max(0, fstatSync(this.descriptor).size - 2 ** 20) : 0
   }
 
   close() {

@@ -2,6 +2,8 @@
 // them, as numbers.
 // Generated from src/boundary.json by scripts/boundary.mjs; do not edit.
 
+/* oxlint-disable typescript/no-duplicate-enum-values -- a place, a mask and a bit may be the same number */
+
 /** Words about the whole call, at the beginning of the frame. */
 export const enum Control {
   /** The engine that is called. */
