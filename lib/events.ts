@@ -76,7 +76,7 @@ export async function publish(engine: NativeEngine, subject: string, payload: un
 }
 
 /** What goes on the wire: text and bytes as they are, anything else as JSON. */
-function payloadBytes(payload: unknown): Uint8Array {
+export function payloadBytes(payload: unknown): Uint8Array {
   if (isUint8Array(payload)) return payload
   const text = typeof payload === 'string' ? payload : json(payload)
   return new TextEncoder().encode(text)
