@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 pub(super) const TEMPORARY: &str = "rewrite.tmp";
 /// Bytes of a segment in memory at a time.
 const BLOCK: usize = 1 << 20;
-/// As many bytes are synced at a time; a sync of the log may have to wait for them. `npm run bench:erase`: with a MiB, p99 of flush() is
+/// As many bytes are synced at a time; a sync of the log may have to wait for them. `npm run bench:erase`: with a MiB, p99 of `flush()` is
 /// half as long again.
 const PIECE: usize = 256 << 10;
 /// No pause is longer, and nobody who syncs all the time holds up an erasure for longer at each piece.
