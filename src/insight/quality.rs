@@ -6,7 +6,7 @@ use super::estimate::share;
 use super::join::{Feedback, join};
 use super::names::Names;
 use super::reading::{Found, Use, Watch, gather, segments_since};
-use crate::clock::{format_millis, parse_any_time, parse_millis};
+use crate::clock::{CLOCK_SLACK_MS, format_millis, parse_any_time, parse_millis};
 use crate::disk::Directory;
 use crate::error::Result;
 use crate::feature::{Moment, TaskFeatures};
@@ -17,8 +17,6 @@ use std::collections::BTreeMap;
 const DAY_MS: u64 = 86_400_000;
 /// A profile older than this is stale.
 const FRESH_MS: u64 = DAY_MS;
-/// By so much clocks may differ: a profile that is newer than its decision by more says nothing about its age.
-const SLACK_MS: u64 = 5 * 60 * 1000;
 /// A longer time than this between the first and the last day has a clock in it that was wrong: empty days are not filled in.
 const MOST_DAYS: u64 = 36_525;
 
@@ -139,7 +137,8 @@ impl Fact {
         let age = match (&decision.profile, decision.computed_at.as_deref().and_then(parse_any_time)) {
             (None, _) => Age::NoProfile,
             (Some(_), None) => Age::NoTime,
-            (Some(_), Some(computed)) if computed > ms + SLACK_MS => Age::NoTime,
+            // A profile that is newer than its decision by more than clocks differ says nothing about its age.
+            (Some(_), Some(computed)) if computed > ms + CLOCK_SLACK_MS => Age::NoTime,
             (Some(_), Some(computed)) if computed.saturating_add(FRESH_MS) < ms => Age::Stale,
             (Some(_), Some(_)) => Age::Fresh,
         };

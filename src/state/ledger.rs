@@ -1,5 +1,6 @@
 //! Which decisions a policy has already learned from, and what: so that the same feedback counts once and a later one replaces it.
 
+use crate::clock::CLOCK_SLACK_MS;
 use crate::log::Seq;
 
 /// Room is made for so many entries at a time: doubling would take twice the memory for the many users whose ledger is full.
@@ -60,13 +61,12 @@ impl Ledger {
 
     /// Forgets decisions after `last`, which nobody has made, and that anything happened after `now_ms`, but for clocks that differ.
     pub fn bound(&mut self, last: Seq, now_ms: u64) {
-        const SLACK_MS: u64 = 5 * 60 * 1000;
         if self.floor > last {
             (self.floor, self.reset) = (Seq::default(), Seq::default());
         }
         self.entries.retain(|entry| entry.decision <= last);
         for entry in &mut self.entries {
-            if entry.at > now_ms.saturating_add(SLACK_MS) {
+            if entry.at > now_ms.saturating_add(CLOCK_SLACK_MS) {
                 entry.at = now_ms;
             }
         }
